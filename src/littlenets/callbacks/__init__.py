@@ -1,0 +1,7 @@
+"""What is recorded and shown while a network trains."""
+
+from .checkpoints import Checkpoints
+from .history import History
+from .progress import Progress
+
+__all__ = ["Checkpoints", "History", "Progress"]

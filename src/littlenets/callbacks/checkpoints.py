@@ -1,0 +1,83 @@
+"""When the training state is saved: checkpoints/last.ckpt and checkpoints/best.ckpt."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+CHECKPOINTS_A_RUN = 20
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes to a temporary name and renames, so that an interrupted save leaves the previous checkpoint whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        temporary = f"{path}.{os.getpid()}.tmp"
+        try:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+
+class Checkpoints(Checkpoint):
+    """Saves ``last.ckpt`` every few epochs and at the end, and ``best.ckpt`` where the loss is the lowest so far.
+
+    Best is by ``val/loss`` where there is a validation set. Without one it is by ``train/loss``, which is measured on
+    the data that the network is trained on.
+
+    Args:
+        every: epochs between two checkpoints; ``auto`` makes about 20 in a run.
+    """
+
+    def __init__(self, every: int | Literal["auto"] = "auto") -> None:
+        self.every = every
+        self.best = float("inf")
+        self._saved_step = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._folder = Path(trainer.default_root_dir) / "checkpoints"
+        self._monitor = "val/loss" if trainer.enable_validation else "train/loss"
+        self._every = self.every
+        if self._every == "auto":
+            self._every = max(1, (trainer.max_epochs or 0) // CHECKPOINTS_A_RUN)
+
+    def epochs_until_due(self, trainer: Trainer) -> int:
+        return -(trainer.current_epoch + 1) % self._every
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if (trainer.current_epoch + 1) % self._every == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step != self._saved_step:
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        self._saved_step = trainer.global_step
+        value = trainer.callback_metrics.get(self._monitor)
+        improved = value is not None and value.item() < self.best
+        if improved:
+            self.best = value.item()
+        trainer.save_checkpoint(self._folder / "last.ckpt")
+        if improved and trainer.is_global_zero:
+            _copy(self._folder / "last.ckpt", self._folder / "best.ckpt")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Gives a file, which is never written in place, a second name at no cost where the disk can do that."""
+    temporary = target.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        os.link(source, temporary)
+    except OSError:
+        temporary.write_bytes(source.read_bytes())
+    os.replace(temporary, target)

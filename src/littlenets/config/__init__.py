@@ -1,0 +1,1 @@
+"""What makes a wrong configuration fail early, with the fix in the message."""

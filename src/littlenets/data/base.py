@@ -1,0 +1,96 @@
+"""What all data sets have in common: tensors in memory, split, and loaded in batches."""
+
+from abc import abstractmethod
+from typing import Literal, NamedTuple
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from ..errors import SettingError
+from ..randomness import stream
+from .loader import TensorLoader
+
+# Evaluation needs no gradients, so larger batches than in training fit, and they are faster.
+EVALUATION_BATCH = 1000
+
+
+class Split(NamedTuple):
+    """Inputs x (N, ...) and targets y (N, ...), on the CPU."""
+
+    x: Tensor
+    y: Tensor
+
+
+class TensorDataModule(LightningDataModule):
+    """Data that fits in memory.
+
+    Args:
+        batch_size: samples a training batch; ``None`` is all at once (full batch), 1 is one at a time.
+        shuffle: whether each epoch sees the samples in an order of its own.
+        validation: share of the training samples, in [0, 1), that is split off and not trained on.
+        seed: decides what is drawn, what is split off, and the orders.
+    """
+
+    #: Number of classes; None for a regression.
+    classes: int | None = None
+    #: What one sample is called where the data is described.
+    sample_name = "points"
+
+    def __init__(self, batch_size: int | None, shuffle: bool, validation: float, seed: int) -> None:
+        super().__init__()
+        if batch_size is not None and batch_size < 1:
+            raise SettingError(f"data.batch_size={batch_size}: give a whole number from 1, or null for all at once.")
+        if not 0 <= validation < 1:
+            raise SettingError(f"data.validation={validation}: give a share from 0 (none) to below 1, such as 0.1.")
+        self.batch_size, self.shuffle, self.validation, self.seed = batch_size, shuffle, validation, seed
+        self.splits: dict[Literal["train", "val", "test"], Split] = {}
+
+    @abstractmethod
+    def load(self) -> tuple[Split | None, Split]:
+        """The samples to train on (None: this data is for testing only) and those to test on."""
+
+    def transform(self, x: Tensor) -> Tensor:
+        """What a batch of stored inputs becomes before the network sees it."""
+        return x
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.splits:
+            return
+        train, test = self.load()
+        self.splits["test"] = test
+        if train is None:
+            return
+        held_out = round(len(train.x) * self.validation)
+        if held_out:
+            if held_out == len(train.x):
+                raise SettingError(f"data.validation={self.validation} leaves none of {held_out} samples to train on.")
+            order = torch.randperm(len(train.x), generator=stream(self.seed, "validation"))
+            self.splits["val"] = Split(train.x[order[:held_out]], train.y[order[:held_out]])
+            train = Split(train.x[order[held_out:]], train.y[order[held_out:]])
+        self.splits["train"] = train
+
+    def sample(self) -> Split:
+        """Two samples as the network gets them, to see whether it takes them."""
+        x, y = next(iter(self.splits.values()))
+        return Split(self.transform(x[:2]), y[:2])
+
+    def train_dataloader(self) -> TensorLoader:
+        if "train" not in self.splits:
+            raise SettingError(f"data={type(self).__name__} is for testing only; nothing is ever trained on it.")
+        return self._loader("train", self.batch_size, self.shuffle)
+
+    def val_dataloader(self) -> TensorLoader:
+        return self._loader("val", EVALUATION_BATCH)
+
+    def test_dataloader(self) -> TensorLoader:
+        return self._loader("test", EVALUATION_BATCH)
+
+    def _loader(self, split: str, batch_size: int | None, shuffle: bool = False) -> TensorLoader:
+        x, y = self.splits[split]
+        if self.trainer is not None:
+            # Moved once, not batch by batch.
+            device = self.trainer.strategy.root_device
+            x, y = x.to(device), y.to(device)
+        identity = type(self).transform is TensorDataModule.transform
+        return TensorLoader(x, y, batch_size, shuffle, self.seed, None if identity else self.transform)

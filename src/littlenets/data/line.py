@@ -1,0 +1,46 @@
+"""Points on a straight line."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..randomness import stream
+from .base import Split, TensorDataModule
+
+
+class Line(TensorDataModule):
+    """x = 1, 2, ... n_points and y = slope * x + intercept, both float32 (N, 1).
+
+    Args:
+        n_points: how many points to train on.
+        slope: of the line.
+        intercept: of the line.
+        noise: standard deviation of the Gaussian noise added to y, in units of y.
+        test_x: where the trained network is tested, without noise.
+    """
+
+    def __init__(
+        self,
+        n_points: int = 5,
+        slope: float = 2.0,
+        intercept: float = 0.0,
+        noise: float = 0.0,
+        test_x: Sequence[float] = (20.0,),
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        validation: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, shuffle, validation, seed)
+        self.n_points, self.slope, self.intercept, self.noise = n_points, slope, intercept, noise
+        self.test_x = list(test_x)
+
+    def _line(self, x: Tensor) -> Tensor:
+        return self.slope * x + self.intercept
+
+    def load(self) -> tuple[Split, Split]:
+        x = torch.arange(1, self.n_points + 1, dtype=torch.float32).unsqueeze(1)
+        y = self._line(x) + self.noise * torch.randn(x.shape, generator=stream(self.seed, "noise"))
+        test_x = torch.tensor(self.test_x, dtype=torch.float32).unsqueeze(1)
+        return Split(x, y), Split(test_x, self._line(test_x))

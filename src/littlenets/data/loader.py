@@ -1,0 +1,81 @@
+"""Batches from tensors in memory: no worker processes, no per-sample Python.
+
+Shapes: N samples, B batch.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ..randomness import stream
+
+
+class BatchOrder:
+    """Which samples form which batch of an epoch.
+
+    Lightning calls ``set_epoch`` on a loader's ``sampler`` before each epoch, so the order is a function of the seed
+    and the epoch alone.
+    """
+
+    def __init__(self, samples: int, batch_size: int, shuffle: bool, seed: int) -> None:
+        self.samples, self.batch_size, self.seed = samples, batch_size, seed
+        # All samples at once need no order; shuffling them would only cost time.
+        self.shuffle = shuffle and batch_size < samples
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor | slice]:
+        """Indices of each batch in turn: a slice, or int64 (B,) where shuffled."""
+        if self.shuffle:
+            order = torch.randperm(self.samples, generator=stream(self.seed, "order", self.epoch))
+            yield from order.split(self.batch_size)
+        else:
+            for start in range(0, self.samples, self.batch_size):
+                yield slice(start, start + self.batch_size)
+
+
+class TensorLoader:
+    """Iterates over ``(x, y)`` batches of two tensors with the same first dimension N.
+
+    Args:
+        x: inputs (N, ...), any dtype.
+        y: targets (N, ...).
+        batch_size: samples a batch; ``None`` is all at once.
+        shuffle: whether each epoch has an order of its own.
+        seed: decides those orders.
+        transform: applied to the inputs of each batch, such as scaling of pixels.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        transform: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.x, self.y, self.transform = x, y, transform
+        # Under both names by which Lightning knows the part of a DataLoader that decides the order.
+        self.sampler = self.batch_sampler = BatchOrder(len(x), min(batch_size or len(x), len(x)), shuffle, seed)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if len(self) == 1:
+            yield self._batch(self.x, self.y)
+            return
+        for chosen in self.sampler:
+            if isinstance(chosen, Tensor):
+                chosen = chosen.to(self.x.device, non_blocking=True)
+            yield self._batch(self.x[chosen], self.y[chosen])
+
+    def _batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return (x if self.transform is None else self.transform(x)), y

@@ -1,0 +1,79 @@
+"""Points of the plane on spiral arms, and the same colours on straight lines.
+
+Shapes: N points.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..randomness import stream
+from .base import Split, TensorDataModule
+
+
+class Spirals(TensorDataModule):
+    """Spiral arms around the origin, equally turned: points float32 (N, 2), arm int64 (N,).
+
+    On an arm, theta = 2 pi sqrt(u) with u uniform in [0, 1), and the radius is 2 theta + pi; arm i is turned by i times
+    the full circle over the number of arms, and each coordinate gets Gaussian noise.
+
+    Args:
+        arms: number of arms, which are the classes.
+        n_points: points on each arm.
+        noise: standard deviation of the noise, in units of the plane (the outermost radius is 5 pi).
+    """
+
+    def __init__(
+        self,
+        arms: int = 2,
+        n_points: int = 1000,
+        noise: float = 0.2,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        validation: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, shuffle, validation, seed)
+        self.arms, self.n_points, self.noise = arms, n_points, noise
+        self.classes = arms
+
+    def _draw(self, generator: torch.Generator) -> Split:
+        labels = torch.arange(self.arms).repeat_interleave(self.n_points)  # (N,)
+        theta = 2 * math.pi * torch.rand(len(labels), generator=generator).sqrt()  # (N,)
+        radius = 2 * theta + math.pi
+        angle = theta + 2 * math.pi / self.arms * labels
+        points = radius.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], dim=1)  # (N, 2)
+        return Split(points + _noise(points, self.noise, generator), labels)
+
+    def load(self) -> tuple[Split, Split]:
+        return self._draw(stream(self.seed, "train")), self._draw(stream(self.seed, "test"))
+
+
+class ColourLines(TensorDataModule):
+    """The classes of a spiral on parallel upright lines, for testing only: points float32 (N, 2), line int64 (N,).
+
+    The lines lie 8 apart, symmetric about the origin, and reach from -15 to 15: the region that the spirals cover.
+
+    Args:
+        arms: number of lines, which are the classes.
+        n_points: points on each line.
+        noise: standard deviation of the noise on each coordinate, in units of the plane.
+    """
+
+    def __init__(self, arms: int = 3, n_points: int = 1000, noise: float = 0.2, seed: int = 0) -> None:
+        super().__init__(batch_size=None, shuffle=False, validation=0.0, seed=seed)
+        self.arms, self.n_points, self.noise = arms, n_points, noise
+        self.classes = arms
+
+    def load(self) -> tuple[None, Split]:
+        generator = stream(self.seed, "lines")
+        labels = torch.arange(self.arms).repeat_interleave(self.n_points)  # (N,)
+        across = 8.0 * (labels - (self.arms - 1) / 2)
+        along = 30 * torch.rand(len(labels), generator=generator) - 15
+        points = torch.stack([across, along], dim=1)  # (N, 2)
+        return None, Split(points + _noise(points, self.noise, generator), labels)
+
+
+def _noise(points: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    return deviation * torch.randn(points.shape, generator=generator)

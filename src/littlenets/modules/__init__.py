@@ -1,0 +1,8 @@
+"""The tasks: LightningModules that know a loss and metrics, and train any network that fits."""
+
+from .base import SupervisedModule
+from .binary import BinaryClassification
+from .multiclass import MulticlassClassification
+from .regression import Regression
+
+__all__ = ["BinaryClassification", "MulticlassClassification", "Regression", "SupervisedModule"]

@@ -1,0 +1,162 @@
+"""What every task has in common: the training step, optimizer, schedule, and where its numbers go.
+
+Shapes: N batch.
+"""
+
+import inspect
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MetricCollection
+
+from ..errors import SettingError
+from .pace import Pace
+from .records import EpochRecords
+
+FUSED_DEVICES = {"cpu", "cuda", "mps"}
+
+
+class SupervisedModule(LightningModule):
+    """Trains a network on batches ``(x, y)``; subclasses say with which loss and what is measured.
+
+    Optimization is manual in Lightning's sense: for networks as small as these, the closures and result objects of
+    automatic optimization cost more than the network.
+
+    Args:
+        network: maps inputs (N, ...) to outputs (N, ...).
+        optimizer: makes the optimizer from parameters.
+        scheduler: makes the schedule of learning rates from the optimizer; stepped every epoch, or every batch if it
+            counts ``total_steps``, which is then filled in.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        metrics = MetricCollection(self.metrics())
+        self.val_metrics, self.test_metrics = metrics.clone(prefix="val/"), metrics.clone(prefix="test/")
+        self.records = EpochRecords()
+        #: The rows of the epochs that ended since Lightning last heard of one, oldest first.
+        self.finished: list[dict[str, float]] = []
+        #: The last of them.
+        self.latest: dict[str, float] = {}
+
+    @abstractmethod
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mean over the batch, 0-dimensional."""
+
+    @abstractmethod
+    def metrics(self) -> dict[str, nn.Module]:
+        """torchmetrics objects by name, for validation and test."""
+
+    @abstractmethod
+    def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Means over a training batch by name: what `metrics` gives, at the price of a few tensor operations."""
+
+    @abstractmethod
+    def check(self, output: Tensor, classes: int | None) -> str | None:
+        """What is wrong with the network's output (N, ...) for data with so many classes (None: numbers)."""
+
+    def target(self, y: Tensor) -> Tensor:
+        """Targets in the form that the loss takes."""
+        return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+    def configure_optimizers(self) -> dict:
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        fused = {}
+        if "fused" in inspect.signature(self.make_optimizer).parameters and self.device.type in FUSED_DEVICES:
+            # One kernel for all parameters; the same formula.
+            fused = {"fused": True}
+        try:
+            optimizer = self.make_optimizer(parameters, **fused)
+        except ValueError as error:
+            raise SettingError(f"optimizer: {error}") from error
+        if self.make_scheduler is None:
+            return {"optimizer": optimizer}
+        per_batch = "total_steps" in inspect.signature(self.make_scheduler).parameters
+        total = {}
+        if per_batch:
+            steps = self.trainer.estimated_stepping_batches
+            if math.isinf(steps):
+                raise SettingError("This scheduler needs an end: set trainer.max_epochs or trainer.max_steps.")
+            total = {"total_steps": int(steps)}
+        schedule = {"scheduler": self.make_scheduler(optimizer, **total), "interval": "step" if per_batch else "epoch"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_train_start(self) -> None:
+        self._pace = Pace(self.trainer, self)
+        self._optimizer = self.optimizers()
+        self._schedule = self.lr_schedulers()
+        self._schedule_per_batch = any(config.interval == "step" for config in self.trainer.lr_scheduler_configs)
+        self._watched = getattr(self.network, "watched", dict)
+        self.records.clear()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._learn(*batch)
+        if self.trainer.is_last_batch or self.trainer.global_step == self.trainer.max_steps:
+            self._end_epoch()
+            for batches in self._pace.further_epochs():
+                for x, y in batches:
+                    self._learn(x, y)
+                self._end_epoch()
+            self.finished = self.records.take()
+            self.latest = self.finished[-1]
+            self.log_dict(self.latest, on_step=False, on_epoch=True, logger=False, batch_size=1)
+
+    def _learn(self, x: Tensor, y: Tensor) -> None:
+        output, target = self.network(x), self.target(y)
+        if self._pace.plain:
+            loss = self.loss(output, target)
+            self._pace.optimize(loss)
+        else:
+            with torch.autocast(self.device.type, enabled=False):
+                # Reduced precision is for the network; the mean of its errors is taken in float32 or better.
+                loss = self.loss(output.to(torch.promote_types(output.dtype, torch.float32)), target)
+            self._optimizer.zero_grad()
+            self.manual_backward(loss)
+            self._optimizer.step()
+        self.records.add_batch(loss.detach(), self.measure(output.detach(), target), len(x))
+        if self._schedule_per_batch:
+            self._schedule.step()
+
+    def _end_epoch(self) -> None:
+        watched = {name: value.detach().clone() for name, value in self._watched().items()}
+        self.records.end_epoch({**watched, "lr": self._optimizer.param_groups[0]["lr"]})
+        if self._schedule is not None and not self._schedule_per_batch:
+            self._schedule.step()
+
+    def validation_names(self) -> list[str]:
+        """What a validation measures."""
+        return ["val/loss", *self.val_metrics]
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, "val", self.val_metrics)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, "test", self.test_metrics)
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor], stage: str, metrics: MetricCollection) -> None:
+        x, y = batch
+        output, target = self.network(x), self.target(y)
+        with torch.autocast(self.device.type, enabled=False):
+            output = output.to(torch.promote_types(output.dtype, torch.float32))
+            loss = self.loss(output, target)
+        metrics.update(output, target)
+        # Loggers get these from the History callback, together with what training measured.
+        self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, logger=False, batch_size=len(x))
+        self.log_dict(metrics, on_step=False, on_epoch=True, logger=False, batch_size=len(x))

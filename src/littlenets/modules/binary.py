@@ -1,0 +1,56 @@
+"""Two classes: one probability.
+
+Shapes: N batch.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics.classification import BinaryAccuracy
+
+from .base import SupervisedModule
+
+LOSSES = {"bce": F.binary_cross_entropy, "mse": F.mse_loss}
+
+
+class BinaryClassification(SupervisedModule):
+    """For networks that give the probability of class 1, float32 (N, 1); labels are int64 (N,), 0 or 1.
+
+    Args:
+        loss: ``bce`` is binary cross entropy; ``mse`` the mean squared difference of probability and label, which
+            learns slower where the sigmoid is saturated.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler] | None = None,
+        loss: Literal["bce", "mse"] = "bce",
+    ) -> None:
+        super().__init__(network, optimizer, scheduler)
+        self._loss = LOSSES[loss]
+
+    def target(self, y: Tensor) -> Tensor:
+        return y.to(torch.float32).unsqueeze(1)  # (N, 1)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return self._loss(output, target)
+
+    def metrics(self) -> dict[str, nn.Module]:
+        return {"acc": BinaryAccuracy()}
+
+    def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return {"acc": ((output > 0.5) == (target > 0.5)).mean(dtype=torch.float32)}
+
+    def check(self, output: Tensor, classes: int | None) -> str | None:
+        if classes != 2:
+            return f"it tells two classes apart, the data has {classes or 'no'} classes"
+        if output.shape[1:] != (1,):
+            return f"one probability a sample is needed, it gives {tuple(output.shape[1:])}"
+        return None

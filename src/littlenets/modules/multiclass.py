@@ -1,0 +1,32 @@
+"""Several classes: a logit each.
+
+Shapes: N batch, K classes.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassAccuracy
+
+from .base import SupervisedModule
+
+
+class MulticlassClassification(SupervisedModule):
+    """Cross entropy of logits, float32 (N, K), and labels, int64 (N,)."""
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(output, target)
+
+    def metrics(self) -> dict[str, nn.Module]:
+        # Micro-averaged accuracy is hits over samples, whatever the number of classes.
+        return {"acc": MulticlassAccuracy(average="micro")}
+
+    def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return {"acc": (output.argmax(dim=1) == target).mean(dtype=torch.float32)}
+
+    def check(self, output: Tensor, classes: int | None) -> str | None:
+        if classes is None:
+            return "it tells classes apart, the data has numbers to predict"
+        if output.shape[1:] != (classes,):
+            return f"it gives {tuple(output.shape[1:])} a sample, the data has {classes} classes"
+        return None

@@ -1,0 +1,26 @@
+"""Numbers: mean squared error.
+
+Shapes: N batch.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanAbsoluteError
+
+from .base import SupervisedModule
+
+
+class Regression(SupervisedModule):
+    """Mean squared error; ``mae`` is the mean absolute error, in units of y."""
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(output, target)
+
+    def metrics(self) -> dict[str, nn.Module]:
+        return {"mae": MeanAbsoluteError()}
+
+    def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return {}
+
+    def check(self, output: Tensor, classes: int | None) -> str | None:
+        return None if classes is None else f"it predicts a number, the data has {classes} classes"

@@ -1,0 +1,18 @@
+"""What several networks are built of."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+
+Activation = Literal["relu", "tanh", "sigmoid"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+
+
+def linear_stack(sizes: Sequence[int], activation: Activation) -> list[nn.Module]:
+    """Linear layers from ``sizes[0]`` inputs to ``sizes[-1]`` outputs, with ``activation`` between them (not after)."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+    return layers[:-1]

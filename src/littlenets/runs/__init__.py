@@ -1,0 +1,6 @@
+"""The folder that a run leaves behind."""
+
+from .folder import new_run_folder
+from .results import Run
+
+__all__ = ["Run", "new_run_folder"]

@@ -1,0 +1,30 @@
+"""Writing files that are either the old ones or the new ones, never half of each."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes to a temporary name in the same folder and renames."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp's are private
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def point_link(link: Path, target: Path) -> None:
+    """Makes ``link`` a relative symbolic link to its sibling ``target``; does nothing where links cannot be made."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    try:
+        temporary.symlink_to(target.name, target_is_directory=True)
+        os.replace(temporary, link)
+    except OSError:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,29 @@
+"""Where a run or a sweep puts its files."""
+
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+
+def new_run_folder(parent: str) -> str:
+    """Makes a folder like ``parent/2026-11-23_14-05-09-3f2a`` that no other run has, and returns its path.
+
+    Making it is what reserves the name: two runs that start in the same second cannot both succeed with one.
+    """
+    while True:
+        folder = Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return str(folder)
+
+
+def job_folder(number: int, overrides: str) -> str:
+    """The folder of a sweep's job, such as ``3_optimizer.lr-0.01``: its number and what was swept.
+
+    Only characters that need no quotes in a shell or in Hydra's overrides are kept, so that the path can be given back
+    as ``run=PATH``.
+    """
+    safe = "".join(character if character.isalnum() or character in "._" else "-" for character in overrides)
+    return f"{number}_{safe[:100].strip('-')}".rstrip("_")

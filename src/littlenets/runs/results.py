@@ -1,0 +1,66 @@
+"""How a run ended: results.json, written last, whatever happens."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..errors import SettingError
+from .files import write_atomically
+
+traceback_log = logging.getLogger("littlenets.traceback")
+
+
+class Run:
+    """A run under way; on leaving the context its ``results.json`` says how it ended.
+
+    Args:
+        folder: the run's own folder, which exists.
+        results: what is known from the start: model, data, overrides, seed.
+    """
+
+    def __init__(self, folder: Path, **results: Any) -> None:
+        self.folder = folder
+        self.results: dict[str, Any] = {
+            "status": "failed",
+            "metrics": {},
+            "epochs": 0,
+            "steps": 0,
+            "seconds": {},
+            **results,
+            "error": None,
+            "environment": None,
+        }
+
+    def __enter__(self) -> "Run":
+        self._started = time.perf_counter()
+        return self
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Adds the seconds of the block to those of a phase: setup, fit or test."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = self.results["seconds"]
+            seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - started
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.results["seconds"]["total"] = time.perf_counter() - self._started
+        if error is None:
+            self.results["status"] = "completed"
+        elif isinstance(error, KeyboardInterrupt):
+            self.results["status"] = "interrupted"
+        else:
+            self.results["error"] = {"type": kind.__name__, "message": str(error)}
+            if not isinstance(error, SettingError):
+                traceback_log.error("The run failed.", exc_info=error)
+        # json writes NaN and Infinity, which Python reads and other programs may not; a diverged loss is worth it.
+        write_atomically(self.folder / "results.json", json.dumps(self.results, indent=2, default=str) + "\n")

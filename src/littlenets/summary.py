@@ -1,0 +1,57 @@
+"""What a run says of itself: one line before, a short table after."""
+
+import math
+from pathlib import Path
+
+from pytorch_lightning import LightningDataModule, Trainer
+from torch import nn
+
+from .data import TensorDataModule
+
+
+def describe(
+    model: str, network: nn.Module, data: str, datamodule: LightningDataModule, trainer: Trainer, threads: int
+) -> str:
+    """One line on what is being trained, on what, and where."""
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    epochs = "until stopped" if trainer.max_epochs in (None, -1) else f"{trainer.max_epochs:,} epochs"
+    device = trainer.strategy.root_device.type
+    where = device if device != "cpu" else f"cpu with {threads} thread{'s' * (threads > 1)}"
+    return (
+        f"Training {model}: {type(network).__name__} with {parameters:,} parameters on {data}"
+        f"{_extent(datamodule)}, {epochs}, {where}"
+    )
+
+
+def _extent(datamodule: LightningDataModule) -> str:
+    if not isinstance(datamodule, TensorDataModule):
+        return ""
+    count = len(datamodule.splits["train"].x)
+    size = datamodule.batch_size
+    batches = "full batch" if size is None or size >= count else f"batches of {size:,}"
+    return f" ({count:,} {datamodule.sample_name}, {batches})"
+
+
+def stand_in_warning(wanted: str, used: str, reason: str = "") -> str:
+    """A warning between two rules, so that nobody mistakes a metric on one data set for one on another."""
+    rule = "!" * 79
+    text = f"data={wanted} IS NOT AVAILABLE: this run trains and tests on data={used} instead."
+    return "\n".join([rule, text, *([reason] if reason else []), rule])
+
+
+def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> str:
+    """The final metrics, and where to look further."""
+    width = max(len(name) for name in metrics)
+    rows = [f"  {name:<{width}}  {_number(value)}" for name, value in metrics.items()]
+    return "\n".join(
+        [
+            f"Finished in {seconds:.1f} s.",
+            *rows,
+            f"Run folder   {folder}",
+            f"TensorBoard  tensorboard --logdir {folder}",
+        ]
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.5g}" if math.isfinite(value) else str(value)

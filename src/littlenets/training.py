@@ -1,0 +1,207 @@
+"""Training: from a composed configuration to a trained network and its run folder."""
+
+import logging
+import signal
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from .callbacks.checkpoints import AtomicCheckpointIO
+from .config.check import check
+from .config.choices import load_choice
+from .data import TensorDataModule
+from .errors import DataUnavailableError, SettingError
+from .modules import SupervisedModule
+from .runs import Run
+from .runs.environment import environment
+from .runs.files import write_atomically
+from .summary import describe, stand_in_warning, summarize
+from .threads import choose_threads
+
+log = logging.getLogger(__name__)
+
+# What Lightning greets with (GPU available: False, ...) is in the line that training prints.
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+# Lightning's own use of torch, which nobody here can change.
+warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+
+
+def train(config: DictConfig, folder: Path) -> dict[str, float]:
+    """Trains one network and leaves all that it made in ``folder``; returns the final metrics by name.
+
+    Raises:
+        SettingError: a setting is wrong; the message says what would work.
+        KeyboardInterrupt: the user stopped it, and what was reached is written.
+    """
+    hydra = HydraConfig.get()
+    wanted = hydra.runtime.choices.data
+    with Run(folder, model=hydra.runtime.choices.model, data=wanted, overrides=list(hydra.overrides.task)) as run:
+        with run.timed("setup"):
+            check(config)
+            run.results["seed"] = config.seed
+            datamodule, used = build_data(config, wanted)
+            run.results["data"] = used
+            module = build_module(config)
+            check_fit(module, datamodule, used)
+            threads = build_threads(config, module, datamodule)
+            trainer = build_trainer(config, folder, datamodule)
+            run.results["environment"] = environment(trainer.strategy.root_device)
+            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+            log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))
+        with run.timed("fit"):
+            fit(trainer, module, datamodule)
+        run.results.update(epochs=trainer.current_epoch, steps=trainer.global_step)
+        metrics = run.results["metrics"]
+        metrics.update(measured(trainer), **module.latest)
+        with run.timed("test"):
+            trainer.test(module, datamodule=datamodule, verbose=False)
+        metrics.update(measured(trainer))
+        log_hyperparameters(trainer, config, run.results)
+    log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
+    if used != wanted:
+        log.warning(stand_in_warning(wanted, used))
+    return metrics
+
+
+def build_data(config: DictConfig, wanted: str) -> tuple[LightningDataModule, str]:
+    """The data, ready to be loaded, and its name; where it is unavailable, its stand-in, in ``config`` as well."""
+    datamodule = build(config.data)
+    try:
+        datamodule.prepare_data()
+    except DataUnavailableError as error:
+        if datamodule.stand_in is None:
+            raise SettingError(
+                f"{error}\nTo train on digits that need no download: data=digits, or data.stand_in=digits."
+            ) from None
+        log.warning(stand_in_warning(wanted, datamodule.stand_in, str(error)))
+        stand_in = load_choice("data", datamodule.stand_in)
+        stand_in.update({key: config.data[key] for key in ("batch_size", "shuffle", "validation")})
+        with open_dict(config):
+            config.data = stand_in
+        wanted = datamodule.stand_in
+        datamodule = build(config.data)
+        datamodule.prepare_data()
+    datamodule.setup("fit")
+    return datamodule, wanted
+
+
+def build_module(config: DictConfig) -> SupervisedModule:
+    """The task with its network, whose initial weights depend on the seed alone."""
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    network = build(config.model.network)
+    scheduler = build(config.scheduler) if config.scheduler else None
+    return build(config.model.module, network=network, optimizer=build(config.optimizer), scheduler=scheduler)
+
+
+def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: str) -> None:
+    """Tries the network on two samples.
+
+    Raises:
+        SettingError: the network does not take them, or gives something else than the task needs.
+    """
+    if not isinstance(datamodule, TensorDataModule):
+        return  # what its samples are is known when it loads the first
+    x = datamodule.sample().x
+    network = type(module.network).__name__
+    problem = None
+    try:
+        with torch.no_grad():
+            output = module.network(x)
+    except RuntimeError as error:
+        problem = f"it does not take inputs of shape {tuple(x.shape[1:])} ({str(error).splitlines()[0]})"
+    else:
+        problem = module.check(output, datamodule.classes)
+    if problem:
+        raise SettingError(
+            f"model.network ({network}) does not fit data={data}: {problem}. Choose other data (data=...), another "
+            "model (model=...), or change model.network's sizes."
+        )
+
+
+def build_threads(config: DictConfig, module: SupervisedModule, datamodule: LightningDataModule) -> int:
+    """Sets the number of CPU threads before anything starts them."""
+    if not isinstance(datamodule, TensorDataModule):
+        return torch.get_num_threads()
+    samples = len(datamodule.splits["train"].x) if "train" in datamodule.splits else 1
+    batch_size = min(datamodule.batch_size or samples, samples)
+    return choose_threads(config.threads, module.network, datamodule.sample().x, batch_size)
+
+
+def build_trainer(config: DictConfig, folder: Path, datamodule: LightningDataModule) -> Trainer:
+    """Lightning's trainer with the configured callbacks and loggers, all of which write below ``folder``."""
+    # Lightning sees that there could be a validation, not that there is nothing to validate on.
+    nothing = isinstance(datamodule, TensorDataModule) and "val" not in datamodule.splits
+    limits = {"limit_val_batches": 0} if nothing else {}
+    # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    return build(
+        config.trainer,
+        callbacks=[build(node) for node in (config.callbacks or {}).values() if node],
+        logger=[build(node)(save_dir=folder) for node in (config.logger or {}).values() if OmegaConf.is_dict(node)],
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder,
+        **limits,
+    )
+
+
+def build(node: DictConfig, **arguments: Any) -> Any:
+    """Hydra's ``instantiate``, with the error of the constructor instead of Hydra's around it."""
+    try:
+        return instantiate(node, **arguments)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ValueError | MisconfigurationException):
+            raise SettingError(f"{node._get_full_key(None)}: {error.__cause__}") from error
+        raise error.__cause__ or error from None
+
+
+def fit(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> None:
+    """``trainer.fit``, with Ctrl-C as the KeyboardInterrupt that it is."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=datamodule)
+    except SystemExit:
+        # Lightning turns Ctrl-C into an exit, which would end a whole sweep without a word, and ignores the next one.
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+    except MisconfigurationException as error:
+        raise SettingError(f"trainer: {error}") from error
+
+
+def measured(trainer: Trainer) -> dict[str, float]:
+    """The metrics of the stage that has just ended."""
+    return {name: value.item() for name, value in trainer.callback_metrics.items()}
+
+
+def log_hyperparameters(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -> None:
+    """What was set and what came of it, for TensorBoard's HParams tab and its like."""
+    values = {"model": results["model"], "data": results["data"], "seed": config.seed}
+    for group in ("model", "data", "optimizer", "scheduler", "trainer"):
+        values.update(_flat(group, OmegaConf.to_container(config[group], resolve=True) if config[group] else {}))
+    for logger in trainer.loggers:
+        _log_hyperparameters(logger, values, results)
+
+
+def _log_hyperparameters(logger: Logger, values: dict[str, Any], results: dict[str, Any]) -> None:
+    if isinstance(logger, TensorBoardLogger):
+        logger.log_hyperparams(values, results["metrics"], step=results["epochs"])
+    else:
+        logger.log_hyperparams(values)
+    # Without this, what was written after the fit is lost.
+    logger.finalize("success")
+
+
+def _flat(prefix: str, node: Any) -> dict[str, Any]:
+    if isinstance(node, dict):
+        return {key: leaf for name, value in node.items() for key, leaf in _flat(f"{prefix}.{name}", value).items()}
+    # A table cell holds a number or a word.
+    return {prefix: node if isinstance(node, int | float | str) else str(node)}
