@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from .config import resolvers
-from .errors import SettingError
+from .errors import DivergedError, SettingError
 from .runs.files import point_link
 
 resolvers.register()
@@ -48,7 +48,9 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         except Exception as error:
             if "HYDRA_FULL_ERROR" in os.environ and _full_error_wanted:
                 raise
-            message = f"{type(error).__name__}: {error}\nThe traceback is in {folder}/train.log"
+            message = str(error)
+            if not isinstance(error, DivergedError):
+                message = f"{type(error).__name__}: {error}\nThe traceback is in {folder}/train.log"
             if not single:
                 raise JobFailed(message) from error
             raise SystemExit(_complain(message, 1)) from None

@@ -5,5 +5,14 @@ class SettingError(Exception):
     """A setting, or what it points to, is wrong; the message says what would work."""
 
 
+class DivergedError(Exception):
+    """The loss became infinite or no number at all."""
+
+    def __init__(self, epoch: int, last_loss: float | None) -> None:
+        self.epoch, self.last_loss = epoch, last_loss
+        before = "" if last_loss is None else f", after {last_loss:.4g}"
+        super().__init__(f"The loss diverged in epoch {epoch:,}{before}. Lower optimizer.lr.")
+
+
 class DataUnavailableError(SettingError):
     """Data that can be neither found nor downloaded."""

@@ -1,6 +1,7 @@
 """Training: from a composed configuration to a trained network and its run folder."""
 
 import logging
+import os
 import signal
 import warnings
 from pathlib import Path
@@ -67,7 +68,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             trainer.test(module, datamodule=datamodule, verbose=False)
         metrics.update(measured(trainer))
         log_hyperparameters(trainer, config, run.results)
-    log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
+    log.info(summarize(metrics, Path(os.path.relpath(folder)), run.results["seconds"]["total"]))
     if used != wanted:
         log.warning(stand_in_warning(wanted, used))
     return metrics
@@ -111,6 +112,10 @@ def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: s
     """
     if not isinstance(datamodule, TensorDataModule):
         return  # what its samples are is known when it loads the first
+    if "train" not in datamodule.splits:
+        raise SettingError(
+            f"data={data} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
+        )
     x = datamodule.sample().x
     network = type(module.network).__name__
     problem = None
@@ -132,7 +137,7 @@ def build_threads(config: DictConfig, module: SupervisedModule, datamodule: Ligh
     """Sets the number of CPU threads before anything starts them."""
     if not isinstance(datamodule, TensorDataModule):
         return torch.get_num_threads()
-    samples = len(datamodule.splits["train"].x) if "train" in datamodule.splits else 1
+    samples = len(datamodule.splits["train"].x)
     batch_size = min(datamodule.batch_size or samples, samples)
     return choose_threads(config.threads, module.network, datamodule.sample().x, batch_size)
 

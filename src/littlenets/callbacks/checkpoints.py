@@ -8,6 +8,8 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from ..ranges import Count
+
 CHECKPOINTS_A_RUN = 20
 
 
@@ -33,7 +35,7 @@ class Checkpoints(Checkpoint):
         every: epochs between two checkpoints; ``auto`` makes about 20 in a run.
     """
 
-    def __init__(self, every: int | Literal["auto"] = "auto") -> None:
+    def __init__(self, every: Count | Literal["auto"] = "auto") -> None:
         self.every = every
         self.best = float("inf")
         self._saved_step = -1

@@ -7,7 +7,9 @@ from typing import IO, Literal
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from ..errors import DivergedError
 from ..modules import SupervisedModule
+from ..ranges import Count
 
 # A curve of this many points looks the same as one of ten thousand, and TensorBoard stays quick.
 POINTS_A_CURVE = 1000
@@ -24,7 +26,7 @@ class History(Callback):
             and the last epoch, and those with a validation, are always logged.
     """
 
-    def __init__(self, log_every: int | Literal["auto"] = "auto") -> None:
+    def __init__(self, log_every: Count | Literal["auto"] = "auto") -> None:
         self.log_every = log_every
         self._epoch = 0  # of the last row written
         self._file: IO[str] | None = None
@@ -47,6 +49,9 @@ class History(Callback):
         self._validation = {name: value.item() for name, value in metrics if name.startswith("val/")}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+        self._record(trainer, pl_module)
+
+    def _record(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
         rows, pl_module.finished = pl_module.finished, []
         rows[-1].update(self._validation)
         if self._writer is None:
@@ -59,8 +64,7 @@ class History(Callback):
             if (
                 self._epoch % self._every == 0
                 or self._epoch in (1, trainer.max_epochs)
-                or (row is rows[-1]
-                and self._validation)
+                or (row is rows[-1] and self._validation)
             ):
                 for logger in trainer.loggers:
                     # Not followed by logger.save(), which would flush TensorBoard's file every time.
@@ -73,6 +77,11 @@ class History(Callback):
         self._file = path.open("w", newline="")
         self._writer = csv.DictWriter(self._file, ["epoch", *columns], lineterminator="\n")
         self._writer.writeheader()
+
+    def on_exception(self, trainer: Trainer, pl_module: SupervisedModule, exception: BaseException) -> None:
+        if isinstance(exception, DivergedError):
+            # The rows that lead there are the ones to look at.
+            self._record(trainer, pl_module)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._file is not None:

@@ -3,16 +3,28 @@
 import difflib
 import inspect
 import typing
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Lt
 from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..errors import SettingError
+from ..ranges import Count, NotNegative, Positive, Share
+
+# What the top of conf/train.yaml takes.
+SETTINGS = {"seed": Annotated[int, Ge(0), Lt(2**32)], "threads": Count | Literal["auto"]}
+
+# Ranges that the annotations of others do not tell: by module, then by parameter.
+RANGES: dict[str, dict[str, Any]] = {
+    "torch.optim": {"lr": Positive, "momentum": Share, "betas": Sequence[Share], "weight_decay": NotNegative},
+    "torch.optim.lr_scheduler": {"T_max": Count, "step_size": Count, "max_lr": Positive, "gamma": Positive},
+    # -1 is Lightning's word for no end.
+    "pytorch_lightning": {"max_epochs": Count | Literal[-1]},
+}
 
 
 def check(config: DictConfig) -> None:
@@ -23,13 +35,29 @@ def check(config: DictConfig) -> None:
     Raises:
         SettingError: names every wrong key, what it got and what it takes.
     """
+    values = OmegaConf.to_container(config, resolve=True)
     problems = [
-        problem
-        for path, node in _targets(OmegaConf.to_container(config, resolve=True))
-        for problem in _problems(path, node)
+        f"{key}={values[key]}: {problem}." for key in SETTINGS if (problem := mismatch(values[key], SETTINGS[key]))
     ]
+    for path, node in _targets(values):
+        problems += _problems(path, node)
     if problems:
         raise SettingError("\n".join(problems))
+
+
+def mismatch(value: Any, annotation: Any) -> str | None:
+    """What is wrong with a value, in words; None where it fits, or where nothing can be said."""
+    try:
+        # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
+        strict = isinstance(value, str | bool)
+        TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value, strict=strict)
+    except ValidationError as error:
+        messages = dict.fromkeys(detail["msg"].replace("Input should", "it should", 1) for detail in error.errors())
+        plain = [message for message in messages if "instance of" not in message and "valid dict" not in message]
+        return " or ".join(plain or messages).replace(" or it should", " or")
+    except (PydanticUserError, TypeError, NameError):
+        return None  # an annotation that pydantic cannot check
+    return None
 
 
 def _targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -44,7 +72,7 @@ def _problems(path: str, node: dict[str, Any]) -> Iterator[str]:
     try:
         target = get_object(node["_target_"])
     except (InstantiationException, ImportError, ValueError) as error:
-        yield f"{path}._target_={node['_target_']}: cannot be imported ({str(error).splitlines()[0]})."
+        yield f"{path}._target_={node['_target_']}: {str(error).splitlines()[0]}."
         return
     try:
         parameters = inspect.signature(target).parameters
@@ -52,29 +80,17 @@ def _problems(path: str, node: dict[str, Any]) -> Iterator[str]:
         hints = typing.get_type_hints(inspect.unwrap(constructor), include_extras=True)
     except (TypeError, ValueError, NameError):
         return  # built in, or annotated with names that do not exist at run time
-    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    hints |= RANGES.get(target.__module__.rpartition(".")[0], {}) | RANGES.get(target.__module__, {})
+    hints |= RANGES.get(target.__module__.partition(".")[0], {})
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     for key, value in node.items():
         if key.startswith("_") and key.endswith("_"):
             continue
-        if key not in parameters and not open_ended:
+        if key not in parameters and not takes_any:
             near = difflib.get_close_matches(key, parameters, n=1)
-            hint = f"; did you mean {path}.{near[0]}?" if near else f"; it takes {', '.join(parameters)}."
-            yield f"{path}.{key}: {target.__name__} has no such setting{hint}"
-        elif key in hints and not (isinstance(value, dict) and "_target_" in value):
-            problem = _mismatch(value, hints[key])
+            hint = f"did you mean {path}.{near[0]}?" if near else f"it takes {', '.join(parameters)}."
+            yield f"{path}.{key}: {target.__name__} has no such setting; {hint}"
+        elif key in parameters and key in hints and not (isinstance(value, dict) and "_target_" in value):
+            problem = mismatch(value, hints[key])
             if problem:
                 yield f"{path}.{key}={value}: {problem}."
-
-
-def _mismatch(value: Any, annotation: Any) -> str | None:
-    """What is wrong with the value, in words; None where it fits or nothing can be said."""
-    try:
-        # Text must not pass for a number, which only a lax check would let it; a list may be given for a tuple.
-        strict = isinstance(value, str | bool) and annotation is not Path
-        TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value, strict=strict)
-    except ValidationError as error:
-        messages = dict.fromkeys(detail["msg"][0].lower() + detail["msg"][1:] for detail in error.errors())
-        return " or ".join(message for message in messages if "instance of" not in message) or next(iter(messages))
-    except (PydanticUserError, TypeError, NameError):
-        return None  # an annotation that pydantic cannot check
-    return None

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import SettingError
 from ..randomness import stream
+from ..ranges import Count, Share
 from .loader import TensorLoader
 
 # Evaluation needs no gradients, so larger batches than in training fit, and they are faster.
@@ -37,12 +38,8 @@ class TensorDataModule(LightningDataModule):
     #: What one sample is called where the data is described.
     sample_name = "points"
 
-    def __init__(self, batch_size: int | None, shuffle: bool, validation: float, seed: int) -> None:
+    def __init__(self, batch_size: Count | None, shuffle: bool, validation: Share, seed: int) -> None:
         super().__init__()
-        if batch_size is not None and batch_size < 1:
-            raise SettingError(f"data.batch_size={batch_size}: give a whole number from 1, or null for all at once.")
-        if not 0 <= validation < 1:
-            raise SettingError(f"data.validation={validation}: give a share from 0 (none) to below 1, such as 0.1.")
         self.batch_size, self.shuffle, self.validation, self.seed = batch_size, shuffle, validation, seed
         self.splits: dict[Literal["train", "val", "test"], Split] = {}
 
@@ -76,8 +73,6 @@ class TensorDataModule(LightningDataModule):
         return Split(self.transform(x[:2]), y[:2])
 
     def train_dataloader(self) -> TensorLoader:
-        if "train" not in self.splits:
-            raise SettingError(f"data={type(self).__name__} is for testing only; nothing is ever trained on it.")
         return self._loader("train", self.batch_size, self.shuffle)
 
     def val_dataloader(self) -> TensorLoader:
@@ -86,7 +81,7 @@ class TensorDataModule(LightningDataModule):
     def test_dataloader(self) -> TensorLoader:
         return self._loader("test", EVALUATION_BATCH)
 
-    def _loader(self, split: str, batch_size: int | None, shuffle: bool = False) -> TensorLoader:
+    def _loader(self, split: str, batch_size: Count | None, shuffle: bool = False) -> TensorLoader:
         x, y = self.splits[split]
         if self.trainer is not None:
             # Moved once, not batch by batch.

@@ -3,6 +3,7 @@
 import torch
 from torch.nn import functional as F
 
+from ..ranges import Count, Positive, Share
 from .base import Split
 from .images import ImageDataModule
 
@@ -20,10 +21,10 @@ class Digits(ImageDataModule):
     def __init__(
         self,
         mean: float = 0.1307,
-        std: float = 0.3081,
-        batch_size: int | None = 64,
+        std: Positive = 0.3081,
+        batch_size: Count | None = 64,
         shuffle: bool = True,
-        validation: float = 0.0,
+        validation: Share = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__(mean, std, batch_size, shuffle, validation, seed)

@@ -5,6 +5,7 @@ Shapes: N images, B batch.
 
 from torch import Tensor
 
+from ..ranges import Count, Positive, Share
 from .base import TensorDataModule
 
 
@@ -19,7 +20,7 @@ class ImageDataModule(TensorDataModule):
     sample_name = "images"
 
     def __init__(
-        self, mean: float, std: float, batch_size: int | None, shuffle: bool, validation: float, seed: int
+        self, mean: float, std: Positive, batch_size: Count | None, shuffle: bool, validation: Share, seed: int
     ) -> None:
         super().__init__(batch_size, shuffle, validation, seed)
         self.mean, self.std = mean, std

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..randomness import stream
+from ..ranges import Count, NotNegative, Share
 from .base import Split, TensorDataModule
 
 
@@ -22,14 +23,14 @@ class Line(TensorDataModule):
 
     def __init__(
         self,
-        n_points: int = 5,
+        n_points: Count = 5,
         slope: float = 2.0,
         intercept: float = 0.0,
-        noise: float = 0.0,
+        noise: NotNegative = 0.0,
         test_x: Sequence[float] = (20.0,),
-        batch_size: int | None = None,
+        batch_size: Count | None = None,
         shuffle: bool = True,
-        validation: float = 0.0,
+        validation: Share = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, shuffle, validation, seed)

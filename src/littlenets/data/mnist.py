@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..ranges import Count, Positive, Share
 from . import idx_files
 from .base import Split
 from .images import ImageDataModule
@@ -30,10 +31,10 @@ class _IdxImages(ImageDataModule):
         mirrors: Sequence[str] | None = None,
         stand_in: str | None = None,
         mean: float = 0.1307,
-        std: float = 0.3081,
-        batch_size: int | None = 64,
+        std: Positive = 0.3081,
+        batch_size: Count | None = 64,
         shuffle: bool = True,
-        validation: float = 0.0,
+        validation: Share = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__(mean, std, batch_size, shuffle, validation, seed)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..randomness import stream
+from ..ranges import Count, NotNegative, Share
 from .base import Split, TensorDataModule
 
 
@@ -26,12 +27,12 @@ class Spirals(TensorDataModule):
 
     def __init__(
         self,
-        arms: int = 2,
-        n_points: int = 1000,
-        noise: float = 0.2,
-        batch_size: int | None = None,
+        arms: Count = 2,
+        n_points: Count = 1000,
+        noise: NotNegative = 0.2,
+        batch_size: Count | None = None,
         shuffle: bool = True,
-        validation: float = 0.0,
+        validation: Share = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, shuffle, validation, seed)
@@ -61,7 +62,7 @@ class ColourLines(TensorDataModule):
         noise: standard deviation of the noise on each coordinate, in units of the plane.
     """
 
-    def __init__(self, arms: int = 3, n_points: int = 1000, noise: float = 0.2, seed: int = 0) -> None:
+    def __init__(self, arms: Count = 3, n_points: Count = 1000, noise: NotNegative = 0.2, seed: int = 0) -> None:
         super().__init__(batch_size=None, shuffle=False, validation=0.0, seed=seed)
         self.arms, self.n_points, self.noise = arms, n_points, noise
         self.classes = arms

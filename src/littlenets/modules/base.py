@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 
-from ..errors import SettingError
+from ..errors import DivergedError, SettingError
 from .pace import Pace
 from .records import EpochRecords
 
@@ -114,9 +114,7 @@ class SupervisedModule(LightningModule):
                 for x, y in batches:
                     self._learn(x, y)
                 self._end_epoch()
-            self.finished = self.records.take()
-            self.latest = self.finished[-1]
-            self.log_dict(self.latest, on_step=False, on_epoch=True, logger=False, batch_size=1)
+            self._publish(self.records.take())
 
     def _learn(self, x: Tensor, y: Tensor) -> None:
         output, target = self.network(x), self.target(y)
@@ -133,6 +131,17 @@ class SupervisedModule(LightningModule):
         self.records.add_batch(loss.detach(), self.measure(output.detach(), target), len(x))
         if self._schedule_per_batch:
             self._schedule.step()
+
+    def _publish(self, rows: list[dict[str, float]]) -> None:
+        """Hands the rows of all epochs since the last call to whoever records them."""
+        for index, row in enumerate(rows):
+            if not math.isfinite(row["train/loss"]):
+                epoch = self.trainer.current_epoch + 1 - (len(rows) - 1 - index)
+                last = rows[index - 1] if index else self.latest
+                self.finished = rows[: index + 1]
+                raise DivergedError(epoch, last.get("train/loss"))
+        self.finished, self.latest = rows, rows[-1]
+        self.log_dict(self.latest, on_step=False, on_epoch=True, logger=False, batch_size=1)
 
     def _end_epoch(self) -> None:
         watched = {name: value.detach().clone() for name, value in self._watched().items()}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..ranges import Count
 from .layers import ACTIVATIONS, Activation, linear_stack
 
 IMAGE_SIZE = 28
@@ -18,9 +19,9 @@ class CNN(nn.Module):
 
     def __init__(
         self,
-        classes: int = 10,
-        channels: Sequence[int] = (32, 64),
-        hidden: Sequence[int] = (128,),
+        classes: Count = 10,
+        channels: Sequence[Count] = (32, 64),
+        hidden: Sequence[Count] = (128,),
         activation: Activation = "relu",
     ) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """What several networks are built of."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from torch import nn
@@ -13,6 +14,6 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "si
 def linear_stack(sizes: Sequence[int], activation: Activation) -> list[nn.Module]:
     """Linear layers from ``sizes[0]`` inputs to ``sizes[-1]`` outputs, with ``activation`` between them (not after)."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
     return layers[:-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..errors import SettingError
+from ..errors import DivergedError, SettingError
 from .files import write_atomically
 
 traceback_log = logging.getLogger("littlenets.traceback")
@@ -59,8 +59,10 @@ class Run:
         elif isinstance(error, KeyboardInterrupt):
             self.results["status"] = "interrupted"
         else:
+            if isinstance(error, DivergedError):
+                self.results.update(status="diverged", epochs=error.epoch)
             self.results["error"] = {"type": kind.__name__, "message": str(error)}
-            if not isinstance(error, SettingError):
+            if not isinstance(error, SettingError | DivergedError):
                 traceback_log.error("The run failed.", exc_info=error)
         # json writes NaN and Infinity, which Python reads and other programs may not; a diverged loss is worth it.
         write_atomically(self.folder / "results.json", json.dumps(self.results, indent=2, default=str) + "\n")
