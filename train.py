@@ -5,13 +5,14 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from littlenets import command
+from littlenets import command, startup
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @command.job
 def main(config: DictConfig, folder: Path) -> dict[str, float]:
     # Torch and Lightning take seconds to import, and a typo should not.
+    startup.import_lightning()
     from littlenets.training import train
 
     return train(config, folder)

@@ -1,7 +1,18 @@
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from composing import RunFolder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Lightning's own use of torch, as training.py ignores it: pytest sets the filters anew for every test.
+    config.addinivalue_line("filterwarnings", "ignore:.*LeafSpec.* is deprecated:FutureWarning")
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +24,36 @@ def mnist_files() -> Path:
     if found != 4:
         pytest.skip(f"needs MNIST's four .gz files in {folder} (found {found}); set LITTLENETS_MNIST to their folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def process_settings() -> Iterator[None]:
+    """Gives back what a run sets for the whole process."""
+    if "torch" not in sys.modules:  # the test runs commands and needs none here
+        yield
+        return
+    import torch
+    from hydra.core.hydra_config import HydraConfig
+
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = fill
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> "Callable[..., RunFolder]":
+    """Trains in this process with the given overrides, each time into a folder of its own."""
+    from composing import launch as launch_into
+
+    runs = 0
+
+    def into_next_folder(*overrides: str, logger: str = "none") -> "RunFolder":
+        nonlocal runs
+        runs += 1
+        return launch_into(tmp_path / f"run{runs}", *overrides, logger=logger)
+
+    return into_next_folder

@@ -4,7 +4,9 @@ Hydra composes the configuration and calls the job; here its errors and ours bec
 2 for what the user can mend, 1 for a failure, 130 for Ctrl-C.
 """
 
+import difflib
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -23,42 +24,49 @@ from .runs.files import point_link
 
 resolvers.register()
 
+log = logging.getLogger(__name__)
+# Both go to train.log alone (conf/hydra/default.yaml).
+traceback_log = logging.getLogger("littlenets.traceback")
 
-class JobFailed(Exception):
-    """A job failed, and has said so in its own log."""
+_tracebacks_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+class JobFailedError(Exception):
+    """A job of a sweep failed, and has said so."""
 
 
 def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], Any]:
-    """Gives a job its folder, and keeps its errors apart from Hydra's own."""
+    """Gives a job its folder, and turns its errors into a message and an exit code.
+
+    In a sweep, where others are still to run, the message is logged and Hydra learns that the job failed.
+    """
 
     @functools.wraps(function)
     def with_folder(config: DictConfig) -> Any:
         hydra = HydraConfig.get()
-        single = hydra.mode is not RunMode.MULTIRUN
         folder = Path(hydra.runtime.output_dir)
-        if single:
+        sweep = hydra.mode is RunMode.MULTIRUN
+        if not sweep:
             point_link(folder.parent / "latest", folder)
         try:
             return function(config, folder)
-        except SettingError as error:
-            if not single:
-                raise  # Hydra goes on with the next job
-            # Past Hydra, which would print a line of its own above it.
-            raise SystemExit(_complain(str(error), 2)) from None
         except Exception as error:
-            if "HYDRA_FULL_ERROR" in os.environ and _full_error_wanted:
+            if _tracebacks_wanted:
                 raise
-            message = str(error)
-            if not isinstance(error, DivergedError):
-                message = f"{type(error).__name__}: {error}\nThe traceback is in {folder}/train.log"
-            if not single:
-                raise JobFailed(message) from error
-            raise SystemExit(_complain(message, 1)) from None
+            message, code = str(error), 1
+            if isinstance(error, SettingError):
+                code = 2
+            elif not isinstance(error, DivergedError):
+                traceback_log.error("The run failed.", exc_info=error)
+                message = f"{type(error).__name__}: {error}\nThe traceback is in {os.path.relpath(folder)}/train.log"
+            if sweep:
+                log.error(message)
+                raise (error if code == 2 else JobFailedError(message)) from None
+            traceback_log.error(message)
+            # Past Hydra, which would print a line of its own above it.
+            raise SystemExit(_complain(message, code)) from None
 
     return with_folder
-
-
-_full_error_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 def run(main: Callable[[], Any]) -> None:
@@ -67,16 +75,29 @@ def run(main: Callable[[], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         main()
-    except (SettingError, HydraException, OmegaConfBaseException) as error:
-        if _full_error_wanted:
-            raise
-        cause = error.__cause__
-        message = f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error)
-        sys.exit(_complain(message, 2))
-    except JobFailed as error:
-        sys.exit(_complain(str(error), 1))
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))
+    except JobFailedError:
+        sys.exit(_complain("At least one job failed; each has its message in its train.log.", 1))
+    except Exception as error:
+        # Jobs answer for themselves above, so this one is Hydra's.
+        if _tracebacks_wanted:
+            raise
+        sys.exit(_complain(_composition_message(error), 2))
+
+
+def _composition_message(error: Exception) -> str:
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and "not in struct" in str(cause):
+        group, _, _ = cause.full_key.rpartition(".")
+        known = [f"{group}.{name}" if group else str(name) for name in cause.parent_node]
+        near = difflib.get_close_matches(cause.full_key, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+        return (
+            f"{cause.full_key}: there is no such setting; {hint}\n"
+            f"(+{cause.full_key}=... passes on one that conf/ does not list.)"
+        )
+    return f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error)
 
 
 def _complain(message: str, code: int) -> int:

@@ -1,11 +1,13 @@
 """Numbers that not every value will do for, as annotations: the configuration check reads them."""
 
+from math import inf
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
 Count = Annotated[int, Gt(0)]
-NotNegative = Annotated[float, Ge(0)]
-Positive = Annotated[float, Gt(0)]
+Finite = Annotated[float, Gt(-inf), Lt(inf)]
+NotNegative = Annotated[float, Ge(0), Lt(inf)]
+Positive = Annotated[float, Gt(0), Lt(inf)]
 #: A share of a whole that leaves something over.
 Share = Annotated[float, Ge(0), Lt(1)]

@@ -1,6 +1,7 @@
 """What a run says of itself: one line before, a short table after."""
 
 import math
+import os
 from pathlib import Path
 
 from pytorch_lightning import LightningDataModule, Trainer
@@ -14,7 +15,11 @@ def describe(
 ) -> str:
     """One line on what is being trained, on what, and where."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    epochs = "until stopped" if trainer.max_epochs in (None, -1) else f"{trainer.max_epochs:,} epochs"
+    epochs = (
+        "until stopped"
+        if trainer.max_epochs in (None, -1)
+        else f"{trainer.max_epochs:,} epoch{'s' * (trainer.max_epochs > 1)}"
+    )
     device = trainer.strategy.root_device.type
     where = device if device != "cpu" else f"cpu with {threads} thread{'s' * (threads > 1)}"
     return (
@@ -42,13 +47,13 @@ def stand_in_warning(wanted: str, used: str, reason: str = "") -> str:
 def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> str:
     """The final metrics, and where to look further."""
     width = max(len(name) for name in metrics)
-    rows = [f"  {name:<{width}}  {_number(value)}" for name, value in metrics.items()]
+    shown = os.path.relpath(folder)
     return "\n".join(
         [
             f"Finished in {seconds:.1f} s.",
-            *rows,
-            f"Run folder   {folder}",
-            f"TensorBoard  tensorboard --logdir {folder}",
+            *(f"  {name:<{width}}  {_number(value)}" for name, value in metrics.items()),
+            f"Run folder   {shown}",
+            *([f"TensorBoard  tensorboard --logdir {shown}"] if (folder / "tensorboard").is_dir() else []),
         ]
     )
 

@@ -1,6 +1,5 @@
 """How many CPU threads a training step can keep busy."""
 
-import os
 from typing import Literal
 
 import torch
@@ -12,6 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 # is 10 ms of work. The spiral networks' steps are a tenth of it, the convolutional network's three times as much.
 FLOP_A_THREAD = 0.5e9
 
+# Real cores, or what OMP_NUM_THREADS says.
+AVAILABLE = torch.get_num_threads()
+
 
 def choose_threads(threads: int | Literal["auto"], network: nn.Module, sample: Tensor, batch_size: int) -> int:
     """Sets and returns the number of threads for training with batches of ``batch_size`` samples like ``sample``."""
@@ -20,11 +22,6 @@ def choose_threads(threads: int | Literal["auto"], network: nn.Module, sample: T
             network(sample[:1])
         # Backward computes the gradients of inputs and of weights: twice the work of forward.
         work = 3 * counter.get_total_flops() * batch_size
-        threads = max(1, min(_cores(), round(work / FLOP_A_THREAD)))
+        threads = max(1, min(AVAILABLE, round(work / FLOP_A_THREAD)))
     torch.set_num_threads(threads)
     return threads
-
-
-def _cores() -> int:
-    """Those this process may use, which on a cluster are fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,8 +1,8 @@
 """Training: from a composed configuration to a trained network and its run folder."""
 
 import logging
-import os
 import signal
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, Trainer
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .callbacks.checkpoints import AtomicCheckpointIO
@@ -22,6 +21,7 @@ from .config.check import check
 from .config.choices import load_choice
 from .data import TensorDataModule
 from .errors import DataUnavailableError, SettingError
+from .loggers import flat, log_hyperparameters, log_point
 from .modules import SupervisedModule
 from .runs import Run
 from .runs.environment import environment
@@ -46,7 +46,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
     """
     hydra = HydraConfig.get()
     wanted = hydra.runtime.choices.data
-    with Run(folder, model=hydra.runtime.choices.model, data=wanted, overrides=list(hydra.overrides.task)) as run:
+    with Run(
+        folder, model=hydra.runtime.choices.model, data=wanted, overrides=OmegaConf.to_container(hydra.overrides.task)
+    ) as run:
         with run.timed("setup"):
             check(config)
             run.results["seed"] = config.seed
@@ -60,15 +62,18 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))
         with run.timed("fit"):
-            fit(trainer, module, datamodule)
-        run.results.update(epochs=trainer.current_epoch, steps=trainer.global_step)
-        metrics = run.results["metrics"]
-        metrics.update(measured(trainer), **module.latest)
+            try:
+                fit(trainer, module, datamodule)
+            finally:
+                steps, batches = trainer.global_step, trainer.num_training_batches
+                run.results.update(epochs=steps // batches if steps else 0, steps=steps)
+                metrics = run.results["metrics"]
+                metrics.update(measured(trainer), **module.latest)
         with run.timed("test"):
             trainer.test(module, datamodule=datamodule, verbose=False)
         metrics.update(measured(trainer))
-        log_hyperparameters(trainer, config, run.results)
-    log.info(summarize(metrics, Path(os.path.relpath(folder)), run.results["seconds"]["total"]))
+        log_outcome(trainer, config, run.results)
+    log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
     if used != wanted:
         log.warning(stand_in_warning(wanted, used))
     return metrics
@@ -84,8 +89,8 @@ def build_data(config: DictConfig, wanted: str) -> tuple[LightningDataModule, st
             raise SettingError(
                 f"{error}\nTo train on digits that need no download: data=digits, or data.stand_in=digits."
             ) from None
-        log.warning(stand_in_warning(wanted, datamodule.stand_in, str(error)))
         stand_in = load_choice("data", datamodule.stand_in)
+        log.warning(stand_in_warning(wanted, datamodule.stand_in, str(error)))
         stand_in.update({key: config.data[key] for key in ("batch_size", "shuffle", "validation")})
         with open_dict(config):
             config.data = stand_in
@@ -170,16 +175,34 @@ def build(node: DictConfig, **arguments: Any) -> Any:
 
 
 def fit(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> None:
-    """``trainer.fit``, with Ctrl-C as the KeyboardInterrupt that it is."""
-    handler = signal.getsignal(signal.SIGINT)
+    """``trainer.fit``, which the first Ctrl-C ends after the batch under way, and the second at once.
+
+    Raises:
+        KeyboardInterrupt: stopped by Ctrl-C.
+    """
+    stopped = False
+
+    def stop(signal_number: int, frame: Any) -> None:
+        nonlocal stopped
+        stopped = trainer.should_stop = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.getsignal(signal.SIGINT)
+    in_main_thread = threading.current_thread() is threading.main_thread()
     try:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, stop)
         trainer.fit(module, datamodule=datamodule)
     except SystemExit:
-        # Lightning turns Ctrl-C into an exit, which would end a whole sweep without a word, and ignores the next one.
-        signal.signal(signal.SIGINT, handler)
+        # Lightning turns the second Ctrl-C into an exit, which would end a whole sweep without a word.
         raise KeyboardInterrupt from None
     except MisconfigurationException as error:
         raise SettingError(f"trainer: {error}") from error
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, before)
+    if stopped:
+        raise KeyboardInterrupt
 
 
 def measured(trainer: Trainer) -> dict[str, float]:
@@ -187,26 +210,14 @@ def measured(trainer: Trainer) -> dict[str, float]:
     return {name: value.item() for name, value in trainer.callback_metrics.items()}
 
 
-def log_hyperparameters(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -> None:
-    """What was set and what came of it, for TensorBoard's HParams tab and its like."""
+def log_outcome(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -> None:
+    """What was set and what came of it, for the loggers."""
     values = {"model": results["model"], "data": results["data"], "seed": config.seed}
     for group in ("model", "data", "optimizer", "scheduler", "trainer"):
-        values.update(_flat(group, OmegaConf.to_container(config[group], resolve=True) if config[group] else {}))
+        values.update(flat(group, OmegaConf.to_container(config[group], resolve=True) if config[group] else {}))
+    tested = {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
     for logger in trainer.loggers:
-        _log_hyperparameters(logger, values, results)
-
-
-def _log_hyperparameters(logger: Logger, values: dict[str, Any], results: dict[str, Any]) -> None:
-    if isinstance(logger, TensorBoardLogger):
-        logger.log_hyperparams(values, results["metrics"], step=results["epochs"])
-    else:
-        logger.log_hyperparams(values)
-    # Without this, what was written after the fit is lost.
-    logger.finalize("success")
-
-
-def _flat(prefix: str, node: Any) -> dict[str, Any]:
-    if isinstance(node, dict):
-        return {key: leaf for name, value in node.items() for key, leaf in _flat(f"{prefix}.{name}", value).items()}
-    # A table cell holds a number or a word.
-    return {prefix: node if isinstance(node, int | float | str) else str(node)}
+        log_point(logger, results["epochs"], tested)
+        log_hyperparameters(logger, values, results["metrics"])
+        # Without this, what is written after the fit is lost.
+        logger.finalize("success")

@@ -2,6 +2,8 @@
 
 import difflib
 import inspect
+import logging
+import re
 import typing
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
@@ -10,6 +12,7 @@ from annotated_types import Ge, Lt
 from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..errors import SettingError
@@ -18,12 +21,12 @@ from ..ranges import Count, NotNegative, Positive, Share
 # What the top of conf/train.yaml takes.
 SETTINGS = {"seed": Annotated[int, Ge(0), Lt(2**32)], "threads": Count | Literal["auto"]}
 
-# Ranges that the annotations of others do not tell: by module, then by parameter.
+# Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
 RANGES: dict[str, dict[str, Any]] = {
-    "torch.optim": {"lr": Positive, "momentum": Share, "betas": Sequence[Share], "weight_decay": NotNegative},
     "torch.optim.lr_scheduler": {"T_max": Count, "step_size": Count, "max_lr": Positive, "gamma": Positive},
+    "torch.optim": {"lr": Positive, "momentum": Share, "betas": Sequence[Share], "weight_decay": NotNegative},
     # -1 is Lightning's word for no end.
-    "pytorch_lightning": {"max_epochs": Count | Literal[-1]},
+    "pytorch_lightning.trainer": {"max_epochs": Count | Literal[-1]},
 }
 
 
@@ -35,14 +38,16 @@ def check(config: DictConfig) -> None:
     Raises:
         SettingError: names every wrong key, what it got and what it takes.
     """
-    values = OmegaConf.to_container(config, resolve=True)
-    problems = [
-        f"{key}={values[key]}: {problem}." for key in SETTINGS if (problem := mismatch(values[key], SETTINGS[key]))
-    ]
+    try:
+        values = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise SettingError(f"{error.full_key}: {str(error).splitlines()[0]}.") from error
+    problems = [f"{key}={values[key]}: {wrong}." for key in SETTINGS if (wrong := mismatch(values[key], SETTINGS[key]))]
     for path, node in _targets(values):
-        problems += _problems(path, node)
+        problems += _problems(path, node, OmegaConf.to_container(OmegaConf.select(config, path), resolve=False))
     if problems:
-        raise SettingError("\n".join(problems))
+        # A setting that several places take over is reported once.
+        raise SettingError("\n".join(dict.fromkeys(problems)))
 
 
 def mismatch(value: Any, annotation: Any) -> str | None:
@@ -68,20 +73,17 @@ def _targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _targets(value, f"{path}.{key}" if path else str(key))
 
 
-def _problems(path: str, node: dict[str, Any]) -> Iterator[str]:
+def _problems(path: str, node: dict[str, Any], written: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the values of a node; ``written`` is the same node with its interpolations."""
     try:
-        target = get_object(node["_target_"])
-    except (InstantiationException, ImportError, ValueError) as error:
-        yield f"{path}._target_={node['_target_']}: {str(error).splitlines()[0]}."
-        return
-    try:
+        target = _find(node["_target_"])
         parameters = inspect.signature(target).parameters
-        constructor = target.__init__ if inspect.isclass(target) else target
-        hints = typing.get_type_hints(inspect.unwrap(constructor), include_extras=True)
-    except (TypeError, ValueError, NameError):
-        return  # built in, or annotated with names that do not exist at run time
-    hints |= RANGES.get(target.__module__.rpartition(".")[0], {}) | RANGES.get(target.__module__, {})
-    hints |= RANGES.get(target.__module__.partition(".")[0], {})
+    except (InstantiationException, ImportError) as error:
+        yield f"{path}._target_={node['_target_']}: {' '.join(str(error.__cause__ or error).split())}."
+        return
+    except (TypeError, ValueError):
+        return  # built in, with no signature to read
+    hints = _hints(target)
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     for key, value in node.items():
         if key.startswith("_") and key.endswith("_"):
@@ -93,4 +95,29 @@ def _problems(path: str, node: dict[str, Any]) -> Iterator[str]:
         elif key in parameters and key in hints and not (isinstance(value, dict) and "_target_" in value):
             problem = mismatch(value, hints[key])
             if problem:
-                yield f"{path}.{key}={value}: {problem}."
+                yield f"{_source(f'{path}.{key}', written[key])}={value}: {problem}."
+
+
+def _find(name: str) -> Any:
+    hydra_log = logging.getLogger("hydra.utils")
+    before, hydra_log.disabled = hydra_log.disabled, True  # it prints what it then raises
+    try:
+        return get_object(name)
+    finally:
+        hydra_log.disabled = before
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    """The annotations of a constructor's parameters, as far as they exist at run time, and the ranges known here."""
+    known = next((ranges for module, ranges in RANGES.items() if target.__module__.startswith(module)), {})
+    try:
+        constructor = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
+        return typing.get_type_hints(constructor, include_extras=True) | known
+    except (TypeError, NameError):
+        return known
+
+
+def _source(key: str, written: Any) -> str:
+    """The key to set: that of an interpolation where a value is taken over from elsewhere."""
+    inner = re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)(?:,.*)?\}", written) if isinstance(written, str) else None
+    return inner[1] if inner else key

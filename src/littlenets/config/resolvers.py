@@ -1,5 +1,7 @@
 """What ``${...}`` can do in the YAML files beyond what OmegaConf and Hydra bring."""
 
+import sys
+
 from omegaconf import OmegaConf
 
 from ..runs.folder import job_folder, new_run_folder
@@ -9,4 +11,6 @@ def register() -> None:
     """Safe to call more than once, as notebooks and tests do."""
     # Cached, so that all who ask for a run's folder get the one that was made.
     OmegaConf.register_new_resolver("new_run_folder", new_run_folder, replace=True, use_cache=True)
-    OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+    OmegaConf.register_new_resolver(
+        "job_folder", lambda number, overrides: job_folder(number, overrides, sys.argv[1:]), replace=True
+    )

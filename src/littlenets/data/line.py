@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..randomness import stream
-from ..ranges import Count, NotNegative, Share
+from ..ranges import Count, Finite, NotNegative, Share
 from .base import Split, TensorDataModule
 
 
@@ -24,10 +24,10 @@ class Line(TensorDataModule):
     def __init__(
         self,
         n_points: Count = 5,
-        slope: float = 2.0,
-        intercept: float = 0.0,
+        slope: Finite = 2.0,
+        intercept: Finite = 0.0,
         noise: NotNegative = 0.0,
-        test_x: Sequence[float] = (20.0,),
+        test_x: Sequence[Finite] = (20.0,),
         batch_size: Count | None = None,
         shuffle: bool = True,
         validation: Share = 0.0,

@@ -17,7 +17,7 @@ from torchmetrics import MetricCollection
 
 from ..errors import DivergedError, SettingError
 from .pace import Pace
-from .records import EpochRecords
+from .records import Columns, EpochRecords
 
 FUSED_DEVICES = {"cpu", "cuda", "mps"}
 
@@ -48,9 +48,9 @@ class SupervisedModule(LightningModule):
         metrics = MetricCollection(self.metrics())
         self.val_metrics, self.test_metrics = metrics.clone(prefix="val/"), metrics.clone(prefix="test/")
         self.records = EpochRecords()
-        #: The rows of the epochs that ended since Lightning last heard of one, oldest first.
-        self.finished: list[dict[str, float]] = []
-        #: The last of them.
+        #: What was measured in the epochs that ended since Lightning last heard of one, oldest first.
+        self.finished: Columns = {}
+        #: What was measured in the last of them.
         self.latest: dict[str, float] = {}
 
     @abstractmethod
@@ -63,7 +63,7 @@ class SupervisedModule(LightningModule):
 
     @abstractmethod
     def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Means over a training batch by name: what `metrics` gives, at the price of a few tensor operations."""
+        """Sums over a training batch by name, 0-dimensional: divided by the samples of an epoch, `metrics`."""
 
     @abstractmethod
     def check(self, output: Tensor, classes: int | None) -> str | None:
@@ -132,22 +132,23 @@ class SupervisedModule(LightningModule):
         if self._schedule_per_batch:
             self._schedule.step()
 
-    def _publish(self, rows: list[dict[str, float]]) -> None:
-        """Hands the rows of all epochs since the last call to whoever records them."""
-        for index, row in enumerate(rows):
-            if not math.isfinite(row["train/loss"]):
-                epoch = self.trainer.current_epoch + 1 - (len(rows) - 1 - index)
-                last = rows[index - 1] if index else self.latest
-                self.finished = rows[: index + 1]
-                raise DivergedError(epoch, last.get("train/loss"))
-        self.finished, self.latest = rows, rows[-1]
-        self.log_dict(self.latest, on_step=False, on_epoch=True, logger=False, batch_size=1)
-
     def _end_epoch(self) -> None:
-        watched = {name: value.detach().clone() for name, value in self._watched().items()}
-        self.records.end_epoch({**watched, "lr": self._optimizer.param_groups[0]["lr"]})
+        watched = {name: value.detach() for name, value in self._watched().items()}
+        self.records.end_epoch(watched, self._optimizer.param_groups[0]["lr"])
         if self._schedule is not None and not self._schedule_per_batch:
             self._schedule.step()
+
+    def _publish(self, columns: Columns) -> None:
+        """Hands what was measured in all epochs since the last call to whoever records it."""
+        losses = columns["train/loss"]
+        diverged = next((index for index, loss in enumerate(losses) if not math.isfinite(loss)), None)
+        if diverged is not None:
+            self.finished = {name: values[: diverged + 1] for name, values in columns.items()}
+            epoch = self.trainer.current_epoch + 1 - (len(losses) - 1 - diverged)
+            raise DivergedError(epoch, losses[diverged - 1] if diverged else self.latest.get("train/loss"))
+        self.finished = columns
+        self.latest = {name: values[-1] for name, values in columns.items()}
+        self.log_dict(self.latest, on_step=False, on_epoch=True, logger=False, batch_size=1)
 
     def validation_names(self) -> list[str]:
         """What a validation measures."""

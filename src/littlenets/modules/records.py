@@ -6,60 +6,85 @@ Shapes: B batches, E epochs, Q quantities.
 import torch
 from torch import Tensor
 
+Columns = dict[str, list[float]]
 
-class EpochRecords:
-    """Collects 0-dimensional tensors in the training loop and turns them into rows later.
 
-    Reading a number off a device waits for the device, and writing into a larger tensor costs as much as a layer of a
-    small network. So the loop only keeps references, and `take` reads many epochs at once.
+class Tape:
+    """A growing row of numbers on a device, in memory that is allocated long before it is needed.
+
+    Reading a number off a device waits for the device. Keeping the small tensors themselves is as bad: they lie between
+    the large ones in memory, which then cannot be used again from step to step (50 page faults a step of `spiral`).
     """
 
+    CHUNK = 4096
+
     def __init__(self) -> None:
-        self._names: list[str] = []
-        self._values: list[Tensor] = []  # B * Q, batch by batch
-        self._sizes: list[int] = []  # B: samples in each batch
-        self._batches: list[int] = []  # E: batches so far, at the end of each epoch
-        self._ends: list[dict[str, Tensor | float]] = []  # E
+        self._chunks: list[Tensor] = []
+        self._cells: list[Tensor] = []
+        self._used = 0
 
-    def add_batch(self, loss: Tensor, measured: dict[str, Tensor], size: int) -> None:
-        """Means over one batch of ``size`` samples, detached; the same names every time."""
-        if not self._names:
-            self._names = [f"train/{name}" for name in ("loss", *measured)]
-        self._values.append(loss)
-        self._values.extend(measured.values())
-        self._sizes.append(size)
+    def append(self, value: Tensor) -> None:
+        """Copies a detached 0-dimensional tensor."""
+        if self._used == len(self._cells):
+            chunk = torch.empty(self.CHUNK, dtype=value.dtype, device=value.device)
+            self._chunks.append(chunk)
+            self._cells += chunk.unbind()
+        self._cells[self._used].copy_(value)
+        self._used += 1
 
-    def end_epoch(self, values: dict[str, Tensor | float]) -> None:
-        """Quantities as they are at the end of an epoch, such as a weight; tensors must be copies."""
-        self._batches.append(len(self._sizes))
-        self._ends.append(values)
+    def take(self) -> Tensor:
+        """All numbers since the last call, float64 on the CPU, and forgets them."""
+        taken = torch.cat(self._chunks)[: self._used].cpu().double() if self._chunks else torch.empty(0)
+        self._used = 0
+        return taken
 
-    def take(self) -> list[dict[str, float]]:
-        """The rows of all ended epochs since the last call, oldest first: means over each epoch's samples."""
-        rows = self._rows() if self._ends else []
+
+class EpochRecords:
+    """Collects what is measured in each batch and each epoch, and turns it into columns later."""
+
+    def __init__(self) -> None:
         self.clear()
-        return rows
 
     def clear(self) -> None:
-        """Forgets what was not taken."""
-        self._names = []
-        for entries in (self._values, self._sizes, self._batches, self._ends):
-            entries.clear()
+        """Forgets everything."""
+        self._in_batches, self._at_ends = Tape(), Tape()
+        self._names: list[str] = []
+        self._sizes: list[int] = []  # B: samples in each batch
+        self._batches: list[int] = []  # E: batches so far, at the end of each epoch
+        self._watched: list[str] = []
+        self._lrs: list[float] = []  # E
 
-    def _rows(self) -> list[dict[str, float]]:
-        values = torch.stack(self._values).cpu().double().view(-1, len(self._names))  # (B, Q)
-        if len(self._sizes) > len(self._ends):
-            sizes = torch.tensor(self._sizes, dtype=torch.float64)  # (B,)
+    def add_batch(self, loss: Tensor, sums: dict[str, Tensor], size: int) -> None:
+        """The mean loss of one batch of ``size`` samples and sums over it, detached and 0-dimensional."""
+        if not self._names:
+            self._names = [f"train/{name}" for name in ("loss", *sums)]
+        self._in_batches.append(loss)
+        for value in sums.values():
+            self._in_batches.append(value)
+        self._sizes.append(size)
+
+    def end_epoch(self, watched: dict[str, Tensor], lr: float) -> None:
+        """Quantities as they are at the end of an epoch, such as a weight, detached and of one element."""
+        self._batches.append(len(self._sizes))
+        self._lrs.append(lr)
+        self._watched = list(watched)
+        for value in watched.values():
+            self._at_ends.append(value.view(()))
+
+    def take(self) -> Columns:
+        """One list a quantity with a number for each ended epoch since the last call; means over an epoch's samples."""
+        epochs = len(self._batches)
+        measured = self._in_batches.take().view(len(self._sizes), len(self._names))  # (B, Q)
+        sizes = torch.tensor(self._sizes, dtype=torch.float64)  # (B,)
+        sums = torch.cat([measured[:, :1] * sizes[:, None], measured[:, 1:], sizes[:, None]], dim=1)  # (B, Q + 1)
+        if len(self._sizes) > epochs:
             last = torch.tensor(self._batches) - 1  # (E,)
             # Sums over epochs as differences of running sums, which float64 holds exactly enough.
-            totals = torch.cat([values * sizes.unsqueeze(1), sizes.unsqueeze(1)], dim=1).cumsum(0)[last]  # (E, Q + 1)
-            totals = totals.diff(dim=0, prepend=torch.zeros(1, totals.shape[1], dtype=torch.float64))
-            values = totals[:, :-1] / totals[:, -1:]  # (E, Q)
-        rows = [dict(zip(self._names, row, strict=True)) for row in values.tolist()]
-        for name in self._ends[0]:
-            column = [end[name] for end in self._ends]
-            if isinstance(column[0], Tensor):
-                column = torch.stack(column).tolist()
-            for row, value in zip(rows, column, strict=True):
-                row[name] = value
-        return rows
+            sums = sums.cumsum(0)[last].diff(dim=0, prepend=torch.zeros(1, sums.shape[1], dtype=torch.float64))
+        means = sums[:, :-1] / sums[:, -1:]  # (E, Q)
+        ends = self._at_ends.take().view(epochs, len(self._watched))
+        columns = dict(zip(self._names, means.T.tolist(), strict=True))
+        columns.update(zip(self._watched, ends.T.tolist(), strict=True))
+        columns["lr"] = self._lrs
+        self._sizes, self._batches, self._lrs = [], [], []
+        return columns

@@ -1,6 +1,7 @@
 """Where a run or a sweep puts its files."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -19,11 +20,13 @@ def new_run_folder(parent: str) -> str:
         return str(folder)
 
 
-def job_folder(number: int, overrides: str) -> str:
+def job_folder(number: int, overrides: Sequence[str], arguments: Sequence[str]) -> str:
     """The folder of a sweep's job, such as ``3_optimizer.lr-0.01``: its number and what was swept.
 
+    ``overrides`` are the job's own, ``arguments`` those of the command: what both have is the same for all jobs.
     Only characters that need no quotes in a shell or in Hydra's overrides are kept, so that the path can be given back
     as ``run=PATH``.
     """
-    safe = "".join(character if character.isalnum() or character in "._" else "-" for character in overrides)
+    swept = "_".join(override for override in overrides if override not in arguments)
+    safe = "".join(character if character.isalnum() or character in "._" else "-" for character in swept)
     return f"{number}_{safe[:100].strip('-')}".rstrip("_")

@@ -1,7 +1,6 @@
 """How a run ended: results.json, written last, whatever happens."""
 
 import json
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..errors import DivergedError, SettingError
+from ..errors import DivergedError
 from .files import write_atomically
-
-traceback_log = logging.getLogger("littlenets.traceback")
 
 
 class Run:
@@ -62,7 +59,5 @@ class Run:
             if isinstance(error, DivergedError):
                 self.results.update(status="diverged", epochs=error.epoch)
             self.results["error"] = {"type": kind.__name__, "message": str(error)}
-            if not isinstance(error, SettingError | DivergedError):
-                traceback_log.error("The run failed.", exc_info=error)
         # json writes NaN and Infinity, which Python reads and other programs may not; a diverged loss is worth it.
         write_atomically(self.folder / "results.json", json.dumps(self.results, indent=2, default=str) + "\n")

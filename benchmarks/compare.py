@@ -1,0 +1,267 @@
+"""Times each recipe against the plain PyTorch script that does the same training, as whole processes, in turn.
+
+    python -m pip install -c constraints.txt -e ".[benchmarks]" && python benchmarks/compare.py
+
+takes about 40 minutes on two cores and writes docs/performance.json, the tables in docs/performance.md between its
+markers, and docs/images/performance.png. `--quick` trains a tenth as long and writes nothing.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RECIPES = {"linear": 100_000, "spiral": 10_000, "multispiral": 2_000, "cnn": 3}
+# At most this many times the plain script's seconds: training loop, whole command; by number of threads for `cnn`.
+TARGETS = {
+    "linear": {"loop": 1.0, "command": 1.0},
+    "spiral": {"loop": 0.85, "command": 0.9},
+    "multispiral": {"loop": 0.85, "command": 1.2},
+    "cnn": {"loop": 0.7, "command": 0.75, "loop on all cores": 0.5, "command on all cores": 0.55},
+}
+
+
+@dataclass
+class Timing:
+    """One process, in seconds and MiB."""
+
+    recipe: str
+    side: str
+    threads: int
+    default_threads: bool
+    command: float
+    loop: float
+    memory: float
+    quality: str
+
+
+def spawn(command: Sequence[str], cwd: Path) -> tuple[float, float]:
+    """Runs a command to its end; wall-clock seconds and peak resident size in MiB.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = process.stdout.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{output}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def plain(recipe: str, epochs: int, threads: int | None, args: argparse.Namespace, folder: Path) -> Timing:
+    report = folder / "report.json"
+    command = [sys.executable, str(ROOT / "benchmarks/plain" / f"{recipe}.py"), f"--epochs={epochs}"]
+    command += [f"--report={report}", f"--out={folder / 'model.pt'}", f"--data={args.data}", f"--device={args.device}"]
+    seconds, memory = spawn(command + ([f"--threads={threads}"] if threads else []), folder)
+    result = json.loads(report.read_text())
+    name, value = result["quality"]
+    quality = f"{name} {value:.5g}"
+    return Timing(recipe, "plain", result["threads"], threads is None, seconds, result["loop_seconds"], memory, quality)
+
+
+def ours(
+    recipe: str, epochs: int, threads: int | None, args: argparse.Namespace, folder: Path, *settings: str
+) -> Timing:
+    run = Path(tempfile.mkdtemp(dir=folder)) / "run"
+    command = [sys.executable, str(ROOT / "train.py"), f"model={recipe}", f"trainer.max_epochs={epochs}"]
+    command += [f"hydra.run.dir={run}", f"trainer.accelerator={args.device}", *settings]
+    command += [f"data.root={args.data}", "data.stand_in=null"] if recipe == "cnn" else []
+    seconds, memory = spawn(command + ([f"threads={threads}"] if threads else []), folder)
+    result = json.loads((run / "results.json").read_text())
+    metrics = result["metrics"]
+    quality = {
+        "linear": lambda: f"f(20) off by {metrics['test/mae']:.2g}",
+        "cnn": lambda: f"test accuracy {metrics['test/acc']:.5g}",
+    }.get(recipe, lambda: f"train accuracy {metrics['train/acc']:.5g}")()
+    used = result["environment"]["threads"]
+    return Timing(recipe, "littlenets", used, threads is None, seconds, result["seconds"]["fit"], memory, quality)
+
+
+def rounds(args: argparse.Namespace, folder: Path) -> list[Timing]:
+    """Both sides in turn, so that both meet the machine as it is at the time."""
+    timings = []
+    for number in range(args.rounds):
+        for recipe in args.recipes:
+            epochs = max(1, RECIPES[recipe] // (10 if args.quick else 1))
+            for threads in (1, None):
+                for side in (plain, ours):
+                    timing = side(recipe, epochs, threads, args, folder)
+                    timings.append(timing)
+                    print(
+                        f"round {number + 1} {recipe:<12} {timing.side:<11} {timing.threads} threads: "
+                        f"loop {timing.loop:8.2f} s, command {timing.command:8.2f} s, {timing.quality}",
+                        flush=True,
+                    )
+    return timings
+
+
+def watching(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+    """Seconds of a loop with everything recorded, shown and saved, over those with nothing, pair by pair."""
+    ratios = {}
+    for recipe in args.recipes:
+        epochs = max(1, RECIPES[recipe] // (10 if args.quick or recipe == "linear" else 1))
+        ratios[recipe] = []
+        for _ in range(args.rounds):
+            on = ours(recipe, epochs, None, args, folder).loop
+            off = ours(recipe, epochs, None, args, folder, "callbacks=none", "logger=none").loop
+            ratios[recipe].append(on / off)
+            print(f"watching {recipe}: {on:.2f} s against {off:.2f} s", flush=True)
+    return ratios
+
+
+def start_up(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+    """Seconds and MiB of a whole command that trains one epoch, and of imports alone."""
+    figures: dict[str, list[float]] = {"one epoch": [], "imports": [], "imports MiB": [], "torch MiB": []}
+    for _ in range(max(5, args.rounds)):
+        figures["one epoch"].append(ours("linear", 1, None, args, folder).command)
+        seconds, memory = spawn([sys.executable, "-c", "import pytorch_lightning, hydra"], folder)
+        figures["imports"].append(seconds)
+        figures["imports MiB"].append(memory)
+        figures["torch MiB"].append(spawn([sys.executable, "-c", "import torch, torchvision"], folder)[1])
+    return figures
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def table(timings: Sequence[Timing]) -> list[str]:
+    """A line for each recipe and number of threads, as Markdown."""
+    lines = [
+        "| recipe | threads | plain, loop s | littlenets, loop s | ratio of loops | target | ratio of commands | target |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for recipe in dict.fromkeys(timing.recipe for timing in timings):
+        for default in (False, True):
+            pairs = [
+                [t for t in timings if (t.recipe, t.side, t.default_threads) == (recipe, side, default)]
+                for side in ("plain", "littlenets")
+            ]
+            loops = [our.loop / their.loop for their, our in zip(*pairs, strict=True)]
+            commands = [our.command / their.command for their, our in zip(*pairs, strict=True)]
+            counts = [side[0].threads for side in pairs]
+            threads = f"default ({counts[0]} and {counts[1]})" if default else "1"
+            suffix = " on all cores" if recipe == "cnn" and default else ""
+            targets = TARGETS[recipe]
+            lines.append(
+                f"| {recipe} | {threads} | {spread([t.loop for t in pairs[0]])} | {spread([t.loop for t in pairs[1]])} "
+                f"| {spread(loops)} | {targets['loop' + suffix]} "
+                f"| {spread(commands)} | {targets['command' + suffix]} |"
+            )
+    return lines
+
+
+def memory_table(timings: Sequence[Timing], start: dict[str, list[float]]) -> list[str]:
+    added = statistics.median(start["imports MiB"]) - statistics.median(start["torch MiB"])
+    lines = [
+        f"Importing Lightning and Hydra adds {added:.0f} MiB to what torch and torchvision take.",
+        "",
+        "| recipe | plain, peak MiB | littlenets, peak MiB | over plain plus imports |",
+        "| --- | --- | --- | --- |",
+    ]
+    for recipe in dict.fromkeys(timing.recipe for timing in timings):
+        theirs, our = (
+            statistics.median(t.memory for t in timings if (t.recipe, t.side) == (recipe, side))
+            for side in ("plain", "littlenets")
+        )
+        lines.append(f"| {recipe} | {theirs:.0f} | {our:.0f} | {our / (theirs + added):.2f} |")
+    return lines
+
+
+def picture(timings: Sequence[Timing], path: Path) -> None:
+    """Median seconds of the training loop on both sides, on one thread and at default."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    recipes = list(dict.fromkeys(timing.recipe for timing in timings))
+    figure, axes = pyplot.subplots(1, len(recipes), figsize=(2.4 * len(recipes), 3.2), layout="constrained")
+    for axis, recipe in zip(axes, recipes, strict=True):
+        for position, default in enumerate((False, True)):
+            for side, colour, shift in (("plain", "#999999", -0.2), ("littlenets", "#0072b2", 0.2)):
+                seconds = [t.loop for t in timings if (t.recipe, t.side, t.default_threads) == (recipe, side, default)]
+                middle = statistics.median(seconds)
+                error = [[middle - min(seconds)], [max(seconds) - middle]]
+                axis.bar(position + shift, middle, 0.38, color=colour, yerr=error, capsize=2)
+        axis.set_xticks([0, 1], ["1 thread", "default"])
+        axis.set_title(f"{recipe}, {RECIPES[recipe]:,} epochs", fontsize=9)
+    axes[0].set_ylabel("training loop, seconds")
+    handles = [pyplot.Rectangle((0, 0), 1, 1, color=colour) for colour in ("#999999", "#0072b2")]
+    figure.legend(handles, ["plain PyTorch script", "littlenets"], loc="outside lower center", ncols=2, frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--data", type=Path, default=ROOT / "data", help="folder with torchvision's MNIST/")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--quick", action="store_true")
+    args = parser.parse_args()
+    args.data = args.data.resolve()
+
+    with tempfile.TemporaryDirectory() as folder:
+        timings = rounds(args, Path(folder))
+        watched = watching(args, Path(folder))
+        start = start_up(args, Path(folder))
+
+    import torch
+
+    one_epoch = [epoch / imports for epoch, imports in zip(start["one epoch"], start["imports"], strict=True)]
+    qualities = dict.fromkeys(f"{t.recipe}, {t.side}: {t.quality}" for t in timings)
+    lines = [
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"torch {torch.__version__}, {args.rounds} rounds, {args.device}. Median (lowest to highest).",
+        "",
+        *table(timings),
+        "",
+        f"A whole `train.py` that trains one epoch takes {spread(one_epoch)} times as long as "
+        '`python -c "import pytorch_lightning, hydra"`; target 1.25.',
+        "",
+        "Loop with everything recorded, shown and saved, over the same with nothing; target 1.05:",
+        "",
+        *(f"- {recipe}: {spread(ratios)}" for recipe, ratios in watched.items()),
+        "",
+        *memory_table(timings, start),
+        "",
+        "What the networks learned:",
+        "",
+        *(f"- {quality}" for quality in qualities),
+    ]
+    print("\n".join(["", *lines]))
+    if not args.quick and args.recipes == list(RECIPES):
+        write(lines, timings, watched, start)
+
+
+def write(
+    lines: Sequence[str], timings: Sequence[Timing], watched: dict[str, list[float]], start: dict[str, list[float]]
+) -> None:
+    page = ROOT / "docs/performance.md"
+    begin, end = "<!-- made by benchmarks/compare.py -->\n", "<!-- until here -->\n"
+    before, _, rest = page.read_text().partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text(before + begin + "\n" + "\n".join(lines) + "\n\n" + end + after)
+    figures = {"timings": [asdict(timing) for timing in timings], "watching": watched, "start": start}
+    (ROOT / "docs/performance.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (ROOT / "docs/images").mkdir(exist_ok=True)
+    picture(timings, ROOT / "docs/images/performance.png")
+
+
+if __name__ == "__main__":
+    main()

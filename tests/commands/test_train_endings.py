@@ -1,0 +1,85 @@
+"""Runs that do not get to their end: stopped by the user, or diverged."""
+
+import math
+import signal
+import time
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def interrupted(commands, tmp_path_factory):
+    """A run of hours, stopped with Ctrl-C once it has recorded some epochs."""
+    # A shell's background jobs, and their children, ignore Ctrl-C; this one must get it.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        cwd = tmp_path_factory.mktemp("interrupted")
+        process = commands.start(cwd, "model=spiral", "trainer.max_epochs=1000000")
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    until = time.monotonic() + 120
+    while sum(file.stat().st_size for file in cwd.glob("outputs/runs/spiral/*/history.csv")) < 1000:
+        assert process.popen.poll() is None, process.finish()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.popen.send_signal(signal.SIGINT)
+    return process.finish(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def diverged(train, tmp_path_factory):
+    return train(tmp_path_factory.mktemp("diverged"), "optimizer.lr=1e10")
+
+
+def test_ctrl_c_ends_with_one_line(interrupted):
+    assert interrupted.code == 130
+    assert interrupted.err.strip() == "Interrupted."
+    assert "Traceback" not in interrupted.out
+
+
+def test_ctrl_c_is_a_status(interrupted):
+    results = interrupted.run.results
+    assert results["status"] == "interrupted"
+    assert results["error"] is None
+    assert results["seconds"]["fit"] > 0
+
+
+def test_ctrl_c_leaves_whole_rows(interrupted):
+    rows = interrupted.run.history
+    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) >= 20
+    assert rows[0].keys() == {"epoch", "train/loss", "train/acc", "lr"}
+    # Nothing half-written beside them.
+    assert not [name for name in interrupted.run.files if "tmp" in name or name.startswith(".")]
+
+
+def test_ctrl_c_records_how_far_it_came(interrupted):
+    results = interrupted.run.results
+    # The last row may have been written just before its epoch was counted.
+    assert results["epochs"] >= len(interrupted.run.history) - 1
+    assert results["steps"] >= results["epochs"]
+
+
+def test_a_diverged_run_says_what_to_change(diverged):
+    assert diverged.code == 1
+    assert "diverged" in diverged.err
+    assert "Lower optimizer.lr" in diverged.err
+    assert len(diverged.err.splitlines()) == 1
+    assert "Traceback" not in diverged.out
+    assert "Finished" not in diverged.out
+
+
+def test_a_diverged_run_is_recorded(diverged):
+    results = diverged.run.results
+    assert results["status"] == "diverged"
+    assert "Lower optimizer.lr" in results["error"]["message"]
+    rows = diverged.run.history
+    assert results["epochs"] == len(rows)
+    *finite, last = (row["train/loss"] for row in rows)
+    assert all(map(math.isfinite, finite))
+    assert not math.isfinite(last)
+    # The same descent in float32, from the weights after the first step.
+    x, weight, bias = np.arange(1, 6, dtype=np.float32), np.float32(rows[0]["weight"]), np.float32(rows[0]["bias"])
+    errors = weight * x + bias - 2 * x
+    assert rows[1]["train/loss"] == pytest.approx(float(np.mean(errors**2)), rel=1e-4)

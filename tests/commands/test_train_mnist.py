@@ -1,0 +1,131 @@
+"""train.py model=cnn: MNIST where it can be had, and digits, said loudly, where not."""
+
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+
+# No program listens on port 1 of this machine.
+NOTHING_THERE = "data.mirrors=[http://127.0.0.1:1/]"
+FIVE_BATCHES = ["model=cnn", "trainer.max_epochs=1", "+trainer.limit_train_batches=5", "threads=1"]
+FILES = [f"{half}-{kind}-ubyte" for half in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+
+
+@pytest.fixture(scope="module")
+def stand_in(train, tmp_path_factory):
+    """Nothing there, nothing reachable."""
+    return train(tmp_path_factory.mktemp("stand_in"), *FIVE_BATCHES, NOTHING_THERE)
+
+
+@pytest.fixture
+def mirror(mnist_files):
+    """The address of a server with MNIST's files, and the list of what was asked of it."""
+    asked = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            asked.append(self.path)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=mnist_files)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_a_wrong_file_is_reported_and_nothing_trained(train, tmp_path):
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    wrong = raw / "train-images-idx3-ubyte.gz"
+    wrong.write_text("<html>Not found</html>\n")
+    done = train(tmp_path, "model=cnn", "trainer.max_epochs=1", NOTHING_THERE)
+    assert done.code == 2
+    assert str(wrong) in done.err
+    assert "f68b3c2dcbeaaa9fbdd348bbdeb94873" in done.err  # torchvision's MD5 of the real one
+    assert hashlib.md5(b"<html>Not found</html>\n").hexdigest() in done.err
+    assert "Traceback" not in done.out + done.err
+    assert done.out == ""
+    assert done.statuses == ["failed"]
+    assert done.run.files == {"results.json", "train.log"}
+    assert wrong.read_text() == "<html>Not found</html>\n"
+    assert list(raw.iterdir()) == [wrong]
+
+
+def test_it_downloads_checks_and_trains(train, tmp_path, mirror, mnist_files, mnist_test, by_hand):
+    url, asked = mirror
+    done = train(tmp_path, *FIVE_BATCHES, f"data.mirrors=[{url}]")
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert "NOT AVAILABLE" not in done.out
+    for fact in ("Training cnn", "421,642 parameters", "mnist", "60,000 images", "batches of 64"):
+        assert fact in done.out
+    results = done.run.results
+    assert (results["status"], results["data"], results["steps"]) == ("completed", "mnist", 5)
+    assert done.run.config["data"]["_target_"] == "littlenets.data.MNIST"
+
+    assert sorted(asked) == sorted(f"/{name}.gz" for name in FILES)
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    assert {file.name for file in raw.iterdir()} == {*FILES, *(f"{name}.gz" for name in FILES)}
+    assert all((raw / f"{name}.gz").read_bytes() == (mnist_files / f"{name}.gz").read_bytes() for name in FILES)
+
+    images, labels = mnist_test
+    hits = by_hand("cnn", done.run.weights())(images).argmax(dim=1) == labels
+    # Another order of additions may turn the odd image around.
+    assert results["metrics"]["test/acc"] == pytest.approx(hits.double().mean().item(), abs=3e-4)
+
+
+def test_the_stand_in_is_announced_before_and_after(stand_in):
+    assert stand_in.code == 0
+    assert stand_in.err == ""
+    assert "Traceback" not in stand_in.out
+    warning = "data=mnist IS NOT AVAILABLE: this run trains and tests on data=digits instead."
+    before, training = stand_in.out.split("Training cnn", 1)
+    _, after = training.split("TensorBoard ", 1)
+    assert warning in before
+    assert "http://127.0.0.1:1/" in before
+    assert str(stand_in.cwd / "data" / "MNIST" / "raw") in before
+    assert "test/acc" in training
+    assert warning in after
+    log = (stand_in.run.path / "train.log").read_text()
+    assert log.count(warning) == 2
+
+
+def test_the_stand_in_is_recorded_wherever_one_looks(stand_in):
+    run = stand_in.run
+    assert "on digits" in stand_in.out
+    assert run.results["data"] == "digits"
+    assert run.config["data"]["_target_"] == "littlenets.data.Digits"
+    assert run.hyperparameters()["data"] == "digits"
+    assert run.hyperparameters()["data._target_"] == "littlenets.data.Digits"
+    assert "mnist" not in (run.path / "config.yaml").read_text().lower()
+
+
+def test_the_stand_in_leaves_no_half_files(stand_in):
+    assert not [path for path in (stand_in.cwd / "data").rglob("*") if path.is_file()]
+
+
+def test_the_stand_in_is_digits_to_the_last_bit(stand_in, train, tmp_path):
+    """In another process, asked for by name."""
+    named = train(tmp_path, *FIVE_BATCHES, "data=digits")
+    assert "NOT AVAILABLE" not in named.out
+    assert named.run.config == stand_in.run.config
+    one, other = named.run.weights(), stand_in.run.weights()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_without_a_stand_in_the_message_says_what_to_do(train, tmp_path):
+    done = train(tmp_path, "model=cnn", NOTHING_THERE, "data.stand_in=null")
+    assert done.code == 2
+    assert "Traceback" not in done.out + done.err
+    assert "Training" not in done.out
+    assert str(tmp_path / "data" / "MNIST" / "raw") in done.err
+    assert "data=digits" in done.err
+    assert all(f"{name}.gz" in done.err for name in FILES)
+    assert done.statuses == ["failed"]
+    assert done.run.results["error"]["message"] == done.err.rstrip("\n")
+    assert done.run.files == {"results.json", "train.log"}

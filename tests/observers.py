@@ -1,0 +1,71 @@
+"""Callbacks as a user may write them, which know nothing of the package: named by ``_target_`` in a run's settings."""
+
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+#: What the observers of the latest run saw, in order.
+seen: list[Any] = []
+
+
+class Observer(Callback):
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            seen.clear()
+
+
+class EpochObserver(Observer):
+    """Has the hook of an epoch's end and nothing else, so it must see every single one.
+
+    Args:
+        fail_after: this many epochs it raises an error, of the kind ``error``.
+        stop_after: this many epochs it asks the trainer to stop.
+    """
+
+    def __init__(
+        self, fail_after: int | None = None, error: str = "RuntimeError", stop_after: int | None = None
+    ) -> None:
+        self.fail_after, self.stop_after = fail_after, stop_after
+        self.error = {"RuntimeError": RuntimeError, "KeyboardInterrupt": KeyboardInterrupt}[error]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seen.append((trainer.current_epoch, trainer.global_step))
+        if len(seen) == self.fail_after:
+            raise self.error("the observer had enough")
+        if len(seen) == self.stop_after:
+            trainer.should_stop = True
+
+
+class EpochStartObserver(Observer):
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seen.append((trainer.current_epoch, trainer.global_step))
+
+
+class BatchObserver(Observer):
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        seen.append((trainer.current_epoch, batch_idx, trainer.global_step))
+
+
+class GradientObserver(Observer):
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seen.append([parameter.grad.clone() for parameter in pl_module.network.parameters()])
+
+
+class DueObserver(Observer):
+    """Acts on every few epochs and says so."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def epochs_until_due(self, trainer: Trainer) -> int:
+        return -(trainer.current_epoch + 1) % self.every
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seen.append(trainer.current_epoch)
+
+
+class ValidationObserver(Observer):
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seen.append((trainer.current_epoch, trainer.global_step))

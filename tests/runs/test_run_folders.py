@@ -1,0 +1,147 @@
+import os
+import re
+import secrets
+import shlex
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, cycle
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from littlenets.runs.files import point_link, write_atomically
+from littlenets.runs.folder import job_folder, new_run_folder
+
+
+def fifty_at_once(parent: Path) -> list[str]:
+    barrier = threading.Barrier(50)
+
+    def make(_: int) -> str:
+        barrier.wait()
+        return new_run_folder(str(parent))
+
+    with ThreadPoolExecutor(50) as pool:
+        return list(pool.map(make, range(50)))
+
+
+def test_fifty_runs_at_once_get_fifty_folders(tmp_path: Path):
+    parent = tmp_path / "outputs" / "runs" / "linear"  # which nobody has made
+    folders = fifty_at_once(parent)
+    assert len(set(folders)) == 50
+    assert {str(folder) for folder in parent.iterdir()} == set(folders)
+
+
+def test_they_do_where_most_names_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first fifty suggestions are all the same, and of those after that every name comes again and again."""
+    suggestions = chain(["0000"] * 50, cycle(f"{number:04x}" for number in range(60)))
+    lock = threading.Lock()
+
+    def token(size: int | None = None) -> str:
+        with lock:
+            return next(suggestions)
+
+    monkeypatch.setattr(secrets, "token_hex", token)
+    assert len(set(fifty_at_once(tmp_path))) == 50
+    assert len(list(tmp_path.iterdir())) == 50
+
+
+def test_a_folder_is_named_by_the_time(tmp_path: Path):
+    name = Path(new_run_folder(str(tmp_path))).name
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{4}", name)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ("optimizer.lr=0.01", "3_optimizer.lr-0.01"),
+        ("model=linear,optimizer=adam", "3_model-linear-optimizer-adam"),
+        ("", "3"),
+        ("+trainer.max_steps=10", "3_trainer.max_steps-10"),
+    ],
+)
+def test_a_job_is_named_by_number_and_what_was_swept(overrides: str, name: str):
+    assert job_folder(3, overrides) == name
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "model.network.hidden=[64,64]",
+        "data.root=/some where/else",
+        "++a='quoted \"text\"',b={c:1}",
+        "x=$HOME;`ls`\\,y=é ü",
+        "optimizer.lr=" + "0" * 500,
+        "---",
+    ],
+)
+def test_a_job_folders_name_needs_no_quotes(overrides: str):
+    """Not in a shell, and not in an override such as run=PATH; and it fits into a file system."""
+    name = job_folder(12, overrides)
+    assert name.startswith("12")
+    assert shlex.split(name) == [name]
+    assert Path(name).name == name
+    assert OverridesParser.create().parse_override(f"run=outputs/{name}").value() == f"outputs/{name}"
+    assert len(os.fsencode(name)) < 200
+
+
+def test_an_atomic_write_replaces_the_file(tmp_path: Path):
+    path = tmp_path / "results.json"
+    write_atomically(path, "one\n")
+    write_atomically(path, "two é\n")
+    assert path.read_bytes() == "two é\n".encode()
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("error", [OSError("no space left on device"), KeyboardInterrupt()], ids=["disk", "ctrl-c"])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_an_atomic_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, step: str
+):
+    def fail(*args: object) -> None:
+        raise error
+
+    path = tmp_path / "results.json"
+    write_atomically(path, "old\n")
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(type(error)):
+        write_atomically(path, "new\n")
+    assert path.read_text() == "old\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_readers_never_see_half_a_file(tmp_path: Path):
+    path, texts = tmp_path / "results.json", ["a" * 100_000, "b" * 50_000]
+    write_atomically(path, texts[0])
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(40):
+            write_atomically(path, texts[number % 2])
+        done.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        seen = set()
+        while not done.is_set() and not writer.done():
+            seen.add(path.read_text())
+        writer.result()
+    assert seen <= set(texts)
+
+
+def test_the_link_follows_the_newest(tmp_path: Path):
+    link = tmp_path / "latest"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        point_link(link, tmp_path / name)
+        assert os.readlink(link) == name
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["latest", "one", "two"]
+
+
+def test_a_link_that_cannot_be_made_is_no_error(tmp_path: Path):
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "file").write_text("a folder of the user's")
+    point_link(tmp_path / "latest", tmp_path / "one")
+    assert [file.name for file in tmp_path.iterdir()] == ["latest"]
+    assert (tmp_path / "latest" / "file").exists()

@@ -1,0 +1,68 @@
+"""What costs seconds to import is imported where it is used: looked at in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+# Imports and trains, and lists the modules that were there after each step.
+STEPS = """
+import json, runpy, sys
+from pathlib import Path
+
+modules = {}
+import littlenets.command
+modules["command"] = sorted(sys.modules)
+import pytorch_lightning
+modules["lightning"] = sorted(sys.modules)
+sys.argv = ["train.py", *json.loads(sys.argv[1])]
+runpy.run_path("%s", run_name="__main__")
+modules["trained"] = sorted(sys.modules)
+Path("modules.json").write_text(json.dumps(modules))
+"""
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """The modules after importing littlenets.command, then pytorch_lightning, and after training ``linear``."""
+    folder = tmp_path_factory.mktemp("imports")
+    overrides = ["model=linear", "logger=none", "trainer.max_epochs=5", "trainer.accelerator=cpu"]
+    subprocess.run(
+        [sys.executable, "-c", STEPS % (REPOSITORY / "train.py").as_posix(), json.dumps(overrides)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+        timeout=300,
+    )
+    (results,) = folder.glob("outputs/runs/linear/*-*/results.json")
+    assert json.loads(results.read_text())["status"] == "completed"
+    return {step: set(names) for step, names in json.loads((folder / "modules.json").read_text()).items()}
+
+
+def packages(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def test_a_command_starts_without_torch(modules: dict[str, set[str]]):
+    """So that a typo is answered, and a configuration shown, at once."""
+    assert "hydra" in packages(modules["command"])
+    heavy = {"torch", "pytorch_lightning", "torchmetrics", "numpy", "torchvision", "matplotlib", "sklearn"}
+    assert not packages(modules["command"]) & heavy
+
+
+def test_training_a_line_imports_neither_scikit_learn_nor_tensorboard(modules: dict[str, set[str]]):
+    assert "torch" in modules["trained"]
+    brought_by_lightning = packages(modules["lightning"])
+    assert not (packages(modules["trained"]) & {"sklearn", "tensorboard", "pooch"}) - brought_by_lightning
+    assert "sklearn" not in modules["trained"]
+    assert "torch.utils.tensorboard" not in modules["trained"]
+
+
+def test_training_a_line_imports_no_more_pictures_than_lightning_itself(modules: dict[str, set[str]]):
+    more = packages(modules["trained"]) - packages(modules["lightning"])
+    assert not more & {"torchvision", "matplotlib", "PIL"}
