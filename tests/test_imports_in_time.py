@@ -18,18 +18,24 @@ from pathlib import Path
 modules = {}
 import littlenets.command
 modules["command"] = sorted(sys.modules)
-import pytorch_lightning
+from littlenets import startup
+startup.import_lightning()
 modules["lightning"] = sorted(sys.modules)
 sys.argv = ["train.py", *json.loads(sys.argv[1])]
 runpy.run_path("%s", run_name="__main__")
 modules["trained"] = sorted(sys.modules)
+import scipy.signal
+modules["scipy.signal"] = dir(scipy.signal)
 Path("modules.json").write_text(json.dumps(modules))
 """
 
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The modules after importing littlenets.command, then pytorch_lightning, and after training ``linear``."""
+    """The modules after importing littlenets.command, then Lightning, and after training ``linear``.
+
+    And the names in ``scipy.signal``, imported after all of it.
+    """
     folder = tmp_path_factory.mktemp("imports")
     overrides = ["model=linear", "logger=none", "trainer.max_epochs=5", "trainer.accelerator=cpu"]
     subprocess.run(
@@ -66,3 +72,9 @@ def test_training_a_line_imports_neither_scikit_learn_nor_tensorboard(modules: d
 def test_training_a_line_imports_no_more_pictures_than_lightning_itself(modules: dict[str, set[str]]):
     more = packages(modules["trained"]) - packages(modules["lightning"])
     assert not more & {"torchvision", "matplotlib", "PIL"}
+
+
+def test_scipy_is_whole_afterwards(modules: dict[str, set[str]]):
+    """Lightning is imported without ``scipy.signal``, which it does not need; whoever needs it gets the real one."""
+    assert "scipy.signal" not in modules["lightning"]
+    assert {"butter", "convolve", "welch"} <= modules["scipy.signal"]

@@ -1,11 +1,10 @@
 """How many CPU threads a run takes."""
 
-import os
-
 import pytest
 import torch
 from torch import nn
 
+from littlenets import threads
 from littlenets.networks import CNN, LinearRegression, MultiSpiralNet, SpiralNet
 from littlenets.threads import choose_threads
 
@@ -18,14 +17,12 @@ RECIPES = {
 
 
 def cores(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """Makes it so many that this process may use, of twice as many that there are."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(count)), raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2 * count)
+    monkeypatch.setattr(threads, "AVAILABLE", count)
 
 
-def choose(model: str, threads: int | str = "auto") -> int:
+def choose(model: str, wanted: int | str = "auto") -> int:
     network, shape, batch_size = RECIPES[model]
-    chosen = choose_threads(threads, network(), torch.zeros(shape), batch_size)
+    chosen = choose_threads(wanted, network(), torch.zeros(shape), batch_size)
     assert torch.get_num_threads() == chosen
     return chosen
 
@@ -69,12 +66,12 @@ def test_choosing_leaves_the_network_as_it_was():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize(("overrides", "threads"), [(["threads=auto"], 1), (["threads=2"], 2)])
-def test_a_run_trains_with_that_number(launch, monkeypatch: pytest.MonkeyPatch, overrides: list[str], threads: int):
+@pytest.mark.parametrize(("overrides", "count"), [(["threads=auto"], 1), (["threads=2"], 2)])
+def test_a_run_trains_with_that_number(launch, monkeypatch: pytest.MonkeyPatch, overrides: list[str], count: int):
     cores(monkeypatch, 8)
     run = launch("model=spiral", "trainer.max_epochs=1", *overrides)
-    assert run.results["environment"]["threads"] == threads
-    assert torch.get_num_threads() == threads
+    assert run.results["environment"]["threads"] == count
+    assert torch.get_num_threads() == count
 
 
 def test_a_run_of_the_cnn_uses_the_cores(launch, monkeypatch: pytest.MonkeyPatch):

@@ -66,9 +66,8 @@ def with_tensorboard(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
 @pytest.mark.parametrize("name", ["train/loss", "train/acc", "lr", "val/loss", "val/acc"])
 def test_tensorboard_has_the_numbers_of_the_file(with_tensorboard, name: str):
     run, events = with_tensorboard
-    # As a set: the last one stands there again, with the hyperparameters.
-    points = {(scalar.step, np.float32(scalar.value)) for scalar in events.Scalars(name)}
-    assert points == {(int(row["epoch"]), np.float32(row[name])) for row in run.rows if row[name]}
+    points = [(scalar.step, np.float32(scalar.value)) for scalar in events.Scalars(name)]
+    assert points == [(int(row["epoch"]), np.float32(row[name])) for row in run.rows if row[name]]
     assert len(points) == (14 if name in ("train/loss", "train/acc", "lr") else 3)
 
 
@@ -95,11 +94,11 @@ def test_curves_are_thinned_as_told_and_the_file_is_not(launch, every: int):
     assert points == {epoch: pytest.approx(losses[epoch - 1], rel=1e-7) for epoch in points}
 
 
-@pytest.mark.parametrize("epochs", [900, 1999, 2500])
-def test_a_curve_has_at_most_about_a_thousand_points(launch, epochs: int):
+@pytest.mark.parametrize("epochs", [450, 999, 1500])
+def test_a_curve_has_at_most_about_five_hundred_points(launch, epochs: int):
     run = launch("model=linear", f"trainer.max_epochs={epochs}", logger="csv")
     points = sorted(csv_logger_points(run, "train/loss"))
-    assert min(epochs, 500) <= len(points) <= 1100
+    assert min(epochs, 250) <= len(points) <= 550
     assert (points[0], points[-1]) == (1, epochs)
     # Equally far apart, but for the first and the last.
     assert len(set(np.diff(points[1:-1]))) == 1

@@ -29,16 +29,20 @@ def complaints(*overrides: str) -> list[str]:
         ("trainer.max_epochs=1.5", "integer"),
         ("optimizer.lr=fast", "number"),
         ("data.noise=a", "number"),
+        ("data.slope=inf", "less than|finite"),
         ("data.n_points=2.5", "integer"),
         ("data.shuffle=7", "bool"),
         ("data.batch_size=all", "integer"),
         ("data.batch_size='2'", "integer"),
         ("data.test_x=20", "[Ll]ist|[Ss]equence|[Tt]uple"),
+        ("seed=a", "integer"),
         ("threads=some", "integer.*auto|auto.*integer"),
         ("checkpoint.every=sometimes", "integer.*auto|auto.*integer"),
         # out of range
         ("optimizer.lr=0", "greater than 0"),
         ("optimizer.lr=-0.1", "greater than 0"),
+        ("optimizer.lr=inf", "less than|finite"),
+        ("optimizer.lr=nan", "than|finite"),
         ("optimizer.momentum=1", "less than 1"),
         ("optimizer.momentum=-0.1", "greater than or equal to 0"),
         ("optimizer.weight_decay=-1", "greater than or equal to 0"),
@@ -60,8 +64,7 @@ def complaints(*overrides: str) -> list[str]:
 def test_a_wrong_value_is_named_with_what_it_should_be(override: str, says: str):
     key, _, value = override.partition("=")
     (line,) = complaints(override)
-    place = "callbacks.checkpoints.every" if key == "checkpoint.every" else key
-    assert line.startswith(f"{place}=")
+    assert line.startswith(f"{key}=")
     assert value.strip("'") in line
     assert re.search(says, line)
 
@@ -84,7 +87,7 @@ def test_a_wrong_value_is_named_with_what_it_should_be(override: str, says: str)
         (["scheduler=step", "scheduler.gamma=-1"], "scheduler.gamma", ["greater than 0"]),
         (["scheduler=onecycle", "scheduler.max_lr=0"], "scheduler.max_lr", ["greater than 0"]),
         (["scheduler=onecycle", "scheduler.pct_start=half"], "scheduler.pct_start", ["number"]),
-        (["logger=csv", "logger.every=0"], "callbacks.history.log_every", ["greater than 0"]),
+        (["logger=csv", "logger.every=0"], "logger.every", ["greater than 0"]),
     ],
 )
 def test_so_is_one_of_another_choice(overrides: list[str], place: str, names: list[str]):
@@ -126,11 +129,6 @@ def test_all_that_is_wrong_is_said_at_once():
     places = {"optimizer.lr", "optimizer.momentun", "data.noise", "trainer.max_epochs", "seed", "threads"}
     assert {line.split("=")[0].split(":")[0] for line in lines} == places
     assert len(lines) == 6
-
-
-def test_a_wrong_seed_is_named_where_it_is_set():
-    """And where else it goes."""
-    assert complaints("seed=a")[0].startswith("seed=a: ")
 
 
 @pytest.mark.parametrize(

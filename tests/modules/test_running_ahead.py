@@ -3,6 +3,8 @@
 Time never decides here how far ahead a run goes: it has all the time in the world, or none.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,12 @@ SEE_EVERY_EPOCH = "+callbacks.observer._target_=observers.EpochObserver"
 @pytest.fixture(autouse=True)
 def all_the_time_in_the_world(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pace, "SECONDS_AHEAD", 1e9)
+
+
+@pytest.fixture
+def launch(launch: Callable[..., composing.RunFolder]) -> Callable[..., composing.RunFolder]:
+    """With no checkpoint but at the end, since a short run would otherwise have one every epoch."""
+    return partial(launch, "checkpoint.every=1000")
 
 
 def observe(name: str, **settings: Any) -> list[str]:
@@ -97,11 +105,10 @@ NEVER_AHEAD = {"stopped early"}
 
 @pytest.mark.parametrize("name", RUNS)
 def test_running_ahead_changes_nothing(launch, name: str):
-    overrides = ["checkpoint.every=1000", *RUNS[name]]
-    ahead = launch(*overrides, *observe("DueObserver", every=1000))
+    ahead = launch(*RUNS[name], *observe("DueObserver", every=1000))
     if name not in NEVER_AHEAD:
         assert len(observers.seen) < len(ahead.rows)
-    seen = launch(*overrides, SEE_EVERY_EPOCH)
+    seen = launch(*RUNS[name], SEE_EVERY_EPOCH)
     assert len(observers.seen) == len(ahead.rows)
     assert_same_run(ahead, seen)
 
@@ -114,13 +121,13 @@ def test_without_time_to_run_ahead_it_is_the_same_run(launch, monkeypatch: pytes
 
 def test_lightning_hears_of_no_more_epochs_than_somebody_needs(launch):
     """Which is what the other tests of this file rest on."""
-    launch("model=linear", "trainer.max_epochs=50", "checkpoint.every=50", *observe("DueObserver", every=20))
+    launch("model=linear", "trainer.max_epochs=50", *observe("DueObserver", every=20))
     assert observers.seen == [19, 39, 49]
 
 
 def test_with_no_time_lightning_hears_of_every_epoch(launch, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pace, "SECONDS_AHEAD", 0.0)
-    launch("model=linear", "trainer.max_epochs=30", "checkpoint.every=30", *observe("DueObserver", every=30))
+    launch("model=linear", "trainer.max_epochs=30", *observe("DueObserver", every=30))
     assert observers.seen == list(range(30))
 
 
@@ -187,7 +194,6 @@ def test_max_steps_is_the_number_of_optimizer_steps(launch, max_steps: int):
     """Three batches an epoch: the last epoch may end in its middle, and its row is of what there was."""
     run = launch(
         *("model=linear", "data.batch_size=2", "trainer.max_epochs=50", f"+trainer.max_steps={max_steps}"),
-        "checkpoint.every=1000",
     )
     plain = plain_line(2)
     while plain.steps < max_steps:
@@ -212,7 +218,7 @@ def test_limited_training_batches_are_the_first_of_each_order(launch):
 def test_validation_is_measured_after_every_nth_epoch(launch, extra: list[str]):
     run = launch(
         *("model=spiral", "data.validation=0.25", "+trainer.check_val_every_n_epoch=3", "trainer.max_epochs=10"),
-        *("checkpoint.every=1000", *extra),
+        *extra,
     )
     data = Spirals(validation=0.25, seed=0)
     data.setup()
@@ -239,7 +245,6 @@ def test_validation_within_an_epoch_takes_place_where_it_was_asked_for(launch):
     launch(
         *("model=spiral", "data.validation=0.2", "data.batch_size=400", "trainer.max_epochs=7"),
         *("+trainer.check_val_every_n_epoch=3", "+trainer.val_check_interval=0.5"),
-        "checkpoint.every=1000",
         *observe("ValidationObserver"),
     )
     assert observers.seen == [(2, 10), (2, 12), (5, 22), (5, 24)]
@@ -299,7 +304,7 @@ class ShiftedSpirals(Spirals):
 def test_a_datamodules_hook_for_batches_sees_every_batch(launch, extra: list[str]):
     run = launch(
         *("model=spiral", "data._target_=test_running_ahead.ShiftedSpirals", "trainer.max_epochs=8"),
-        *("checkpoint.every=8", *extra),
+        *extra,
     )
     data = Spirals(seed=0)
     data.setup()

@@ -52,20 +52,25 @@ def test_a_folder_is_named_by_the_time(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "name"),
+    ("arguments", "overrides", "name"),
     [
-        ("optimizer.lr=0.01", "3_optimizer.lr-0.01"),
-        ("model=linear,optimizer=adam", "3_model-linear-optimizer-adam"),
-        ("", "3"),
-        ("+trainer.max_steps=10", "3_trainer.max_steps-10"),
+        (["optimizer.lr=0.01,0.1"], ["optimizer.lr=0.01"], "3_optimizer.lr-0.01"),
+        (
+            ["model=linear,cnn", "optimizer=sgd,adam"],
+            ["model=linear", "optimizer=adam"],
+            "3_model-linear_optimizer-adam",
+        ),
+        (["seed=range(9)", "data=digits"], ["seed=4", "data=digits"], "3_seed-4"),
+        (["data=digits"], ["data=digits"], "3"),
+        (["+trainer.max_steps=10,20"], ["+trainer.max_steps=10"], "3_trainer.max_steps-10"),
     ],
 )
-def test_a_job_is_named_by_number_and_what_was_swept(overrides: str, name: str):
-    assert job_folder(3, overrides) == name
+def test_a_job_is_named_by_number_and_what_was_swept(arguments: list[str], overrides: list[str], name: str):
+    assert job_folder(3, overrides, arguments) == name
 
 
 @pytest.mark.parametrize(
-    "overrides",
+    "override",
     [
         "model.network.hidden=[64,64]",
         "data.root=/some where/else",
@@ -75,9 +80,9 @@ def test_a_job_is_named_by_number_and_what_was_swept(overrides: str, name: str):
         "---",
     ],
 )
-def test_a_job_folders_name_needs_no_quotes(overrides: str):
+def test_a_job_folders_name_needs_no_quotes(override: str):
     """Not in a shell, and not in an override such as run=PATH; and it fits into a file system."""
-    name = job_folder(12, overrides)
+    name = job_folder(12, [override, "seed=1"], ["seed=1"])
     assert name.startswith("12")
     assert shlex.split(name) == [name]
     assert Path(name).name == name
