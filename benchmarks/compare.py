@@ -142,7 +142,7 @@ def spread(values: Sequence[float]) -> str:
 def table(timings: Sequence[Timing]) -> list[str]:
     """A line for each recipe and number of threads, as Markdown."""
     lines = [
-        "| recipe | threads | plain, loop s | littlenets, loop s | ratio of loops | target | ratio of commands | target |",
+        "| recipe | threads | plain loop, s | our loop, s | ratio of loops | target | ratio of commands | target |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for recipe in dict.fromkeys(timing.recipe for timing in timings):

@@ -1,9 +1,10 @@
 """How many CPU threads a training step can keep busy."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 # Handing work to a thread and waiting for it costs some 10 microseconds for each of the hundred operations of a step,
@@ -15,11 +16,13 @@ FLOP_A_THREAD = 0.5e9
 AVAILABLE = torch.get_num_threads()
 
 
-def choose_threads(threads: int | Literal["auto"], network: nn.Module, sample: Tensor, batch_size: int) -> int:
+def choose_threads(
+    threads: int | Literal["auto"], forward: Callable[[Tensor], Tensor], sample: Tensor, batch_size: int
+) -> int:
     """Sets and returns the number of threads for training with batches of ``batch_size`` samples like ``sample``."""
     if threads == "auto":
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(sample[:1])
+        with FlopCounterMode(display=False) as counter:
+            forward(sample[:1])
         # Backward computes the gradients of inputs and of weights: twice the work of forward.
         work = 3 * counter.get_total_flops() * batch_size
         threads = max(1, min(AVAILABLE, round(work / FLOP_A_THREAD)))

@@ -125,8 +125,7 @@ def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: s
     network = type(module.network).__name__
     problem = None
     try:
-        with torch.no_grad():
-            output = module.network(x)
+        output = module.try_out(x)
     except RuntimeError as error:
         problem = f"it does not take inputs of shape {tuple(x.shape[1:])} ({str(error).splitlines()[0]})"
     else:
@@ -144,24 +143,24 @@ def build_threads(config: DictConfig, module: SupervisedModule, datamodule: Ligh
         return torch.get_num_threads()
     samples = len(datamodule.splits["train"].x)
     batch_size = min(datamodule.batch_size or samples, samples)
-    return choose_threads(config.threads, module.network, datamodule.sample().x, batch_size)
+    return choose_threads(config.threads, module.try_out, datamodule.sample().x, batch_size)
 
 
 def build_trainer(config: DictConfig, folder: Path, datamodule: LightningDataModule) -> Trainer:
     """Lightning's trainer with the configured callbacks and loggers, all of which write below ``folder``."""
-    # Lightning sees that there could be a validation, not that there is nothing to validate on.
-    nothing = isinstance(datamodule, TensorDataModule) and "val" not in datamodule.splits
-    limits = {"limit_val_batches": 0} if nothing else {}
     # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    return build(
+    trainer = build(
         config.trainer,
         callbacks=[build(node) for node in (config.callbacks or {}).values() if node],
         logger=[build(node)(save_dir=folder) for node in (config.logger or {}).values() if OmegaConf.is_dict(node)],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=folder,
-        **limits,
     )
+    if isinstance(datamodule, TensorDataModule) and "val" not in datamodule.splits:
+        # Lightning sees that there could be a validation, not that there is nothing to validate on.
+        trainer.limit_val_batches = 0
+    return trainer
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
@@ -169,7 +168,8 @@ def build(node: DictConfig, **arguments: Any) -> Any:
     try:
         return instantiate(node, **arguments)
     except InstantiationException as error:
-        if isinstance(error.__cause__, ValueError | MisconfigurationException):
+        missing = isinstance(error.__cause__, TypeError) and "required" in str(error.__cause__)
+        if missing or isinstance(error.__cause__, ValueError | MisconfigurationException):
             raise SettingError(f"{node._get_full_key(None)}: {error.__cause__}") from error
         raise error.__cause__ or error from None
 

@@ -38,7 +38,8 @@ class Checkpoints(Checkpoint):
     def __init__(self, every: Count | Literal["auto"] = "auto") -> None:
         self.every = every
         self.best = float("inf")
-        self._saved_step = -1
+        self._saved_step = self._epoch_step = -1
+        self._validated = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._folder = Path(trainer.default_root_dir) / "checkpoints"
@@ -50,20 +51,33 @@ class Checkpoints(Checkpoint):
     def epochs_until_due(self, trainer: Trainer) -> int:
         return -(trainer.current_epoch + 1) % self._every
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = not trainer.sanity_checking
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if (trainer.current_epoch + 1) % self._every == 0:
-            self._save(trainer)
+        due = (trainer.current_epoch + 1) % self._every == 0
+        # A loss belongs to the weights that it was measured with: val/loss counts right after a validation alone.
+        improved = (self._validated if self._monitor == "val/loss" else due) and self._improves(trainer)
+        self._validated = False
+        self._epoch_step = trainer.global_step
+        if due or improved:
+            self._save(trainer, improved)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step != self._saved_step:
-            self._save(trainer)
+            whole_epoch = trainer.global_step == self._epoch_step
+            self._save(trainer, whole_epoch and self._monitor == "train/loss" and self._improves(trainer))
 
-    def _save(self, trainer: Trainer) -> None:
+    def _improves(self, trainer: Trainer) -> bool:
+        value = trainer.callback_metrics[self._monitor].item()
+        improved = value < self.best
+        self.best = min(value, self.best)
+        return improved
+
+    def _save(self, trainer: Trainer, improved: bool) -> None:
+        if trainer.fast_dev_run:
+            return  # Lightning's word for: leave nothing behind
         self._saved_step = trainer.global_step
-        value = trainer.callback_metrics.get(self._monitor)
-        improved = value is not None and value.item() < self.best
-        if improved:
-            self.best = value.item()
         trainer.save_checkpoint(self._folder / "last.ckpt")
         if improved and trainer.is_global_zero:
             _copy(self._folder / "last.ckpt", self._folder / "best.ckpt")

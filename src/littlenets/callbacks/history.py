@@ -38,9 +38,11 @@ class History(Callback):
         self._epoch = trainer.current_epoch  # of the last row written
         self._every = self.log_every
         if self._every == "auto":
-            self._every = max(1, (trainer.max_epochs or 0) // POINTS_A_CURVE)
+            self._every = max(1, -(-(trainer.max_epochs or 0) // POINTS_A_CURVE))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
         metrics = trainer.callback_metrics.items()
         self._validation = {name: value.item() for name, value in metrics if name.startswith("val/")}
 
@@ -51,8 +53,12 @@ class History(Callback):
         if isinstance(exception, DivergedError):
             # The rows that lead there are the ones to look at.
             self._record(trainer, pl_module)
+        self._close()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -95,8 +95,22 @@ class SupervisedModule(LightningModule):
             if math.isinf(steps):
                 raise SettingError("This scheduler needs an end: set trainer.max_epochs or trainer.max_steps.")
             total = {"total_steps": int(steps)}
-        schedule = {"scheduler": self.make_scheduler(optimizer, **total), "interval": "step" if per_batch else "epoch"}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        try:
+            scheduler = self.make_scheduler(optimizer, **total)
+        except ValueError as error:
+            raise SettingError(f"scheduler: {error}") from error
+        interval = "step" if per_batch else "epoch"
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
+
+    def try_out(self, x: Tensor) -> Tensor:
+        """The network's output for a few samples, leaving no trace in it: as in evaluation, without gradients."""
+        training = self.network.training
+        self.network.eval()
+        try:
+            with torch.no_grad():
+                return self.network(x)
+        finally:
+            self.network.train(training)
 
     def on_train_start(self) -> None:
         self._pace = Pace(self.trainer, self)
@@ -130,11 +144,13 @@ class SupervisedModule(LightningModule):
             self._optimizer.step()
         self.records.add_batch(loss.detach(), self.measure(output.detach(), target), len(x))
         if self._schedule_per_batch:
+            self._lr = self._optimizer.param_groups[0]["lr"]
             self._schedule.step()
 
     def _end_epoch(self) -> None:
         watched = {name: value.detach() for name, value in self._watched().items()}
-        self.records.end_epoch(watched, self._optimizer.param_groups[0]["lr"])
+        # The rate that the epoch's last step used.
+        self.records.end_epoch(watched, self._lr if self._schedule_per_batch else self._optimizer.param_groups[0]["lr"])
         if self._schedule is not None and not self._schedule_per_batch:
             self._schedule.step()
 

@@ -37,7 +37,7 @@ class BinaryClassification(SupervisedModule):
         self._loss = LOSSES[loss]
 
     def target(self, y: Tensor) -> Tensor:
-        return y.to(torch.float32).unsqueeze(1)  # (N, 1)
+        return y.to(torch.promote_types(self.dtype, torch.float32)).unsqueeze(1)  # (N, 1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         return self._loss(output, target)

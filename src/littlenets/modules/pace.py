@@ -6,12 +6,14 @@ goes on with the next ones, in the same call, until somebody needs to see an epo
 """
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.core.hooks import DataHooks
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import SingleDeviceStrategy
@@ -24,6 +26,7 @@ from ..data.loader import TensorLoader
 SECONDS_AHEAD = 0.25
 
 _STEP_HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+_TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 _EPOCH_HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_train_epoch_start", "on_train_epoch_end")
 
 
@@ -46,6 +49,10 @@ class Pace:
         self._one = torch.ones((), device=module.device)
         self._step = _bare_step(trainer.optimizers[0])
         observers = [(callback, Callback) for callback in trainer.callbacks] + [(module, LightningModule)]
+        if module.device.type == "cpu":
+            # Lightning makes PyTorch look for the NVIDIA library each time an optimizer asks whether there is a GPU,
+            # which where there is none takes 0.1 ms at every step.
+            os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
         #: Whether a step is nothing but backward and the optimizer's own step.
         self.plain = (
             type(trainer.strategy) is SingleDeviceStrategy
@@ -59,7 +66,8 @@ class Pace:
             and trainer.num_training_batches == len(self._loader)
             and not trainer.fast_dev_run
             and trainer.reload_dataloaders_every_n_epochs == 0
-            and (not trainer.enable_validation or trainer.check_val_every_n_epoch is not None)
+            and (not trainer.enable_validation or _validates_between_epochs(trainer))
+            and not any(_has(hooks, _TRANSFER_HOOKS, DataHooks) for hooks in (module, trainer.datamodule))
             and not any(
                 _has(observer, _EPOCH_HOOKS, base) and not hasattr(observer, "epochs_until_due")
                 for observer, base in observers
@@ -133,6 +141,10 @@ def _bare_step(optimizer: Optimizer) -> Callable[[], None]:
     if hooked:
         return optimizer.step
     return partial(inspect.unwrap(type(optimizer).step), optimizer)
+
+
+def _validates_between_epochs(trainer: Trainer) -> bool:
+    return trainer.check_val_every_n_epoch is not None and trainer.val_check_interval == 1.0
 
 
 def _has(observer: object, hooks: Iterable[str], base: type) -> bool:

@@ -26,7 +26,9 @@ class Tape:
     def append(self, value: Tensor) -> None:
         """Copies a detached 0-dimensional tensor."""
         if self._used == len(self._cells):
-            chunk = torch.empty(self.CHUNK, dtype=value.dtype, device=value.device)
+            # Apple's GPUs have no float64, which elsewhere holds counts as well as means.
+            dtype = torch.float32 if value.device.type == "mps" else torch.float64
+            chunk = torch.empty(self.CHUNK, dtype=dtype, device=value.device)
             self._chunks.append(chunk)
             self._cells += chunk.unbind()
         self._cells[self._used].copy_(value)
@@ -78,9 +80,9 @@ class EpochRecords:
         sizes = torch.tensor(self._sizes, dtype=torch.float64)  # (B,)
         sums = torch.cat([measured[:, :1] * sizes[:, None], measured[:, 1:], sizes[:, None]], dim=1)  # (B, Q + 1)
         if len(self._sizes) > epochs:
-            last = torch.tensor(self._batches) - 1  # (E,)
-            # Sums over epochs as differences of running sums, which float64 holds exactly enough.
-            sums = sums.cumsum(0)[last].diff(dim=0, prepend=torch.zeros(1, sums.shape[1], dtype=torch.float64))
+            counts = torch.tensor(self._batches).diff(prepend=torch.zeros(1, dtype=torch.int64))  # (E,)
+            epoch = torch.arange(epochs).repeat_interleave(counts)  # (B,)
+            sums = torch.zeros(epochs, sums.shape[1], dtype=torch.float64).index_add_(0, epoch, sums)
         means = sums[:, :-1] / sums[:, -1:]  # (E, Q)
         ends = self._at_ends.take().view(epochs, len(self._watched))
         columns = dict(zip(self._names, means.T.tolist(), strict=True))

@@ -28,5 +28,7 @@ def job_folder(number: int, overrides: Sequence[str], arguments: Sequence[str]) 
     as ``run=PATH``.
     """
     swept = "_".join(override for override in overrides if override not in arguments)
-    safe = "".join(character if character.isalnum() or character in "._" else "-" for character in swept)
+    safe = "".join(
+        character if character.isascii() and (character.isalnum() or character in "._") else "-" for character in swept
+    )
     return f"{number}_{safe[:100].strip('-')}".rstrip("_")
