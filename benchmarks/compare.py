@@ -3,7 +3,8 @@
     python -m pip install -c constraints.txt -e ".[benchmarks]" && python benchmarks/compare.py
 
 takes about 40 minutes on two cores and writes docs/performance.json, the tables in docs/performance.md between its
-markers, and docs/images/performance.png. `--quick` trains a tenth as long and writes nothing.
+markers, and docs/images/performance.png. `--recipes spiral` measures that one anew and keeps the others' figures.
+`--quick` trains a tenth as long and writes nothing.
 """
 
 import argparse
@@ -217,17 +218,45 @@ def main() -> None:
     args.data = args.data.resolve()
 
     with tempfile.TemporaryDirectory() as folder:
-        timings = rounds(args, Path(folder))
-        watched = watching(args, Path(folder))
-        start = start_up(args, Path(folder))
+        figures = {
+            "machine": machine(args),
+            "timings": [asdict(timing) for timing in rounds(args, Path(folder))],
+            "watching": watching(args, Path(folder)),
+            "start": start_up(args, Path(folder)),
+        }
+    figures = figures if args.quick else merged(figures)
+    print("\n".join(["", *page(figures)]))
+    if not args.quick:
+        write(figures)
 
+
+def machine(args: argparse.Namespace) -> str:
     import torch
 
+    name = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
+    if args.device == "cuda":
+        name = torch.cuda.get_device_name()
+    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def merged(figures: dict) -> dict:
+    """With the earlier figures of other recipes, where they were taken on the same machine with the same versions."""
+    file = ROOT / "docs/performance.json"
+    earlier = json.loads(file.read_text()) if file.exists() else {}
+    if earlier.get("machine") != figures["machine"]:
+        return figures
+    measured = {timing["recipe"] for timing in figures["timings"]}
+    kept = [timing for timing in earlier["timings"] if timing["recipe"] not in measured]
+    timings = sorted(kept + figures["timings"], key=lambda timing: list(RECIPES).index(timing["recipe"]))
+    return figures | {"timings": timings, "watching": earlier["watching"] | figures["watching"]}
+
+
+def page(figures: dict) -> list[str]:
+    """The figures as Markdown."""
+    timings, start = [Timing(**timing) for timing in figures["timings"]], figures["start"]
     one_epoch = [epoch / imports for epoch, imports in zip(start["one epoch"], start["imports"], strict=True)]
-    qualities = dict.fromkeys(f"{t.recipe}, {t.side}: {t.quality}" for t in timings)
-    lines = [
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"torch {torch.__version__}, {args.rounds} rounds, {args.device}. Median (lowest to highest).",
+    return [
+        f"{figures['machine']}. Median (lowest to highest).",
         "",
         *table(timings),
         "",
@@ -236,31 +265,26 @@ def main() -> None:
         "",
         "Loop with everything recorded, shown and saved, over the same with nothing; target 1.05:",
         "",
-        *(f"- {recipe}: {spread(ratios)}" for recipe, ratios in watched.items()),
+        *(f"- {recipe}: {spread(ratios)}" for recipe, ratios in figures["watching"].items()),
         "",
         *memory_table(timings, start),
         "",
         "What the networks learned:",
         "",
-        *(f"- {quality}" for quality in qualities),
+        *dict.fromkeys(f"- {t.recipe}, {t.side}, {t.threads} threads: {t.quality}" for t in timings),
     ]
-    print("\n".join(["", *lines]))
-    if not args.quick and args.recipes == list(RECIPES):
-        write(lines, timings, watched, start)
 
 
-def write(
-    lines: Sequence[str], timings: Sequence[Timing], watched: dict[str, list[float]], start: dict[str, list[float]]
-) -> None:
-    page = ROOT / "docs/performance.md"
-    begin, end = "<!-- made by benchmarks/compare.py -->\n", "<!-- until here -->\n"
-    before, _, rest = page.read_text().partition(begin)
-    after = rest.partition(end)[2]
-    page.write_text(before + begin + "\n" + "\n".join(lines) + "\n\n" + end + after)
-    figures = {"timings": [asdict(timing) for timing in timings], "watching": watched, "start": start}
+def write(figures: dict) -> None:
+    """docs/performance.json, the part of docs/performance.md between the markers, and the picture."""
     (ROOT / "docs/performance.json").write_text(json.dumps(figures, indent=1) + "\n")
+    document = ROOT / "docs/performance.md"
+    begin, end = "<!-- made by benchmarks/compare.py -->\n", "<!-- until here -->\n"
+    before, _, rest = document.read_text().partition(begin)
+    after = rest.partition(end)[2]
+    document.write_text(before + begin + "\n" + "\n".join(page(figures)) + "\n\n" + end + after)
     (ROOT / "docs/images").mkdir(exist_ok=True)
-    picture(timings, ROOT / "docs/images/performance.png")
+    picture([Timing(**timing) for timing in figures["timings"]], ROOT / "docs/images/performance.png")
 
 
 if __name__ == "__main__":

@@ -97,6 +97,9 @@ def _composition_message(error: Exception) -> str:
             f"{cause.full_key}: there is no such setting; {hint}\n"
             f"(+{cause.full_key}=... passes on one that conf/ does not list.)"
         )
+    if "Config group override must be" in str(error):
+        groups = ", ".join(argument for argument in sys.argv[1:] if argument.endswith("=null"))
+        return f"{groups}: a group takes the name of one of its choices; logger and scheduler have none for nothing."
     return f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error)
 
 
