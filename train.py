@@ -12,8 +12,8 @@ from littlenets import command, startup
 @command.job
 def main(config: DictConfig, folder: Path) -> dict[str, float]:
     # Torch and Lightning take seconds to import, and a typo should not.
-    startup.import_lightning()
-    from littlenets.training import train
+    with startup.fast_imports():
+        from littlenets.training import train
 
     return train(config, folder)
 

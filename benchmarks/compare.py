@@ -233,10 +233,15 @@ def main() -> None:
 def machine(args: argparse.Namespace) -> str:
     import torch
 
-    name = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
-    if args.device == "cuda":
-        name = torch.cuda.get_device_name()
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+    device = torch.cuda.get_device_name() if args.device == "cuda" else _processor()
+    return f"{device}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    """What Linux calls it; elsewhere its kind."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def merged(figures: dict) -> dict:

@@ -12,14 +12,16 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Imports and trains, and lists the modules that were there after each step.
 STEPS = """
-import json, runpy, sys
+import gc, json, runpy, sys
 from pathlib import Path
 
 modules = {}
 import littlenets.command
 modules["command"] = sorted(sys.modules)
 from littlenets import startup
-startup.import_lightning()
+with startup.fast_imports():
+    import pytorch_lightning
+assert gc.isenabled()
 modules["lightning"] = sorted(sys.modules)
 sys.argv = ["train.py", *json.loads(sys.argv[1])]
 runpy.run_path("%s", run_name="__main__")

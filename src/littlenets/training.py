@@ -57,6 +57,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             module = build_module(config)
             check_fit(module, datamodule, used)
             threads = build_threads(config, module, datamodule)
+            if config.compile:
+                # In place: a compiled copy would carry other names in the checkpoint.
+                module.network.compile()
             trainer = build_trainer(config, folder, datamodule)
             run.results["environment"] = environment(trainer.strategy.root_device)
             write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
@@ -160,6 +163,9 @@ def build_trainer(config: DictConfig, folder: Path, datamodule: LightningDataMod
     if isinstance(datamodule, TensorDataModule) and "val" not in datamodule.splits:
         # Lightning sees that there could be a validation, not that there is nothing to validate on.
         trainer.limit_val_batches = 0
+    for logger in trainer.loggers:
+        # Makes it open its files and import what it needs: set-up, which Lightning would leave to the fit.
+        _ = logger.experiment
     return trainer
 
 

@@ -19,7 +19,7 @@ from ..errors import SettingError
 from ..ranges import Count, NotNegative, Positive, Share
 
 # What the top of conf/train.yaml takes.
-SETTINGS = {"seed": Annotated[int, Ge(0), Lt(2**32)], "threads": Count | Literal["auto"]}
+SETTINGS = {"seed": Annotated[int, Ge(0), Lt(2**32)], "threads": Count | Literal["auto"], "compile": bool}
 
 # Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
 RANGES: dict[str, dict[str, Any]] = {
