@@ -114,7 +114,7 @@ def watching(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     """Seconds of a loop with everything recorded, shown and saved, over those with nothing, pair by pair."""
     ratios = {}
     for recipe in args.recipes:
-        epochs = max(1, RECIPES[recipe] // (10 if args.quick or recipe == "linear" else 1))
+        epochs = max(1, RECIPES[recipe] // (10 if args.quick else 1))
         ratios[recipe] = []
         for _ in range(args.rounds):
             on = ours(recipe, epochs, None, args, folder).loop
@@ -156,12 +156,14 @@ def table(timings: Sequence[Timing]) -> list[str]:
             commands = [our.command / their.command for their, our in zip(*pairs, strict=True)]
             counts = [side[0].threads for side in pairs]
             threads = f"default ({counts[0]} and {counts[1]})" if default else "1"
-            suffix = " on all cores" if recipe == "cnn" and default else ""
-            targets = TARGETS[recipe]
+            suffix = " on all cores" if default else ""
+            # The targets are for the same number of threads on both sides.
+            loop_target, command_target = (
+                TARGETS[recipe].get(name + suffix, "") if counts[0] == counts[1] else "" for name in ("loop", "command")
+            )
             lines.append(
                 f"| {recipe} | {threads} | {spread([t.loop for t in pairs[0]])} | {spread([t.loop for t in pairs[1]])} "
-                f"| {spread(loops)} | {targets['loop' + suffix]} "
-                f"| {spread(commands)} | {targets['command' + suffix]} |"
+                f"| {spread(loops)} | {loop_target} | {spread(commands)} | {command_target} |"
             )
     return lines
 
