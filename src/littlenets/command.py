@@ -25,7 +25,7 @@ from .runs.files import point_link
 resolvers.register()
 
 log = logging.getLogger(__name__)
-# Both go to train.log alone (conf/hydra/default.yaml).
+# Goes to train.log alone (conf/hydra/default.yaml).
 traceback_log = logging.getLogger("littlenets.traceback")
 
 _tracebacks_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"

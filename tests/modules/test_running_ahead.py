@@ -3,6 +3,7 @@
 Time never decides here how far ahead a run goes: it has all the time in the world, or none.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from littlenets.data import Spirals, TensorLoader
 from littlenets.modules import pace
+from littlenets.networks import LinearRegression
 
 SEE_EVERY_EPOCH = "+callbacks.observer._target_=observers.EpochObserver"
 
@@ -313,3 +315,17 @@ def test_a_datamodules_hook_for_batches_sees_every_batch(launch, extra: list[str
     network = plain_pytorch.spiral()
     plain = PlainFit(network, x + 1, y, plain_pytorch.bce, torch.optim.Adam(network.parameters(), lr=0.01))
     np.testing.assert_allclose(run.column("train/loss"), plain.run(8).losses, rtol=1e-5)
+
+
+def test_long_epochs_are_shown_one_by_one(launch, monkeypatch: pytest.MonkeyPatch):
+    """No bar stands still, and no Ctrl-C waits, for an epoch that takes longer than running ahead may."""
+    forward = LinearRegression.forward
+
+    def slowly(network: LinearRegression, x: Tensor) -> Tensor:
+        time.sleep(0.02)
+        return forward(network, x)
+
+    monkeypatch.setattr(pace, "SECONDS_AHEAD", 0.01)
+    monkeypatch.setattr(LinearRegression, "forward", slowly)
+    launch("model=linear", "trainer.max_epochs=6", *observe("DueObserver", every=1000))
+    assert observers.seen == list(range(6))

@@ -48,6 +48,7 @@ class Pace:
         self._backward = torch.autograd.Variable._execution_engine.run_backward
         self._one = torch.ones((), device=module.device)
         self._step = _bare_step(trainer.optimizers[0])
+        self._seen = time.perf_counter()  # when Lightning last had its turn
         observers = [(callback, Callback) for callback in trainer.callbacks] + [(module, LightningModule)]
         if module.device.type == "cpu":
             # Lightning makes PyTorch look for the NVIDIA library each time an optimizer asks whether there is a GPU,
@@ -89,7 +90,10 @@ class Pace:
         if not self._may_run_ahead:
             return
         current = self._progress.current
-        until = time.perf_counter() + SECONDS_AHEAD
+        now = time.perf_counter()
+        # An epoch that takes that long by itself has Lightning's attention: its cost is nothing there, and a bar that
+        # stands still for a whole epoch, or a Ctrl-C that waits for it, is not.
+        until = now + SECONDS_AHEAD if now - self._seen < SECONDS_AHEAD else now
         ahead = 0
         for _ in range(self._epochs_until_due()):
             if time.perf_counter() >= until:
@@ -101,6 +105,7 @@ class Pace:
             ahead += 1
             yield self._loader
         self._catch_up(ahead)
+        self._seen = time.perf_counter()
 
     def _catch_up(self, epochs: int) -> None:
         """Moves those of Lightning's counters that only matter where it goes on."""
