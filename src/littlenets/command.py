@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .config import resolvers
@@ -53,12 +53,10 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         except Exception as error:
             if _tracebacks_wanted:
                 raise
-            message, code = str(error), 1
-            if isinstance(error, SettingError):
-                code = 2
-            elif not isinstance(error, DivergedError):
+            message, code = _answer(error)
+            if code == 1 and not isinstance(error, DivergedError):
                 traceback_log.error("The run failed.", exc_info=error)
-                message = f"{type(error).__name__}: {error}\nThe traceback is in {os.path.relpath(folder)}/train.log"
+                message += f"\nThe traceback is in {os.path.relpath(folder)}/train.log"
             if sweep:
                 log.error(message)
                 raise (error if code == 2 else JobFailedError(message)) from None
@@ -67,6 +65,35 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
             raise SystemExit(_complain(message, code)) from None
 
     return with_folder
+
+
+def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """For a command that is no run and has no folder: turns its errors into a message and an exit code."""
+
+    @functools.wraps(function)
+    def answered(config: DictConfig) -> Any:
+        try:
+            if missing := OmegaConf.missing_keys(config):
+                raise SettingError("\n".join(f"{key} is needed: {key}=..." for key in sorted(missing)))
+            return function(config)
+        except Exception as error:
+            if _tracebacks_wanted:
+                raise
+            message, code = _answer(error)
+            if code == 1:
+                message += "\n(HYDRA_FULL_ERROR=1 shows the traceback.)"
+            raise SystemExit(_complain(message, code)) from None
+
+    return answered
+
+
+def _answer(error: Exception) -> tuple[str, int]:
+    """What is said of an error of a job, and the exit code."""
+    if isinstance(error, SettingError):
+        return str(error), 2
+    if isinstance(error, DivergedError):
+        return str(error), 1
+    return f"{type(error).__name__}: {error}", 1
 
 
 def run(main: Callable[[], Any]) -> None:

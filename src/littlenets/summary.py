@@ -3,6 +3,7 @@
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning import LightningDataModule, Trainer
 from torch import nn
@@ -56,6 +57,26 @@ def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> str:
             *([f"TensorBoard  tensorboard --logdir {shown}"] if (folder / "tensorboard").is_dir() else []),
         ]
     )
+
+
+def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
+    """What evaluate.py prints: metrics, then a line a class, and the confusion matrix."""
+    metrics = evaluation["metrics"]
+    width = max(len(name) for name in metrics)
+    samples = "" if evaluation["samples"] is None else f" ({evaluation['samples']:,} samples)"
+    lines = [f"{evaluation['run']}, {evaluation['checkpoint']}, tested on data={evaluation['data']}{samples}"]
+    lines += [f"  {name:<{width}}  {_number(value)}" for name, value in metrics.items()]
+    if "classes" not in evaluation:
+        return lines
+    confusion = evaluation["confusion"]
+    cell = max(len(str(count)) for row in confusion for count in row) + 2
+    lines += ["", f"class {'samples':>9} {'accuracy':>9} {'precision':>10}    taken for"]
+    lines[-1] += "".join(f"{row['class']:>{cell}}" for row in evaluation["classes"]).removeprefix(" ")
+    for row, counts in zip(evaluation["classes"], confusion, strict=True):
+        shares = [f"{row[name]:.4f}" if row[name] is not None else "-" for name in ("acc", "precision")]
+        taken = "".join(f"{count:>{cell}}" for count in counts)
+        lines.append(f"{row['class']:>5} {row['samples']:>9} {shares[0]:>9} {shares[1]:>10}    {'':9}{taken}")
+    return lines
 
 
 def _number(value: float) -> str:

@@ -3,38 +3,31 @@
 import logging
 import signal
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from .callbacks.checkpoints import AtomicCheckpointIO
+from .building import build, build_module, check_fit
 from .config.check import check
 from .config.choices import load_choice
 from .data import TensorDataModule
 from .errors import DataUnavailableError, SettingError
+from .evaluation import measured, test
 from .loggers import flat, log_hyperparameters, log_point
 from .modules import SupervisedModule
 from .runs import Run
+from .runs.checkpoints import SafeCheckpointIO
 from .runs.environment import environment
 from .runs.files import write_atomically
 from .summary import describe, stand_in_warning, summarize
 from .threads import choose_threads
 
 log = logging.getLogger(__name__)
-
-# What Lightning greets with (GPU available: False, ...) is in the line that training prints.
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-# Lightning's own use of torch, which nobody here can change.
-warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
 
 
 def train(config: DictConfig, folder: Path) -> dict[str, float]:
@@ -54,6 +47,10 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             run.results["seed"] = config.seed
             datamodule, used = build_data(config, wanted)
             run.results["data"] = used
+            if "train" not in getattr(datamodule, "splits", {"train"}):
+                raise SettingError(
+                    f"data={used} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
+                )
             module = build_module(config)
             check_fit(module, datamodule, used)
             threads = build_threads(config, module, datamodule)
@@ -73,8 +70,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 metrics = run.results["metrics"]
                 metrics.update(measured(trainer), **module.latest)
         with run.timed("test"):
-            trainer.test(module, datamodule=datamodule, verbose=False)
-        metrics.update(measured(trainer))
+            metrics.update(test(trainer, module, datamodule))
         log_outcome(trainer, config, run.results)
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
     if used != wanted:
@@ -104,42 +100,6 @@ def build_data(config: DictConfig, wanted: str) -> tuple[LightningDataModule, st
     return datamodule, wanted
 
 
-def build_module(config: DictConfig) -> SupervisedModule:
-    """The task with its network, whose initial weights depend on the seed alone."""
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    network = build(config.model.network)
-    scheduler = build(config.scheduler) if config.scheduler else None
-    return build(config.model.module, network=network, optimizer=build(config.optimizer), scheduler=scheduler)
-
-
-def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: str) -> None:
-    """Tries the network on two samples.
-
-    Raises:
-        SettingError: the network does not take them, or gives something else than the task needs.
-    """
-    if not isinstance(datamodule, TensorDataModule):
-        return  # what its samples are is known when it loads the first
-    if "train" not in datamodule.splits:
-        raise SettingError(
-            f"data={data} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
-        )
-    x = datamodule.sample().x
-    network = type(module.network).__name__
-    problem = None
-    try:
-        output = module.try_out(x)
-    except RuntimeError as error:
-        problem = f"it does not take inputs of shape {tuple(x.shape[1:])} ({str(error).splitlines()[0]})"
-    else:
-        problem = module.check(output, datamodule.classes)
-    if problem:
-        raise SettingError(
-            f"model.network ({network}) does not fit data={data}: {problem}. Choose other data (data=...), another "
-            "model (model=...), or change model.network's sizes."
-        )
-
-
 def build_threads(config: DictConfig, module: SupervisedModule, datamodule: LightningDataModule) -> int:
     """Sets the number of CPU threads before anything starts them."""
     if not isinstance(datamodule, TensorDataModule):
@@ -157,7 +117,7 @@ def build_trainer(config: DictConfig, folder: Path, datamodule: LightningDataMod
         config.trainer,
         callbacks=[build(node) for node in (config.callbacks or {}).values() if node],
         logger=[build(node)(save_dir=folder) for node in (config.logger or {}).values() if OmegaConf.is_dict(node)],
-        plugins=[AtomicCheckpointIO()],
+        plugins=[SafeCheckpointIO()],
         default_root_dir=folder,
     )
     if isinstance(datamodule, TensorDataModule) and "val" not in datamodule.splits:
@@ -167,17 +127,6 @@ def build_trainer(config: DictConfig, folder: Path, datamodule: LightningDataMod
         # Makes it open its files and import what it needs: set-up, which Lightning would leave to the fit.
         _ = logger.experiment
     return trainer
-
-
-def build(node: DictConfig, **arguments: Any) -> Any:
-    """Hydra's ``instantiate``, with the error of the constructor instead of Hydra's around it."""
-    try:
-        return instantiate(node, **arguments)
-    except InstantiationException as error:
-        missing = isinstance(error.__cause__, TypeError) and "required" in str(error.__cause__)
-        if missing or isinstance(error.__cause__, ValueError | MisconfigurationException):
-            raise SettingError(f"{node._get_full_key(None)}: {error.__cause__}") from error
-        raise error.__cause__ or error from None
 
 
 def fit(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> None:
@@ -209,11 +158,6 @@ def fit(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataMod
             signal.signal(signal.SIGINT, before)
     if stopped:
         raise KeyboardInterrupt
-
-
-def measured(trainer: Trainer) -> dict[str, float]:
-    """The metrics of the stage that has just ended."""
-    return {name: value.item() for name, value in trainer.callback_metrics.items()}
 
 
 def log_outcome(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -> None:

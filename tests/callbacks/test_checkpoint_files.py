@@ -12,7 +12,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from littlenets.callbacks.checkpoints import AtomicCheckpointIO
+from littlenets.runs.checkpoints import SafeCheckpointIO
 from littlenets.data import Line
 
 
@@ -124,7 +124,7 @@ class TestAFailedSave:
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
-        AtomicCheckpointIO().save_checkpoint({"weight": torch.arange(5.0)}, tmp_path / "last.ckpt")
+        SafeCheckpointIO().save_checkpoint({"weight": torch.arange(5.0)}, tmp_path / "last.ckpt")
         return tmp_path / "last.ckpt"
 
     def assert_untouched(self, path: Path) -> None:
@@ -133,7 +133,7 @@ class TestAFailedSave:
 
     def test_by_what_cannot_be_saved(self, path: Path):
         with pytest.raises(Exception, match="pickle"):
-            AtomicCheckpointIO().save_checkpoint({"weight": lambda: None}, path)
+            SafeCheckpointIO().save_checkpoint({"weight": lambda: None}, path)
         self.assert_untouched(path)
 
     @pytest.mark.parametrize("error", [OSError("no space left on device"), KeyboardInterrupt()], ids=["disk", "ctrl-c"])
@@ -147,7 +147,7 @@ class TestAFailedSave:
 
         monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", half)
         with pytest.raises(type(error)):
-            AtomicCheckpointIO().save_checkpoint({"weight": torch.zeros(5)}, path)
+            SafeCheckpointIO().save_checkpoint({"weight": torch.zeros(5)}, path)
         assert written
         self.assert_untouched(path)
 

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
@@ -12,18 +11,6 @@ from ..ranges import Count
 
 # Each takes 5 ms, and none of them may cost a run of 4 seconds a hundredth.
 CHECKPOINTS_A_RUN = 10
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary name and renames, so that an interrupted save leaves the previous checkpoint whole."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        temporary = f"{path}.{os.getpid()}.tmp"
-        try:
-            super().save_checkpoint(checkpoint, temporary, storage_options)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
 
 
 class Checkpoints(Checkpoint):

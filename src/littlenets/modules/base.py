@@ -69,6 +69,13 @@ class SupervisedModule(LightningModule):
     def check(self, output: Tensor, classes: int | None) -> str | None:
         """What is wrong with the network's output (N, ...) for data with so many classes (None: numbers)."""
 
+    @abstractmethod
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        """What the network's output (N, ...) says of each sample.
+
+        ``y`` for numbers; ``class``, int64 (N,), and ``probabilities``, float (N, K), for classes.
+        """
+
     def target(self, y: Tensor) -> Tensor:
         """Targets in the form that the loss takes."""
         return y

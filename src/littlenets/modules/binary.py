@@ -48,6 +48,10 @@ class BinaryClassification(SupervisedModule):
     def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {"acc": (output.round() == target).count_nonzero()}
 
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        one = output.flatten()  # (N,)
+        return {"class": one.round().long(), "probabilities": torch.stack([1 - one, one], dim=1)}
+
     def check(self, output: Tensor, classes: int | None) -> str | None:
         if classes != 2:
             return f"it tells two classes apart, the data has {classes or 'no'} classes"

@@ -27,6 +27,9 @@ class MulticlassClassification(SupervisedModule):
     def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {"acc": (output.argmax(dim=1) == target).count_nonzero()}
 
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        return {"class": output.argmax(dim=1), "probabilities": output.softmax(dim=1)}
+
     def check(self, output: Tensor, classes: int | None) -> str | None:
         if classes is None:
             return "it tells classes apart, the data has numbers to predict"

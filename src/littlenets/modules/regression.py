@@ -22,5 +22,8 @@ class Regression(SupervisedModule):
     def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {}
 
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        return {"y": output}
+
     def check(self, output: Tensor, classes: int | None) -> str | None:
         return None if classes is None else f"it predicts a number, the data has {classes} classes"

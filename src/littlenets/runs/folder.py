@@ -27,8 +27,14 @@ def job_folder(number: int, overrides: Sequence[str], arguments: Sequence[str]) 
     Only characters that need no quotes in a shell or in Hydra's overrides are kept, so that the path can be given back
     as ``run=PATH``.
     """
-    swept = "_".join(override for override in overrides if override not in arguments)
+    swept = [override for override in overrides if override not in arguments]
+    return file_name([str(number), *swept])
+
+
+def file_name(parts: Sequence[str]) -> str:
+    """A name of the parts that needs no quotes, such as ``best_data-colour_lines``; at most some 100 characters."""
     safe = "".join(
-        character if character.isascii() and (character.isalnum() or character in "._") else "-" for character in swept
+        character if character.isascii() and (character.isalnum() or character in "._") else "-"
+        for character in "_".join(part.lstrip("+") for part in parts)
     )
-    return f"{number}_{safe[:100].strip('-')}".rstrip("_")
+    return safe[:102].strip("-_")

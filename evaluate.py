@@ -1,0 +1,21 @@
+"""Measures a trained network: python evaluate.py run=outputs/runs/cnn/latest"""
+
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from littlenets import command, startup
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+@command.tool
+def main(config: DictConfig) -> dict[str, Any]:
+    with startup.fast_imports():
+        from littlenets.evaluation import evaluate
+
+    return evaluate(config)
+
+
+if __name__ == "__main__":
+    command.run(main)

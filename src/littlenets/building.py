@@ -1,0 +1,64 @@
+"""From configuration nodes to objects: data, network and module, each built in one way for every command."""
+
+import logging
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from .data import TensorDataModule
+from .errors import SettingError
+from .modules import SupervisedModule
+
+# What Lightning greets with (GPU available: False, ...) is in the line that training prints.
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+# Lightning's own use of torch, which nobody here can change.
+warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+
+
+def build(node: DictConfig, **arguments: Any) -> Any:
+    """Hydra's ``instantiate``, with the error of the constructor instead of Hydra's around it."""
+    try:
+        return instantiate(node, **arguments)
+    except InstantiationException as error:
+        missing = isinstance(error.__cause__, TypeError) and "required" in str(error.__cause__)
+        if missing or isinstance(error.__cause__, ValueError | MisconfigurationException):
+            raise SettingError(f"{node._get_full_key(None)}: {error.__cause__}") from error
+        raise error.__cause__ or error from None
+
+
+def build_module(config: DictConfig) -> SupervisedModule:
+    """The task with its network, whose initial weights depend on the seed alone."""
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    network = build(config.model.network)
+    scheduler = build(config.scheduler) if config.scheduler else None
+    return build(config.model.module, network=network, optimizer=build(config.optimizer), scheduler=scheduler)
+
+
+def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: str) -> None:
+    """Tries the network on two samples.
+
+    Raises:
+        SettingError: the network does not take them, or gives something else than the task needs.
+    """
+    if not isinstance(datamodule, TensorDataModule):
+        return  # what its samples are is known when it loads the first
+    x = datamodule.sample().x
+    network = type(module.network).__name__
+    problem = None
+    try:
+        output = module.try_out(x)
+    except RuntimeError as error:
+        problem = f"it does not take inputs of shape {tuple(x.shape[1:])} ({str(error).splitlines()[0]})"
+    else:
+        problem = module.check(output, datamodule.classes)
+    if problem:
+        raise SettingError(
+            f"model.network ({network}) does not fit data={data}: {problem}. Choose other data (data=...), another "
+            "model (model=...), or change model.network's sizes."
+        )

@@ -1,0 +1,128 @@
+"""Evaluation: from a run folder to what its network gets right and wrong.
+
+Shapes: N samples, K classes.
+"""
+
+import json
+import logging
+import os
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning import LightningDataModule, Trainer
+
+from .building import check_fit
+from .modules import SupervisedModule
+from .runs.files import write_atomically
+from .runs.folder import file_name
+from .runs.loading import SavedRun, find_run, load_datamodule, load_module
+from .summary import evaluation_lines
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(config: DictConfig) -> dict[str, Any]:
+    """Tests the network of a run; what came of it, which is also stored in the run's folder ``evaluations``.
+
+    Raises:
+        SettingError: the run or the data is unavailable, or they do not fit each other.
+    """
+    saved = find_run(config.run, config.checkpoint)
+    module = load_module(saved, config.trust)
+    name, saved = choose_data(saved, config)
+    datamodule = load_datamodule(saved, config.trust)
+    check_fit(module, datamodule, name)
+    torch.set_num_threads(threads(config, saved))
+    trainer = Trainer(
+        accelerator=config.accelerator,
+        devices=1,
+        precision=saved.config.trainer.get("precision", "32-true"),
+        deterministic=saved.config.trainer.get("deterministic", True),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=saved.folder,
+    )
+    metrics = test(trainer, module, datamodule)
+    evaluation = {
+        "run": os.path.relpath(saved.folder),
+        "checkpoint": saved.checkpoint.name,
+        "data": name,
+        "samples": len(datamodule.test_dataloader().x) if hasattr(datamodule, "splits") else None,
+        "metrics": metrics,
+        **by_class(module, datamodule),
+        "data_config": OmegaConf.to_container(saved.config.data),
+    }
+    log.info("\n".join(evaluation_lines(evaluation)))
+    changes = [override for override in HydraConfig.get().overrides.task if override.startswith(("data", "+data"))]
+    file = saved.folder / "evaluations" / f"{file_name([saved.checkpoint.stem, *changes])}.json"
+    file.parent.mkdir(exist_ok=True)
+    write_atomically(file, json.dumps(evaluation, indent=2) + "\n")
+    log.info("Stored in %s", os.path.relpath(file))
+    return evaluation
+
+
+def test(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> dict[str, float]:
+    """The metrics on the test data, by name."""
+    trainer.test(module, datamodule=datamodule, verbose=False)
+    return measured(trainer)
+
+
+def measured(trainer: Trainer) -> dict[str, float]:
+    """The metrics of the stage that has just ended."""
+    return {name: value.item() for name, value in trainer.callback_metrics.items()}
+
+
+def choose_data(saved: SavedRun, config: DictConfig) -> tuple[str, SavedRun]:
+    """The name of the data to test on, and the run with that data in its configuration.
+
+    ``data=NAME`` takes another choice; ``+data.KEY=VALUE`` alone changes the run's own.
+    """
+    changes = config.get("data")
+    if not changes:
+        return saved.results.get("data") or "its own data", saved
+    own = saved.config.data
+    with open_dict(config):
+        config.seed = saved.config.seed if config.seed is None else config.seed
+    changes = OmegaConf.create(OmegaConf.to_container(changes, resolve=True))
+    chosen = HydraConfig.get().runtime.choices.get("data")
+    changed = saved.config.copy()
+    changed.data = changes if chosen else OmegaConf.merge(own, changes)
+    return chosen or saved.results.get("data") or "its own data", saved._replace(config=changed)
+
+
+def threads(config: DictConfig, saved: SavedRun) -> int:
+    """As many as the run had, since sums in another order differ in the last digit."""
+    if config.threads != "auto":
+        return config.threads
+    return (saved.results.get("environment") or {}).get("threads") or torch.get_num_threads()
+
+
+def by_class(module: SupervisedModule, datamodule: LightningDataModule) -> dict[str, Any]:
+    """Accuracy and precision of each class, and how often each was taken for which; nothing for numbers."""
+    classes = getattr(datamodule, "classes", None)
+    if classes is None:
+        return {}
+    module.to("cpu")
+    confusion = torch.zeros(classes, classes, dtype=torch.int64)  # (K, K): true, predicted
+    with torch.no_grad():
+        for x, y in datamodule.test_dataloader():
+            predicted = module.predictions(module(x.cpu()))["class"]  # (N,)
+            pairs = torch.bincount(y.cpu() * classes + predicted, minlength=classes**2)  # (K * K,)
+            confusion += pairs.view(classes, classes)
+    hits = confusion.diagonal()
+    true, predicted = confusion.sum(dim=1), confusion.sum(dim=0)
+    rows = [
+        {
+            "class": index,
+            "samples": int(true[index]),
+            # null where there is nothing to divide by
+            "acc": hits[index].item() / true[index].item() if true[index] else None,
+            "precision": hits[index].item() / predicted[index].item() if predicted[index] else None,
+        }
+        for index in range(classes)
+    ]
+    return {"classes": rows, "confusion": confusion.tolist()}
