@@ -8,19 +8,22 @@ import difflib
 import functools
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .config import resolvers
-from .errors import DivergedError, SettingError
+from .errors import DivergedError, SettingError, StoppedError
 from .runs.files import point_link
+from .runs.saved import find_folder
 
 resolvers.register()
 
@@ -29,6 +32,10 @@ log = logging.getLogger(__name__)
 traceback_log = logging.getLogger("littlenets.traceback")
 
 _tracebacks_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise StoppedError(number)
 
 
 class JobFailedError(Exception):
@@ -46,10 +53,20 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         sweep = hydra.mode is RunMode.MULTIRUN
-        if not sweep:
+        if not sweep and config.resume is None:
             point_link(folder.parent / "latest", folder)
+        signal.signal(signal.SIGTERM, _stop)
         try:
             return function(config, folder)
+        except KeyboardInterrupt as stopped:
+            if sweep:
+                raise
+            message = "Interrupted."
+            if (folder / "config.yaml").is_file():
+                message += f" Go on with: python train.py resume={os.path.relpath(folder)}"
+            traceback_log.error(message)
+            code = 128 + (stopped.signal if isinstance(stopped, StoppedError) else signal.SIGINT)
+            raise SystemExit(_complain(message, code)) from None
         except Exception as error:
             if _tracebacks_wanted:
                 raise
@@ -100,7 +117,10 @@ def run(main: Callable[[], Any]) -> None:
     """Calls a function that ``hydra.main`` has wrapped, and exits with a message where its configuration is wrong."""
     # So that Hydra raises its errors instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Where the disk is full, one message says so, and not one for each line of a log.
+    logging.raiseExceptions = False
     try:
+        sys.argv += _resumed_folder(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))
@@ -111,6 +131,20 @@ def run(main: Callable[[], Any]) -> None:
         if _tracebacks_wanted:
             raise
         sys.exit(_complain(_composition_message(error), 2))
+
+
+def _resumed_folder(arguments: Sequence[str]) -> list[str]:
+    """Tells Hydra to use the folder of a run that is gone on with instead of a new one."""
+    given = next((argument for argument in arguments if argument.startswith("resume=")), None)
+    folder = given and OverridesParser.create().parse_override(given).value()
+    if not folder or {"-m", "--multirun"} & set(arguments):
+        return []
+    try:
+        folder = str(find_folder(Path(folder)))
+    except SettingError as error:
+        sys.exit(_complain(str(error), 2))
+    quoted = folder.replace("\\", "\\\\").replace("'", "\\'")
+    return [f"hydra.run.dir='{quoted}'"]
 
 
 def _composition_message(error: Exception) -> str:

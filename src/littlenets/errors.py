@@ -14,5 +14,13 @@ class DivergedError(Exception):
         super().__init__(f"The loss diverged in epoch {epoch:,}{before}. Lower optimizer.lr.")
 
 
+class StoppedError(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM: no failure, and no reason to try the next thing."""
+
+    def __init__(self, signal_number: int) -> None:
+        self.signal = signal_number
+        super().__init__(signal_number)
+
+
 class DataUnavailableError(SettingError):
     """Data that can be neither found nor downloaded."""

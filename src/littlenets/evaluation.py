@@ -83,7 +83,7 @@ def choose_data(saved: SavedRun, config: DictConfig) -> tuple[str, SavedRun]:
     """
     changes = config.get("data")
     if not changes:
-        return saved.results.get("data") or "its own data", saved
+        return saved.config.origin.data, saved
     own = saved.config.data
     with open_dict(config):
         config.seed = saved.config.seed if config.seed is None else config.seed
@@ -91,7 +91,7 @@ def choose_data(saved: SavedRun, config: DictConfig) -> tuple[str, SavedRun]:
     chosen = HydraConfig.get().runtime.choices.get("data")
     changed = saved.config.copy()
     changed.data = changes if chosen else OmegaConf.merge(own, changes)
-    return chosen or saved.results.get("data") or "its own data", saved._replace(config=changed)
+    return chosen or saved.config.origin.data, saved._replace(config=changed)
 
 
 def threads(config: DictConfig, saved: SavedRun) -> int:

@@ -1,8 +1,22 @@
 """What TensorBoard and the other loggers get, and how."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+
+def open_logger(make: Callable[..., Logger], folder: Path, finished_epochs: int) -> Logger:
+    """A logger that writes below ``folder``, after so many epochs that an earlier part of the run has logged."""
+    logger = make(save_dir=folder)
+    if finished_epochs and isinstance(logger, TensorBoardLogger):
+        # Tells TensorBoard to forget what a killed run logged beyond the checkpoint that it goes on from.
+        return make(save_dir=folder, purge_step=finished_epochs + 1)
+    if finished_epochs and isinstance(logger, CSVLogger):
+        # Lightning's would delete what the earlier part wrote.
+        return make(save_dir=folder, version=f"{logger.version}-after-{finished_epochs}")
+    return logger
 
 
 def log_point(logger: Logger, epoch: int, metrics: dict[str, float]) -> None:

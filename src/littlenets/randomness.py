@@ -1,7 +1,10 @@
 """One seed, many independent streams of random numbers."""
 
 import hashlib
+import random
+from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -14,3 +17,27 @@ def stream(seed: int, *purpose: str | int) -> torch.Generator:
     digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
     # The Mersenne Twister behind torch.Generator takes 32 bits.
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+
+
+def random_states() -> dict[str, Any]:
+    """Where the global generators of Python, NumPy and PyTorch are, as tensors and plain containers."""
+    kind, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": [kind, torch.from_numpy(keys.astype("int64")), *rest],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
+    }
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Puts the global generators back to where `random_states` found them."""
+    random.setstate(states["python"])
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype("uint32"), *rest))
+    torch.set_rng_state(states["torch"])
+    if len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    if states["mps"] is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])

@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,20 @@ from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .building import build, build_module, check_fit
+from .callbacks import Stopping
 from .config.check import check
 from .config.choices import load_choice
 from .data import TensorDataModule
-from .errors import DataUnavailableError, SettingError
+from .errors import DataUnavailableError, SettingError, StoppedError
 from .evaluation import measured, test
-from .loggers import flat, log_hyperparameters, log_point
+from .loggers import flat, log_hyperparameters, log_point, open_logger
 from .modules import SupervisedModule
+from .resuming import Resumed, resume
 from .runs import Run
 from .runs.checkpoints import SafeCheckpointIO
 from .runs.environment import environment
 from .runs.files import write_atomically
+from .runs.folder import occupied
 from .summary import describe, stand_in_warning, summarize
 from .threads import choose_threads
 
@@ -33,20 +35,30 @@ log = logging.getLogger(__name__)
 def train(config: DictConfig, folder: Path) -> dict[str, float]:
     """Trains one network and leaves all that it made in ``folder``; returns the final metrics by name.
 
+    Where ``config.resume`` names a run's folder, that run is gone on with, and ``folder`` is that folder.
+
     Raises:
         SettingError: a setting is wrong; the message says what would work.
-        KeyboardInterrupt: the user stopped it, and what was reached is written.
+        StoppedError: the user stopped it, and what was reached is written.
     """
-    hydra = HydraConfig.get()
-    wanted = hydra.runtime.choices.data
-    with Run(
-        folder, model=hydra.runtime.choices.model, data=wanted, overrides=OmegaConf.to_container(hydra.overrides.task)
-    ) as run:
+    choices, overrides = HydraConfig.get().runtime.choices, list(HydraConfig.get().overrides.task)
+    origin = {"model": choices.model, "data": choices.data, "stand_in_for": None, "overrides": overrides}
+    before: Resumed | None = None
+    if config.resume is not None:
+        before = resume(config, overrides)
+        if before.done:
+            log.info("%s", before.done)
+            return before.results["metrics"]
+        config, origin = before.config, OmegaConf.to_container(before.config.origin)
+    with occupied(folder), Run(folder, **{name: origin[name] for name in ("model", "data", "overrides")}) as run:
         with run.timed("setup"):
-            check(config)
+            if before is None:
+                check(config)
+            else:
+                run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
-            datamodule, used = build_data(config, wanted)
-            run.results["data"] = used
+            datamodule = build_data(config, origin)
+            used = run.results["data"] = origin["data"]
             if "train" not in getattr(datamodule, "splits", {"train"}):
                 raise SettingError(
                     f"data={used} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
@@ -57,13 +69,14 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
                 module.network.compile()
-            trainer = build_trainer(config, folder, datamodule)
+            trainer = build_trainer(config, folder, datamodule, before)
             run.results["environment"] = environment(trainer.strategy.root_device)
-            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+            values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
+            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
             log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))
         with run.timed("fit"):
             try:
-                fit(trainer, module, datamodule)
+                fit(trainer, module, datamodule, before.checkpoint if before else None)
             finally:
                 steps, batches = trainer.global_step, trainer.num_training_batches
                 run.results.update(epochs=steps // batches if steps else 0, steps=steps)
@@ -73,13 +86,13 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             metrics.update(test(trainer, module, datamodule))
         log_outcome(trainer, config, run.results)
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
-    if used != wanted:
-        log.warning(stand_in_warning(wanted, used))
+    if origin["stand_in_for"]:
+        log.warning(stand_in_warning(origin["stand_in_for"], used))
     return metrics
 
 
-def build_data(config: DictConfig, wanted: str) -> tuple[LightningDataModule, str]:
-    """The data, ready to be loaded, and its name; where it is unavailable, its stand-in, in ``config`` as well."""
+def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModule:
+    """The data, ready to be loaded; where it is unavailable, its stand-in, named in ``config`` and ``origin``."""
     datamodule = build(config.data)
     try:
         datamodule.prepare_data()
@@ -88,16 +101,17 @@ def build_data(config: DictConfig, wanted: str) -> tuple[LightningDataModule, st
             raise SettingError(
                 f"{error}\nTo train on digits that need no download: data=digits, or data.stand_in=digits."
             ) from None
-        stand_in = load_choice("data", datamodule.stand_in)
-        log.warning(stand_in_warning(wanted, datamodule.stand_in, str(error)))
+        wanted, used = origin["data"], datamodule.stand_in
+        stand_in = load_choice("data", used)
+        log.warning(stand_in_warning(wanted, used, str(error)))
         stand_in.update({key: config.data[key] for key in ("batch_size", "shuffle", "validation")})
         with open_dict(config):
             config.data = stand_in
-        wanted = datamodule.stand_in
+        origin.update(data=used, stand_in_for=wanted)
         datamodule = build(config.data)
         datamodule.prepare_data()
     datamodule.setup("fit")
-    return datamodule, wanted
+    return datamodule
 
 
 def build_threads(config: DictConfig, module: SupervisedModule, datamodule: LightningDataModule) -> int:
@@ -109,14 +123,20 @@ def build_threads(config: DictConfig, module: SupervisedModule, datamodule: Ligh
     return choose_threads(config.threads, module.try_out, datamodule.sample().x, batch_size)
 
 
-def build_trainer(config: DictConfig, folder: Path, datamodule: LightningDataModule) -> Trainer:
+def build_trainer(
+    config: DictConfig, folder: Path, datamodule: LightningDataModule, before: Resumed | None = None
+) -> Trainer:
     """Lightning's trainer with the configured callbacks and loggers, all of which write below ``folder``."""
     # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
     torch.utils.deterministic.fill_uninitialized_memory = False
     trainer = build(
         config.trainer,
-        callbacks=[build(node) for node in (config.callbacks or {}).values() if node],
-        logger=[build(node)(save_dir=folder) for node in (config.logger or {}).values() if OmegaConf.is_dict(node)],
+        callbacks=[Stopping(), *(build(node) for node in (config.callbacks or {}).values() if node)],
+        logger=[
+            open_logger(build(node), folder, before.finished_epochs if before else 0)
+            for node in (config.logger or {}).values()
+            if OmegaConf.is_dict(node)
+        ],
         plugins=[SafeCheckpointIO()],
         default_root_dir=folder,
     )
@@ -129,35 +149,24 @@ def build_trainer(config: DictConfig, folder: Path, datamodule: LightningDataMod
     return trainer
 
 
-def fit(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> None:
-    """``trainer.fit``, which the first Ctrl-C ends after the batch under way, and the second at once.
+def fit(
+    trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule, checkpoint: Path | None = None
+) -> None:
+    """``trainer.fit``, which the first Ctrl-C or SIGTERM ends after the batch under way, and the second at once.
 
     Raises:
-        KeyboardInterrupt: stopped by Ctrl-C.
+        StoppedError: stopped by a signal.
     """
-    stopped = False
-
-    def stop(signal_number: int, frame: Any) -> None:
-        nonlocal stopped
-        stopped = trainer.should_stop = True
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.getsignal(signal.SIGINT)
-    in_main_thread = threading.current_thread() is threading.main_thread()
     try:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, stop)
-        trainer.fit(module, datamodule=datamodule)
+        trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
     except SystemExit:
         # Lightning turns the second Ctrl-C into an exit, which would end a whole sweep without a word.
-        raise KeyboardInterrupt from None
+        raise StoppedError(signal.SIGINT) from None
     except MisconfigurationException as error:
         raise SettingError(f"trainer: {error}") from error
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, before)
-    if stopped:
-        raise KeyboardInterrupt
+    received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
+    if received is not None:
+        raise StoppedError(received)
 
 
 def log_outcome(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -> None:

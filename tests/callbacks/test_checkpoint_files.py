@@ -12,8 +12,8 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from littlenets.runs.checkpoints import SafeCheckpointIO
 from littlenets.data import Line
+from littlenets.runs.checkpoints import SafeCheckpointIO
 
 
 @pytest.fixture

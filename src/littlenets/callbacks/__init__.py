@@ -3,5 +3,6 @@
 from .checkpoints import Checkpoints
 from .history import History
 from .progress import Progress
+from .stopping import Stopping
 
-__all__ = ["Checkpoints", "History", "Progress"]
+__all__ = ["Checkpoints", "History", "Progress", "Stopping"]

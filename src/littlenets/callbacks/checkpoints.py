@@ -1,9 +1,12 @@
 """When the training state is saved: checkpoints/last.ckpt and checkpoints/best.ckpt."""
 
 import os
+import re
+import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Predicate
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
@@ -12,38 +15,75 @@ from ..ranges import Count
 # Each takes 5 ms, and none of them may cost a run of 4 seconds a hundredth.
 CHECKPOINTS_A_RUN = 10
 
+_UNITS = re.compile(r"([1-9]\d*) ?(epoch|batch|minute)(?:s|es)?")
+
+
+def is_interval(text: str) -> bool:
+    """Whether it is a number of epochs, batches or minutes, such as "200 batches"."""
+    return _UNITS.fullmatch(text) is not None
+
+
+Interval = Count | Literal["auto"] | Annotated[str, Predicate(is_interval)]
+
 
 class Checkpoints(Checkpoint):
-    """Saves ``last.ckpt`` every few epochs and at the end, and ``best.ckpt`` where the loss is the lowest so far.
+    """Saves ``last.ckpt`` now and then and at the end, and ``best.ckpt`` where the loss is the lowest so far.
 
     Best is by ``val/loss`` where there is a validation set. Without one it is by ``train/loss``, which is measured on
     the data that the network is trained on.
 
     Args:
-        every: epochs between two checkpoints; ``auto`` makes about 10 in a run.
+        every: epochs between two checkpoints, or "200 batches", "5 minutes"; ``auto`` makes about 10 in a run.
     """
 
-    def __init__(self, every: Count | Literal["auto"] = "auto") -> None:
+    def __init__(self, every: Interval = "auto") -> None:
         self.every = every
         self.best = float("inf")
         self._saved_step = self._epoch_step = -1
-        self._validated = False
+        self._validated = self._improved = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._folder = Path(trainer.default_root_dir) / "checkpoints"
         self._monitor = "val/loss" if trainer.enable_validation else "train/loss"
-        self._every = self.every
-        if self._every == "auto":
+        self._unit, self._every = "epoch", self.every
+        if self.every == "auto":
             self._every = max(1, (trainer.max_epochs or 0) // CHECKPOINTS_A_RUN)
+        elif isinstance(self.every, str):
+            number, self._unit = _UNITS.fullmatch(self.every).groups()
+            self._every = int(number)
+        self._saved_at = time.monotonic()
+        self._epoch_step = trainer.global_step
+        if self._improved and trainer.is_global_zero:
+            # Resumed from a last.ckpt that is a best one as well; perhaps there was no time to say so.
+            _copy(self._folder / "last.ckpt", self._folder / "best.ckpt")
 
-    def epochs_until_due(self, trainer: Trainer) -> int:
+    def epochs_until_due(self, trainer: Trainer) -> int | None:
+        if self._unit == "minute":
+            return 0 if self._time_is_up() else None
+        if self._unit == "batch":
+            # Those that fall into an epoch are seen if Lightning hears of its batches.
+            past = trainer.global_step % self._every
+            return (self._every - past) // trainer.num_training_batches if past else 0
         return -(trainer.current_epoch + 1) % self._every
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.is_last_batch:
+            return  # the epoch's end comes at once
+        last = trainer.should_stop or trainer.global_step == trainer.max_steps
+        due = trainer.global_step % self._every == 0 if self._unit == "batch" else self._unit == "minute"
+        # Here the training state still says which batches of the epoch are done; after the loop it does not.
+        if last or (due and (self._unit == "batch" or self._time_is_up())):
+            self._save(trainer, improved=False)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        due = (trainer.current_epoch + 1) % self._every == 0
+        if not trainer.is_last_batch:
+            return  # stopped within the epoch
+        due = self._due_at_epoch_end(trainer)
         # A loss belongs to the weights that it was measured with: val/loss counts right after a validation alone.
         improved = (self._validated if self._monitor == "val/loss" else due) and self._improves(trainer)
         self._validated = False
@@ -56,6 +96,16 @@ class Checkpoints(Checkpoint):
             whole_epoch = trainer.global_step == self._epoch_step
             self._save(trainer, whole_epoch and self._monitor == "train/loss" and self._improves(trainer))
 
+    def _due_at_epoch_end(self, trainer: Trainer) -> bool:
+        if self._unit == "minute":
+            return self._time_is_up()
+        if self._unit == "batch":
+            return trainer.global_step // self._every > self._epoch_step // self._every
+        return (trainer.current_epoch + 1) % self._every == 0
+
+    def _time_is_up(self) -> bool:
+        return time.monotonic() - self._saved_at >= 60 * self._every
+
     def _improves(self, trainer: Trainer) -> bool:
         value = trainer.callback_metrics[self._monitor].item()
         improved = value < self.best
@@ -65,16 +115,17 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer, improved: bool) -> None:
         if trainer.fast_dev_run:
             return  # Lightning's word for: leave nothing behind
-        self._saved_step = trainer.global_step
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._improved = improved
         trainer.save_checkpoint(self._folder / "last.ckpt")
         if improved and trainer.is_global_zero:
             _copy(self._folder / "last.ckpt", self._folder / "best.ckpt")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "improved": self._improved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        self.best, self._improved = state_dict["best"], state_dict["improved"]
 
 
 def _copy(source: Path, target: Path) -> None:

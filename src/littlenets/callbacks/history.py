@@ -1,15 +1,19 @@
 """The per-epoch record: history.csv, and the curves that loggers draw."""
 
+import logging
 import os
 from pathlib import Path
 from typing import IO, Literal
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from ..errors import DivergedError
+from ..errors import DivergedError, SettingError
 from ..loggers import log_point
 from ..modules import SupervisedModule
 from ..ranges import Count
+from ..runs.files import write_atomically
+
+log = logging.getLogger(__name__)
 
 # A curve of this many points looks like one of ten thousand. Each costs 0.1 ms, mostly for checksums in Python.
 POINTS_A_CURVE = 500
@@ -36,6 +40,10 @@ class History(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._epoch = trainer.current_epoch  # of the last row written
+        self._path = Path(trainer.default_root_dir) / "history.csv" if trainer.is_global_zero else Path(os.devnull)
+        if self._path.is_file():
+            # Rows beyond the checkpoint that a resumed run starts from are made again.
+            keep_rows(self._path, self._epoch)
         self._every = self.log_every
         if self._every == "auto":
             self._every = max(1, -(-(trainer.max_epochs or 0) // POINTS_A_CURVE))
@@ -58,6 +66,18 @@ class History(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._close()
 
+    def _open(self, header: str) -> IO[str]:
+        if self._path.is_file() and self._path.stat().st_size:
+            with self._path.open() as file:
+                if file.readline() != header:
+                    raise SettingError(
+                        f"{self._path} has other columns than {header.strip()}. Move it away to go on without it."
+                    )
+            return self._path.open("a")
+        file = self._path.open("w")
+        file.write(header)
+        return file
+
     def _close(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -69,9 +89,7 @@ class History(Callback):
             return  # stopped before the epoch ended
         measured = pl_module.validation_names() if trainer.enable_validation else []
         if self._file is None:
-            path = Path(trainer.default_root_dir) / "history.csv" if trainer.is_global_zero else Path(os.devnull)
-            self._file = path.open("w")
-            self._file.write(",".join(["epoch", *columns, *measured]) + "\n")
+            self._file = self._open(",".join(["epoch", *columns, *measured]) + "\n")
         rows = list(zip(*columns.values(), strict=True))
         # Nine digits give a float32 back exactly.
         line = "%d" + ",%.9g" * len(columns)
@@ -89,3 +107,22 @@ class History(Callback):
                 log_point(logger, self._epoch + len(rows), self._validation)
         self._epoch += len(rows)
         self._validation = {}
+
+
+def keep_rows(path: Path, epochs: int) -> None:
+    """Cuts a history.csv after the row of an epoch.
+
+    Raises:
+        SettingError: it has no row for each of the epochs up to there.
+    """
+    header, *rows = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
+    kept = rows[:epochs]
+    columns = header.count(",")
+    for epoch, row in enumerate([*kept, *[""] * (epochs - len(kept))], 1):
+        if not (row.startswith(f"{epoch},") and row.endswith("\n") and row.count(",") == columns):
+            raise SettingError(
+                f"{path} is damaged: it has no whole row for epoch {epoch}, and the run goes on after {epochs}. "
+                "Restore it, or move it away to go on without the rows so far."
+            )
+    if len(kept) < len(rows):
+        write_atomically(path, "".join([header, *kept] if kept else []))

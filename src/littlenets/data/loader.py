@@ -23,6 +23,8 @@ class BatchOrder:
         # All samples at once need no order; shuffling them would only cost time.
         self.shuffle = shuffle and batch_size < samples
         self.epoch = 0
+        #: Batches that the next iteration leaves out, since they were trained on before the run was resumed.
+        self.skip = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -32,11 +34,12 @@ class BatchOrder:
 
     def __iter__(self) -> Iterator[Tensor | slice]:
         """Indices of each batch in turn: a slice, or int64 (B,) where shuffled."""
+        first, self.skip = self.skip, 0
         if self.shuffle:
             order = torch.randperm(self.samples, generator=stream(self.seed, "order", self.epoch))
-            yield from order.split(self.batch_size)
+            yield from order.split(self.batch_size)[first:]
         else:
-            for start in range(0, self.samples, self.batch_size):
+            for start in range(first * self.batch_size, self.samples, self.batch_size):
                 yield slice(start, start + self.batch_size)
 
 

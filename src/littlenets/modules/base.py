@@ -7,6 +7,7 @@ import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
@@ -15,7 +16,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 
+from ..data.loader import BatchOrder
 from ..errors import DivergedError, SettingError
+from ..randomness import random_states, restore_random_states
 from .pace import Pace
 from .records import Columns, EpochRecords
 
@@ -48,6 +51,7 @@ class SupervisedModule(LightningModule):
         metrics = MetricCollection(self.metrics())
         self.val_metrics, self.test_metrics = metrics.clone(prefix="val/"), metrics.clone(prefix="test/")
         self.records = EpochRecords()
+        self._restored: dict[str, Any] | None = None
         #: What was measured in the epochs that ended since Lightning last heard of one, oldest first.
         self.finished: Columns = {}
         #: What was measured in the last of them.
@@ -119,6 +123,30 @@ class SupervisedModule(LightningModule):
         finally:
             self.network.train(training)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        progress = self.trainer.fit_loop.epoch_progress.current
+        under_way = not self.trainer.is_last_batch
+        checkpoint["littlenets"] = {
+            "finished_epochs": progress.processed,
+            "batches": self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if under_way else 0,
+            "records": self._unended or self.records.state_dict(),
+            "latest": self.latest,
+            "random": random_states(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._restored = checkpoint["littlenets"]
+
+    def _restore(self) -> None:
+        """Puts back what Lightning does not know of, after everything else of the set-up."""
+        restored, self._restored = self._restored, None
+        self.latest = restored["latest"]
+        self.records.load_state_dict(restored["records"], self.device)
+        sampler = getattr(self.trainer.train_dataloader, "sampler", None)
+        if restored["batches"] and isinstance(sampler, BatchOrder):
+            sampler.skip = restored["batches"]
+        restore_random_states(restored["random"])
+
     def on_train_start(self) -> None:
         self._pace = Pace(self.trainer, self)
         self._optimizer = self.optimizers()
@@ -126,10 +154,16 @@ class SupervisedModule(LightningModule):
         self._schedule_per_batch = any(config.interval == "step" for config in self.trainer.lr_scheduler_configs)
         self._watched = getattr(self.network, "watched", dict)
         self.records.clear()
+        self._unended: dict[str, Any] | None = None
+        if self._restored:
+            self._restore()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._learn(*batch)
         if self.trainer.is_last_batch or self.trainer.global_step == self.trainer.max_steps:
+            if not self.trainer.is_last_batch:
+                # max_steps ends the run within an epoch, whose other batches may follow when it is resumed.
+                self._unended = self.records.state_dict()
             self._end_epoch()
             for batches in self._pace.further_epochs():
                 for x, y in batches:

@@ -96,7 +96,7 @@ class Pace:
         until = now + SECONDS_AHEAD if now - self._seen < SECONDS_AHEAD else now
         ahead = 0
         for _ in range(self._epochs_until_due()):
-            if time.perf_counter() >= until:
+            if time.perf_counter() >= until or self._trainer.should_stop:
                 break
             # What Lightning does between the last batch of an epoch and the first of the next, as far as anybody sees.
             current.processed += 1

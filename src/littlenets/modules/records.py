@@ -3,10 +3,17 @@
 Shapes: B batches, E epochs, Q quantities.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 Columns = dict[str, list[float]]
+
+
+def tape_dtype(device: torch.device) -> torch.dtype:
+    """Holds counts as well as means; Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 class Tape:
@@ -26,17 +33,19 @@ class Tape:
     def append(self, value: Tensor) -> None:
         """Copies a detached 0-dimensional tensor."""
         if self._used == len(self._cells):
-            # Apple's GPUs have no float64, which elsewhere holds counts as well as means.
-            dtype = torch.float32 if value.device.type == "mps" else torch.float64
-            chunk = torch.empty(self.CHUNK, dtype=dtype, device=value.device)
+            chunk = torch.empty(self.CHUNK, dtype=tape_dtype(value.device), device=value.device)
             self._chunks.append(chunk)
             self._cells += chunk.unbind()
         self._cells[self._used].copy_(value)
         self._used += 1
 
+    def look(self) -> Tensor:
+        """All numbers since the last `take`, float64 on the CPU."""
+        return torch.cat(self._chunks)[: self._used].cpu().double() if self._chunks else torch.empty(0).double()
+
     def take(self) -> Tensor:
-        """All numbers since the last call, float64 on the CPU, and forgets them."""
-        taken = torch.cat(self._chunks)[: self._used].cpu().double() if self._chunks else torch.empty(0)
+        """The same, and forgets them."""
+        taken = self.look()
         self._used = 0
         return taken
 
@@ -72,6 +81,17 @@ class EpochRecords:
         self._watched = list(watched)
         for value in watched.values():
             self._at_ends.append(value.view(()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the batches of the epoch under way measured, to go on with in another process."""
+        return {"names": self._names, "sizes": self._sizes, "measured": self._in_batches.look()}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Goes on where `state_dict` was asked for."""
+        self.clear()
+        self._names, self._sizes = state["names"], list(state["sizes"])
+        for value in state["measured"].to(device=device, dtype=tape_dtype(device)):
+            self._in_batches.append(value)
 
     def take(self) -> Columns:
         """One list a quantity with a number for each ended epoch since the last call; means over an epoch's samples."""

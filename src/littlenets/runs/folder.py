@@ -1,9 +1,13 @@
 """Where a run or a sweep puts its files."""
 
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+
+from ..errors import SettingError
 
 
 def new_run_folder(parent: str) -> str:
@@ -38,3 +42,29 @@ def file_name(parts: Sequence[str]) -> str:
         for character in "_".join(part.lstrip("+") for part in parts)
     )
     return safe[:102].strip("-_")
+
+
+@contextmanager
+def occupied(folder: Path) -> Iterator[None]:
+    """Keeps other processes from going on with a run that is still under way; the system ends it with the process.
+
+    Raises:
+        SettingError: another process has it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise SettingError(f"{folder}: this run is still under way, in another process.") from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(handle)

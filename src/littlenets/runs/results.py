@@ -32,6 +32,21 @@ class Run:
             "error": None,
             "environment": None,
         }
+        # A resumed run goes on counting.
+        self._seconds_before: dict[str, float] = {}
+
+    def go_on(self, before: dict[str, Any], steps: int) -> None:
+        """Takes over what earlier parts of a resumed run wrote, whose seconds count as well.
+
+        Args:
+            before: their ``results.json``; empty where they were killed.
+            steps: optimizer steps that the run goes on after.
+        """
+        self._seconds_before = before.get("seconds", {})
+        self.results["resumed"] = [*before.get("resumed", []), steps]
+        if before:
+            # Should this part be killed, the file must not say that the run has completed.
+            self._write(before | {"status": "interrupted"})
 
     def __enter__(self) -> "Run":
         self._started = time.perf_counter()
@@ -50,7 +65,10 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.results["seconds"]["total"] = time.perf_counter() - self._started
+        seconds = self.results["seconds"]
+        seconds["total"] = time.perf_counter() - self._started
+        for phase, before in self._seconds_before.items():
+            seconds[phase] = seconds.get(phase, 0.0) + before
         if error is None:
             self.results["status"] = "completed"
         elif isinstance(error, KeyboardInterrupt):
@@ -59,5 +77,13 @@ class Run:
             if isinstance(error, DivergedError):
                 self.results.update(status="diverged", epochs=error.epoch)
             self.results["error"] = {"type": kind.__name__, "message": str(error)}
+        try:
+            self._write(self.results)
+        except OSError:
+            # A full disk, perhaps; what ended the run is the better message.
+            if error is None:
+                raise
+
+    def _write(self, results: dict[str, Any]) -> None:
         # json writes NaN and Infinity, which Python reads and other programs may not; a diverged loss is worth it.
-        write_atomically(self.folder / "results.json", json.dumps(self.results, indent=2, default=str) + "\n")
+        write_atomically(self.folder / "results.json", json.dumps(results, indent=2, default=str) + "\n")

@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM: the batch under way is finished, and what was reached is kept."""
+
+import signal
+import threading
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopping(Callback):
+    """The first signal ends the training after the batch under way; a second one is the process's own affair.
+
+    Lightning is told between two batches, when the checkpoint callback still sees where in the epoch it is.
+    """
+
+    def __init__(self) -> None:
+        #: The signal that came, if any.
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def epochs_until_due(self, trainer: Trainer) -> int | None:
+        """Lightning has its turn as soon as a signal has come."""
+        return None if self.received is None else 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            # Only now, since Lightning puts handlers of its own in place just before.
+            self._before = {number: signal.signal(number, self._stop) for number in SIGNALS}
+
+    def _stop(self, number: int, frame: Any) -> None:
+        self.received = number
+        self._give_back()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.received is not None:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._give_back()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

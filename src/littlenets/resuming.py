@@ -1,0 +1,101 @@
+"""Going on with a run from its folder: which configuration, which checkpoint, and what may be changed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from .errors import SettingError
+from .runs.checkpoints import read_checkpoint
+from .runs.loading import check_saved
+from .runs.saved import find_folder, read_config, read_results
+
+# What a resumed run may have other than before; everything else would make it another run.
+CHANGEABLE = ("trainer", "checkpoint", "logger.every", "threads", "compile", "resume", "trust")
+
+
+class Resumed(NamedTuple):
+    """A run to go on with."""
+
+    config: DictConfig
+    #: What it wrote when it ended; empty where it was killed.
+    results: dict[str, Any]
+    #: checkpoints/last.ckpt, or None where the run was killed before it saved one.
+    checkpoint: Path | None
+    finished_epochs: int
+    steps: int
+
+    @property
+    def done(self) -> str | None:
+        """Why there is nothing to do; None where there is."""
+        if self.results.get("status") != "completed":
+            return None
+        epochs, steps = self.config.trainer.max_epochs, self.config.trainer.get("max_steps", -1)
+        more = epochs in (None, -1) or self.finished_epochs < epochs
+        if more and (steps == -1 or self.steps < steps):
+            return None
+        return (
+            f"This run has completed its {self.finished_epochs:,} epochs. To go further: "
+            f"trainer.max_epochs={2 * self.finished_epochs}"
+        )
+
+
+def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
+    """Reads the run in ``config.resume`` and applies what the command line changes.
+
+    Raises:
+        SettingError: the folder is damaged, the run has diverged, or what is to be changed cannot be.
+    """
+    folder = find_folder(Path(config.resume))
+    saved, results = read_config(folder), read_results(folder)
+    asked = saved.trainer.max_epochs
+    for override in overrides:
+        if override not in saved.origin.overrides:
+            _apply(override, config, saved)
+    with open_dict(saved):
+        saved.resume, saved.trust = None, config.trust
+        if "stand_in" in saved.data:
+            # Going on with other data than the run began with would be another run.
+            saved.data.stand_in = None
+    check_saved(saved, config.trust)
+    if results.get("status") == "diverged":
+        raise SettingError(
+            f"{folder}: this run diverged ({results['error']['message']}) and would again. Start a new one."
+        )
+    if (saved.trainer.max_epochs or -1) != asked:
+        _check_schedule(saved, asked)
+    last = folder / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        if results.get("status") == "completed":
+            raise SettingError(f"{last} is missing: this run kept no checkpoint to go on from.")
+        return Resumed(saved, results, None, 0, 0)
+    checkpoint = read_checkpoint(last)
+    if "littlenets" not in checkpoint:
+        raise SettingError(f"{last} was not saved by a run of littlenets, so it cannot be gone on with.")
+    return Resumed(saved, results, last, checkpoint["littlenets"]["finished_epochs"], checkpoint["global_step"])
+
+
+def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
+    key = override.lstrip("+~").partition("=")[0]
+    if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
+        raise SettingError(
+            f"{key}: a resumed run keeps it; only {', '.join(CHANGEABLE[:-2])} can be changed. "
+            "Without resume=... this starts a new run."
+        )
+    if key in ("resume", "trust"):
+        return
+    if override.startswith("~"):
+        raise SettingError(f"{override}: a resumed run keeps its settings.")
+    with open_dict(saved):
+        OmegaConf.update(saved, key, OmegaConf.select(config, key), force_add=True)
+
+
+def _check_schedule(saved: DictConfig, asked: int | None) -> None:
+    """A schedule that was made for the first number of epochs says nothing of those beyond."""
+    schedule = saved.scheduler or {}
+    if schedule.get("T_max") == asked or "OneCycle" in schedule.get("_target_", ""):
+        raise SettingError(
+            f"trainer.max_epochs={saved.trainer.max_epochs}: the scheduler was laid out for {asked} epochs and cannot "
+            "be stretched afterwards. Start a new run with the number of epochs that you want."
+        )

@@ -1,0 +1,16 @@
+"""A network as a user would write one, outside the package."""
+
+from torch import Tensor, nn
+
+
+class RandomNet(nn.Module):
+    """Forgets half of its hidden units at random in training, and adds noise of its own."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            x = x + 0.1 * x.new_empty(x.shape).normal_()
+        return self.layers(x)
