@@ -5,11 +5,13 @@ Hydra composes the configuration and calls the job; here its errors and ours bec
 """
 
 import difflib
+import errno
 import functools
 import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,9 @@ resolvers.register()
 log = logging.getLogger(__name__)
 # Goes to train.log alone (conf/hydra/default.yaml).
 traceback_log = logging.getLogger("littlenets.traceback")
+
+# A full disk, a used up quota, a limit on the size of files.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _tracebacks_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -74,6 +79,8 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
             if code == 1 and not isinstance(error, DivergedError):
                 traceback_log.error("The run failed.", exc_info=error)
                 message += f"\nThe traceback is in {os.path.relpath(folder)}/train.log"
+                if getattr(error, "errno", None) in NO_ROOM and (folder / "config.yaml").is_file() and not sweep:
+                    message += f"\nWhen there is room: python train.py resume={os.path.relpath(folder)}"
             if sweep:
                 log.error(message)
                 raise (error if code == 2 else JobFailedError(message)) from None
@@ -110,6 +117,8 @@ def _answer(error: Exception) -> tuple[str, int]:
         return str(error), 2
     if isinstance(error, DivergedError):
         return str(error), 1
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"No room on the disk for {error.filename or 'a file'}: {error.strerror}. Older files are whole.", 1
     return f"{type(error).__name__}: {error}", 1
 
 
@@ -119,6 +128,7 @@ def run(main: Callable[[], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # Where the disk is full, one message says so, and not one for each line of a log.
     logging.raiseExceptions = False
+    threading.excepthook = _in_thread
     try:
         sys.argv += _resumed_folder(sys.argv[1:])
         main()
@@ -162,6 +172,11 @@ def _composition_message(error: Exception) -> str:
         groups = ", ".join(argument for argument in sys.argv[1:] if argument.endswith("=null"))
         return f"{groups}: a group takes the name of one of its choices; logger and scheduler have none for nothing."
     return f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error)
+
+
+def _in_thread(arguments: threading.ExceptHookArgs) -> None:
+    if getattr(arguments.exc_value, "errno", None) not in NO_ROOM:  # TensorBoard's writer passes that one on itself
+        threading.__excepthook__(arguments)
 
 
 def _complain(message: str, code: int) -> int:

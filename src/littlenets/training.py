@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         SettingError: a setting is wrong; the message says what would work.
         StoppedError: the user stopped it, and what was reached is written.
     """
-    choices, overrides = HydraConfig.get().runtime.choices, list(HydraConfig.get().overrides.task)
+    choices = HydraConfig.get().runtime.choices
+    # As typed: the list would resolve what stands in an override.
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
     origin = {"model": choices.model, "data": choices.data, "stand_in_for": None, "overrides": overrides}
     before: Resumed | None = None
     if config.resume is not None:
@@ -158,7 +161,11 @@ def fit(
         StoppedError: stopped by a signal.
     """
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
+        with warnings.catch_warnings():
+            if isinstance(datamodule, TensorDataModule):
+                # The module puts its loader back to the batch that follows.
+                warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
+            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
     except SystemExit:
         # Lightning turns the second Ctrl-C into an exit, which would end a whole sweep without a word.
         raise StoppedError(signal.SIGINT) from None

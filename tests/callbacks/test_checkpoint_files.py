@@ -7,13 +7,10 @@ import composing
 import numpy as np
 import plain_pytorch
 import pytest
-import torch
-from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import Trainer
 from torch import Tensor
 
 from littlenets.data import Line
-from littlenets.runs.checkpoints import SafeCheckpointIO
 
 
 @pytest.fixture
@@ -117,58 +114,6 @@ def test_last_is_the_end_of_the_run(launch):
     run = launch("model=linear", "trainer.max_epochs=10", "checkpoint.every=4")
     assert run.checkpoint("last")["global_step"] == 10
     assert np.float32(run.weights()[0].item()) == np.float32(run.rows[-1]["weight"])
-
-
-class TestAFailedSave:
-    """Leaves the checkpoint before it whole, and nothing else."""
-
-    @pytest.fixture
-    def path(self, tmp_path: Path) -> Path:
-        SafeCheckpointIO().save_checkpoint({"weight": torch.arange(5.0)}, tmp_path / "last.ckpt")
-        return tmp_path / "last.ckpt"
-
-    def assert_untouched(self, path: Path) -> None:
-        assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
-        assert torch.equal(composing.load_checkpoint(path)["weight"], torch.arange(5.0))
-
-    def test_by_what_cannot_be_saved(self, path: Path):
-        with pytest.raises(Exception, match="pickle"):
-            SafeCheckpointIO().save_checkpoint({"weight": lambda: None}, path)
-        self.assert_untouched(path)
-
-    @pytest.mark.parametrize("error", [OSError("no space left on device"), KeyboardInterrupt()], ids=["disk", "ctrl-c"])
-    def test_in_the_middle_of_writing(self, path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException):
-        written = []
-
-        def half(self: Any, checkpoint: dict, target: Any, storage_options: Any = None) -> None:
-            Path(target).write_bytes(b"PK half a file")
-            written.append(target)
-            raise error
-
-        monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", half)
-        with pytest.raises(type(error)):
-            SafeCheckpointIO().save_checkpoint({"weight": torch.zeros(5)}, path)
-        assert written
-        self.assert_untouched(path)
-
-    def test_after_a_good_one_in_a_run(self, launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        """The third of a run: what is left is the second."""
-        save, calls = TorchCheckpointIO.save_checkpoint, []
-
-        def third_is_half(self: Any, checkpoint: dict, target: Any, storage_options: Any = None) -> None:
-            calls.append(target)
-            if len(calls) == 3:
-                Path(target).write_bytes(b"PK half a file")
-                raise OSError("no space left on device")
-            save(self, checkpoint, target, storage_options)
-
-        monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", third_is_half)
-        with pytest.raises(OSError, match="no space"):
-            launch("model=linear", "trainer.max_epochs=20", "checkpoint.every=5")
-        run = composing.RunFolder(tmp_path / "run1")
-        assert sorted(file.name for file in (run.path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
-        assert run.checkpoint("last")["global_step"] == run.checkpoint("best")["global_step"] == 10
-        assert run.results["status"] == "failed"
 
 
 def test_a_best_checkpoint_does_not_change_with_the_last(launch):

@@ -27,8 +27,8 @@ RUNS = {
     ),
     "dropout": (
         *("model=multispiral", "model.network._target_=outside_networks.RandomNet", "~model.network.hidden"),
-        *("~model.network.activation", "trainer.max_epochs=6", "data.n_points=100", "data.batch_size=8"),
-        *("checkpoint.every=9 batches",),
+        *("~model.network.activation", "trainer.max_epochs=60", "data.n_points=100", "data.batch_size=8"),
+        *("checkpoint.every=31 batches",),
     ),
 }
 TRUST = "trust=[outside_networks]"
@@ -121,3 +121,50 @@ def test_killed_three_times(processes, undisturbed, tmp_path: Path, name: str, s
     states = [checkpoint["littlenets"]["random"]["torch"] for checkpoint in (run.checkpoint(), expected.checkpoint())]
     assert torch.equal(*states)
     assert curves(folder) == curves(expected.path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("name", ["multispiral-onecycle", "dropout"])
+def test_stopped_within_an_epoch(processes, undisturbed, tmp_path: Path, name: str, number: int):
+    expected, _ = undisturbed(name)
+    folder = tmp_path / "run"
+    # No checkpoint but the one that is written because of the signal.
+    rare = tuple(setting for setting in RUNS[name] if not setting.startswith("checkpoint"))
+    process = start(processes, folder, *rare, "checkpoint.every=1000")
+    until = time.monotonic() + 60
+    while not (folder / "history.csv").exists():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    os.kill(process.pid, number)
+    process.join()
+    run = RunFolder(folder)
+    assert process.exitcode != 0
+    assert run.results["status"] == "interrupted"
+    stopped_at = run.results["steps"]
+    assert 0 < stopped_at < expected.results["steps"]
+    assert run.checkpoint()["global_step"] == stopped_at
+
+    process = start(processes, folder, f"resume={folder}")
+    process.join()
+    assert process.exitcode == 0
+    assert run.results["resumed"] == [stopped_at]
+    assert (folder / "history.csv").read_text() == (expected.path / "history.csv").read_text()
+    assert all(torch.equal(*pair) for pair in zip(run.weights(), expected.weights(), strict=True))
+
+
+def train_somewhere(parent: str) -> None:
+    from littlenets.runs import new_run_folder
+
+    composing.launch(Path(new_run_folder(parent)), "model=linear", "trainer.max_epochs=3")
+
+
+@pytest.mark.slow
+def test_fifty_at_once_have_fifty_folders(processes, tmp_path: Path):
+    children = [processes.Process(target=train_somewhere, args=(str(tmp_path),)) for _ in range(50)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 50
+    results = list(tmp_path.glob("*/results.json"))
+    assert len(results) == len(list(tmp_path.iterdir())) == 50

@@ -34,7 +34,8 @@ def diverged(train, tmp_path_factory):
 
 def test_ctrl_c_ends_with_one_line(interrupted):
     assert interrupted.code == 130
-    assert interrupted.err.strip() == "Interrupted."
+    folder = interrupted.run.path.relative_to(interrupted.cwd)
+    assert interrupted.err.strip() == f"Interrupted. Go on with: python train.py resume={folder}"
     assert "Traceback" not in interrupted.out
 
 

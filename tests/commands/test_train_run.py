@@ -171,7 +171,9 @@ def test_the_config_is_shown_without_importing_what_trains(commands, default_run
     shown, imported = commands.train_and_list_imports(tmp_path, "--cfg", "job", "--resolve")
     assert shown.code == 0
     assert shown.err == ""
-    assert yaml.safe_load(shown.out) == default_run.run.config
+    # The file also says where the configuration came from.
+    origin = {"model": "linear", "data": "line", "stand_in_for": None, "overrides": []}
+    assert yaml.safe_load(shown.out) | {"origin": origin} == default_run.run.config
     assert "hydra" in imported
     slow = {"torch", "pytorch_lightning", "torchmetrics", "torchvision", "matplotlib", "sklearn", "tensorboard"}
     assert not imported & slow

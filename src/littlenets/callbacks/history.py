@@ -44,6 +44,8 @@ class History(Callback):
         if self._path.is_file():
             # Rows beyond the checkpoint that a resumed run starts from are made again.
             keep_rows(self._path, self._epoch)
+        elif self._epoch:
+            log.warning("%s is missing; it begins anew, with epoch %d.", self._path, self._epoch + 1)
         self._every = self.log_every
         if self._every == "auto":
             self._every = max(1, -(-(trainer.max_epochs or 0) // POINTS_A_CURVE))

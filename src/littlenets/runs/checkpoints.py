@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             is not run.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # PyTorch's advice on files that it then refuses.
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise SettingError(f"{path}: there is no such checkpoint.") from None
     except pickle.UnpicklingError as error:

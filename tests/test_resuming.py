@@ -1,0 +1,147 @@
+"""Going on with a run: what may change, what is appended, and what is said where it cannot be."""
+
+from pathlib import Path
+
+import composing
+import pytest
+import torch
+from composing import RunFolder
+
+from littlenets.errors import SettingError
+from littlenets.runs.folder import occupied
+
+LINEAR = ("model=linear", "data.batch_size=2", "trainer.max_epochs=6")
+
+
+def go_on(run: RunFolder, *overrides: str, logger: str = "none") -> RunFolder:
+    return composing.launch(run.path, f"resume={run.path}", *overrides, logger=logger)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("model=linear", "data.batch_size=2"),
+        ("model=spiral", "data.n_points=50", "data.validation=0.2"),
+        ("model=multispiral", "data.n_points=50", "data.batch_size=16", "scheduler=step"),
+        ("model=cnn", "data=digits", "model.network.channels=[2,4]", "model.network.hidden=[8]"),
+    ],
+    ids=lambda settings: settings[0].partition("=")[2],
+)
+def test_going_further_ends_where_going_all_the_way_does(launch, settings):
+    whole = launch(*settings, "trainer.max_epochs=5", "checkpoint.every=1")
+    part = launch(*settings, "trainer.max_epochs=2", "checkpoint.every=1")
+    go_on(part, "trainer.max_epochs=5")
+    assert part.rows == whole.rows
+    for name in ("last", "best"):
+        assert all(torch.equal(*pair) for pair in zip(part.weights(name), whole.weights(name), strict=True))
+    assert part.results["metrics"] == whole.results["metrics"]
+    assert (part.results["epochs"], part.results["steps"]) == (5, whole.results["steps"])
+    assert part.results["status"] == "completed"
+
+
+def test_max_steps_may_end_within_an_epoch(launch):
+    whole = launch(*LINEAR)
+    part = launch(*LINEAR, "+trainer.max_steps=7")  # of 3 an epoch
+    assert part.results["steps"] == 7
+    go_on(part, "+trainer.max_steps=-1")
+    assert part.rows == whole.rows
+    assert all(torch.equal(*pair) for pair in zip(part.weights(), whole.weights(), strict=True))
+
+
+def test_its_seconds_and_its_parts_are_counted(launch):
+    run = launch(*LINEAR)
+    before = run.results["seconds"]
+    go_on(run, "trainer.max_epochs=9")
+    assert run.results["resumed"] == [18]
+    assert run.results["seconds"]["total"] > before["total"]
+    assert composing.RunFolder(run.path).results["overrides"][-3:] == list(LINEAR)
+
+
+def test_a_completed_run_is_left_alone(launch):
+    run = launch(*LINEAR)
+    files = {file: file.stat().st_mtime_ns for file in run.path.rglob("*")}
+    go_on(run)
+    assert {file: file.stat().st_mtime_ns for file in run.path.rglob("*")} == files
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(launch):
+    whole = launch(*LINEAR)
+    killed = launch(*LINEAR)
+    (killed.path / "results.json").unlink()
+    for checkpoint in (killed.path / "checkpoints").iterdir():
+        checkpoint.unlink()
+    go_on(killed)
+    assert killed.rows == whole.rows
+    assert all(torch.equal(*pair) for pair in zip(killed.weights(), whole.weights(), strict=True))
+
+
+def test_lightnings_csv_logger_keeps_what_it_wrote(tmp_path: Path):
+    run = composing.launch(tmp_path / "run", *LINEAR, logger="csv")
+    first = (run.path / "csv" / "metrics.csv").read_text()
+    go_on(run, "trainer.max_epochs=9", logger="csv")
+    assert (run.path / "csv" / "metrics.csv").read_text() == first
+    assert "9," in (run.path / "csv-after-6" / "metrics.csv").read_text()
+
+
+class TestRefused:
+    """One message each, and nothing is changed."""
+
+    @pytest.fixture
+    def run(self, launch) -> RunFolder:
+        return launch(*LINEAR)
+
+    @pytest.mark.parametrize("change", ["optimizer.lr=0.5", "seed=3", "data.noise=1", "model=spiral", "+x=1"])
+    def test_what_would_make_it_another_run(self, run, change):
+        with pytest.raises(SettingError, match="a resumed run keeps it"):
+            go_on(run, change, "trainer.max_epochs=9")
+
+    def test_a_schedule_that_was_laid_out_for_fewer_epochs(self, launch):
+        for scheduler in ("cosine", "onecycle"):
+            run = launch(*LINEAR, f"scheduler={scheduler}")
+            with pytest.raises(SettingError, match="laid out for 6 epochs"):
+                go_on(run, "trainer.max_epochs=9")
+
+    def test_a_diverged_run(self, launch, tmp_path: Path):
+        with pytest.raises(Exception, match="diverged"):
+            launch("model=linear", "optimizer.lr=1e10")
+        with pytest.raises(SettingError, match="this run diverged"):
+            go_on(RunFolder(tmp_path / "run1"))
+
+    def test_one_that_is_still_under_way(self, run):
+        with occupied(run.path), pytest.raises(SettingError, match="still under way"):
+            go_on(run, "trainer.max_epochs=9")
+
+    def test_code_that_is_not_trusted(self, run):
+        text = (run.path / "config.yaml").read_text()
+        (run.path / "config.yaml").write_text(text.replace("littlenets.networks.LinearRegression", "os.system"))
+        with pytest.raises(SettingError, match=r"model\.network\._target_=os\.system"):
+            go_on(run, "trainer.max_epochs=9")
+
+    @pytest.mark.parametrize("file", ["config.yaml", "results.json", "checkpoints/last.ckpt", "history.csv"])
+    @pytest.mark.parametrize("damage", ["emptied", "cut", "overwritten"])
+    def test_damage(self, run, file: str, damage: str):
+        path = run.path / file
+        whole = path.read_bytes()
+        content = {"emptied": b"", "cut": whole[: len(whole) // 2], "overwritten": b"\x00\xff{[" * 50}
+        path.write_bytes(content[damage])
+        with pytest.raises(SettingError, match=path.name):
+            go_on(run, "trainer.max_epochs=9")
+        assert path.read_bytes() == content[damage]
+
+    def test_a_missing_checkpoint(self, run):
+        (run.path / "checkpoints" / "last.ckpt").unlink()
+        with pytest.raises(SettingError, match=r"last\.ckpt is missing"):
+            go_on(run, "trainer.max_epochs=9")
+
+    def test_a_missing_configuration(self, run):
+        (run.path / "config.yaml").unlink()
+        with pytest.raises(SettingError, match=r"no config\.yaml"):
+            go_on(run, "trainer.max_epochs=9")
+
+
+def test_a_missing_history_is_begun_anew(launch, caplog):
+    run = launch(*LINEAR)
+    (run.path / "history.csv").unlink()
+    go_on(run, "trainer.max_epochs=8")
+    assert [row["epoch"] for row in run.rows] == ["7", "8"]
+    assert "history.csv" in caplog.text
