@@ -1,14 +1,15 @@
 """Every value that ends in a constructor, checked against that constructor before it is called."""
 
-import difflib
+import functools
 import inspect
 import logging
 import re
+import types
 import typing
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Len, Lt
 from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -17,85 +18,322 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..errors import SettingError
 from ..ranges import Count, NotNegative, Positive, Share
+from .names import nearest, nearest_setting
 
-# What the top of conf/train.yaml takes.
-SETTINGS = {"seed": Annotated[int, Ge(0), Lt(2**32)], "threads": Count | Literal["auto"], "compile": bool}
+# The settings that end in no constructor, since the jobs themselves read them: by dotted key.
+SETTINGS: dict[str, Any] = {
+    "seed": Annotated[int, Ge(0), Lt(2**32)],
+    "threads": Count | Literal["auto"],
+    "compile": bool,
+    "checkpoint.every": Count | Literal["auto"],
+    "logger.every": Count | Literal["auto"],
+    "also_test": Sequence[str],
+}
 
+# Where the others end: the arguments that training itself gives to what is built there.
+GIVEN: dict[str, tuple[str, ...]] = {
+    "model.network": (),
+    "model.module": ("network", "optimizer", "scheduler"),
+    "data": (),
+    "optimizer": ("params",),
+    "trainer": ("callbacks", "logger", "plugins", "default_root_dir"),
+    # After those whose values it takes over.
+    "scheduler": ("optimizer", "total_steps"),
+    "callbacks.*": (),
+    "logger.*": ("save_dir",),
+}
+# Those without which there is nothing to train.
+NEEDED = ("model.network", "model.module", "data", "optimizer", "trainer")
+
+_Part = Annotated[float, Ge(0), Le(1)]
 # Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
 RANGES: dict[str, dict[str, Any]] = {
-    "torch.optim.lr_scheduler": {"T_max": Count, "step_size": Count, "max_lr": Positive, "gamma": Positive},
-    "torch.optim": {"lr": Positive, "momentum": Share, "betas": Sequence[Share], "weight_decay": NotNegative},
-    # -1 is Lightning's word for no end.
-    "pytorch_lightning.trainer": {"max_epochs": Count | Literal[-1]},
+    "torch.optim.lr_scheduler": {
+        **dict.fromkeys(["T_max", "T_0", "T_mult", "step_size", "total_iters"], Count),
+        **dict.fromkeys(["gamma", "div_factor", "final_div_factor", "power"], Positive),
+        **dict.fromkeys(["pct_start", "start_factor", "end_factor", "factor"], _Part),
+        "max_lr": Positive,
+        "eta_min": NotNegative,
+        "milestones": Sequence[Count],
+    },
+    "torch.optim": {
+        "lr": Positive,
+        "betas": Annotated[Sequence[Share], Len(2, 2)],
+        **dict.fromkeys(["momentum", "alpha", "rho"], Share),
+        **dict.fromkeys(["weight_decay", "eps", "lr_decay"], NotNegative),
+    },
+    "pytorch_lightning.trainer": {
+        # -1 is Lightning's word for no end.
+        **dict.fromkeys(["max_epochs", "max_steps"], Count | Literal[-1]),
+        **dict.fromkeys(
+            [f"limit_{stage}_batches" for stage in ("train", "val", "test")], Annotated[int, Ge(0)] | _Part | None
+        ),
+        "check_val_every_n_epoch": Count | None,
+        "log_every_n_steps": Annotated[int, Ge(0)] | None,
+        "num_sanity_val_steps": Annotated[int, Ge(-1)] | None,
+    },
 }
 
 
-def check(config: DictConfig) -> None:
+def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> None:
     """Compares each node that has a ``_target_`` with the signature and annotations of what it names.
 
-    So a network that was written today is checked as well as ours, with no schema to write.
+    So a network that was written today is checked as well as ours, with no schema to write. Where all values are
+    right, the network is also tried on inputs of the data's shape, with no data loaded. What was found out about a
+    class is kept: after the first, a check takes about a millisecond.
+
+    Args:
+        config: what ``conf/train.yaml`` composes, without Hydra's part.
+        choices: of each group, as typed, for the messages.
+        saved: whether it is that of an earlier run: another version may have had more settings, or fewer, and the data
+            is not what the network is going to be trained on.
 
     Raises:
-        SettingError: names every wrong key, what it got and what it takes.
+        SettingError: one line for every wrong setting: its key, what it got and what it takes.
     """
-    try:
-        values = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise SettingError(f"{error.full_key}: {str(error).splitlines()[0]}.") from error
-    problems = [f"{key}={values[key]}: {wrong}." for key in SETTINGS if (wrong := mismatch(values[key], SETTINGS[key]))]
-    for path, node in _targets(values):
-        problems += _problems(path, node, OmegaConf.to_container(OmegaConf.select(config, path), resolve=False))
+    problems = find_problems(config, choices, saved)
     if problems:
-        # A setting that several places take over is reported once.
-        raise SettingError("\n".join(dict.fromkeys(problems)))
+        raise SettingError("\n".join(problems))
+
+
+def find_problems(
+    config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False
+) -> list[str]:
+    """The lines of ``check``'s message; none where all is well."""
+    values, problems = _resolve(config)
+    problems |= _wrong_plain(values)
+    if not saved:
+        problems |= _missing(values) | _unread(values, config)
+    for place, path, node in _nodes(values):
+        for key, line in _wrong_node(place, path, node, config).items():
+            # A value that two places take over is reported once, as what it is first.
+            problems.setdefault(key, line)
+    if not problems and not saved:
+        from .fit import does_not_fit  # imports torch
+
+        problems = does_not_fit(values["model"], values["data"], (choices or {}).get("data"))
+    return list(problems.values())
 
 
 def mismatch(value: Any, annotation: Any) -> str | None:
     """What is wrong with a value, in words; None where it fits, or where nothing can be said."""
+    return _wrong_value(value, annotation, _adapter(annotation))
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(shown, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{shown(item)}' for key, item in value.items())}}}"
+    return str(value)
+
+
+class _Broken:
+    """Stands for a value whose interpolation cannot be resolved, and about which all has been said."""
+
+
+# By the key at fault: the line about it.
+_Problems = dict[str, str]
+
+
+def _resolve(config: DictConfig) -> tuple[dict[str, Any], _Problems]:
     try:
-        # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
-        strict = isinstance(value, str | bool)
-        TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value, strict=strict)
-    except ValidationError as error:
-        messages = dict.fromkeys(detail["msg"].replace("Input should", "it should", 1) for detail in error.errors())
-        plain = [message for message in messages if "instance of" not in message and "valid dict" not in message]
-        return " or ".join(plain or messages).replace(" or it should", " or")
-    except (PydanticUserError, TypeError, NameError):
-        return None  # an annotation that pydantic cannot check
-    return None
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True), {}
+    except OmegaConfBaseException:
+        problems: _Problems = {}
+        return _resolve_one_by_one(config, "", problems), problems
 
 
-def _targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def _resolve_one_by_one(node: Any, path: str, problems: _Problems) -> Any:
+    if not OmegaConf.is_config(node) or node._is_none():
+        return node
+    keys = list(node) if OmegaConf.is_dict(node) else range(len(node))
+    values = {}
+    for key in keys:
+        inner = f"{path}.{key}" if path else str(key)
+        try:
+            if OmegaConf.is_missing(node, key):
+                raise ValueError("needs a value")
+            values[key] = _resolve_one_by_one(node[key], inner, problems)
+        except (OmegaConfBaseException, ValueError) as error:
+            values[key] = _Broken
+            problems[inner] = f"{inner}: {str(error).splitlines()[0]}."
+    return values if OmegaConf.is_dict(node) else list(values.values())
+
+
+def _wrong_plain(values: dict[str, Any]) -> _Problems:
+    problems: _Problems = {}
+    for key, annotation in SETTINGS.items():
+        group, _, name = key.rpartition(".")
+        holder = values.get(group) if group else values
+        if isinstance(holder, dict) and holder.get(name, _Broken) is not _Broken:
+            if wrong := mismatch(holder[name], annotation):
+                problems[key] = f"{key}={shown(holder[name])}: {wrong}."
+    return problems
+
+
+def _missing(values: dict[str, Any]) -> _Problems:
+    """What was taken away (``~threads``) and is needed."""
+    names = dict.fromkeys(key.partition(".")[0] for key in [*SETTINGS, *GIVEN])
+    return {name: f"{name}: this is missing, and needed." for name in names if name not in values}
+
+
+def _unread(values: dict[str, Any], config: DictConfig) -> _Problems:
+    """Settings that nothing would ever read."""
+    known = set(SETTINGS) | set(GIVEN)
+    groups = {key.partition(".")[0] for key in known if "." in key}
+    problems: _Problems = {}
+    for name, value in values.items():
+        inside = {f"{name}.{key}" for key in value} if name in groups and isinstance(value, dict) else set()
+        stray = {key for key in inside - known if f"{name}.*" not in known or not _is_node(value, key)}
+        if name not in known and name not in groups:
+            stray = {name}
+        for key in sorted(stray):
+            if not _is_referred_to(key, config):
+                near = nearest_setting(key, _all_keys(values, without=key))
+                problems[key] = f"{key}: there is no such setting; " + (
+                    f"did you mean {near}?" if near else "nothing reads it."
+                )
+    return problems
+
+
+def _is_node(group: dict[str, Any], key: str) -> bool:
+    value = group[key.partition(".")[2]]
+    return value is None or (isinstance(value, dict) and "_target_" in value)
+
+
+def _is_referred_to(key: str, config: DictConfig) -> bool:
+    """Whether another value is made from it."""
+    return re.search(rf"\$\{{[^}}]*\b{re.escape(key)}\b", OmegaConf.to_yaml(config)) is not None
+
+
+def _all_keys(node: Any, path: str = "", without: str = "") -> Iterator[str]:
     if isinstance(node, dict):
-        if "_target_" in node:
-            yield path, node
-        for key, value in node.items():
-            yield from _targets(value, f"{path}.{key}" if path else str(key))
+        for name, value in node.items():
+            key = f"{path}.{name}" if path else str(name)
+            if key != without and not str(name).startswith("_"):
+                yield key
+                yield from _all_keys(value, key, without)
 
 
-def _problems(path: str, node: dict[str, Any], written: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with the values of a node; ``written`` is the same node with its interpolations."""
-    try:
-        target = _find(node["_target_"])
-        parameters = inspect.signature(target).parameters
-    except (InstantiationException, ImportError) as error:
-        yield f"{path}._target_={node['_target_']}: {' '.join(str(error.__cause__ or error).split())}."
-        return
-    except (TypeError, ValueError):
-        return  # built in, with no signature to read
-    hints = _hints(target)
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    for key, value in node.items():
-        if key.startswith("_") and key.endswith("_"):
+def _nodes(values: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """What will be built, and what is wrongly there in its stead: place, dotted key, node."""
+    for place in GIVEN:
+        first, _, second = place.partition(".")
+        outer = values.get(first)
+        if outer is _Broken:
             continue
-        if key not in parameters and not takes_any:
-            near = difflib.get_close_matches(key, parameters, n=1)
-            hint = f"did you mean {path}.{near[0]}?" if near else f"it takes {', '.join(parameters)}."
-            yield f"{path}.{key}: {target.__name__} has no such setting; {hint}"
-        elif key in parameters and key in hints and not (isinstance(value, dict) and "_target_" in value):
-            problem = mismatch(value, hints[key])
-            if problem:
-                yield f"{_source(f'{path}.{key}', written[key])}={value}: {problem}."
+        if second == "*":
+            for name, node in (outer if isinstance(outer, dict) else {}).items():
+                if isinstance(node, dict) and "_target_" in node:
+                    yield place, f"{first}.{name}", node
+        elif second:
+            yield place, place, outer.get(second) if isinstance(outer, dict) else outer
+        else:
+            yield place, place, outer
+
+
+def _wrong_node(place: str, path: str, node: Any, config: DictConfig) -> _Problems:
+    if node is None or node is _Broken:
+        return {path: f"{path}=null: this is needed; it takes settings of its own."} if place in NEEDED else {}
+    if not isinstance(node, dict):
+        return {path: f"{path}={shown(node)}: it takes settings of its own; _target_ names what they are for."}
+    if "_target_" not in node:
+        return {path: f"{path}._target_: this is missing; it names the class that {path} is made from."}
+    return _wrong_arguments(path, node, GIVEN[place], config)
+
+
+def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], config: DictConfig) -> _Problems:
+    problems: _Problems = {}
+    try:
+        signature = _signature(node["_target_"])
+    except (InstantiationException, ImportError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        hint = ""
+        if isinstance(error.__cause__ or error, ModuleNotFoundError) or "No module named" in reason:
+            hint = " Where the file is elsewhere, PYTHONPATH must name its folder."
+        return {path: f"{path}._target_={node['_target_']}: {reason.rstrip('.')}.{hint}"}
+    if signature is None:
+        return problems
+    if node.get("_partial_"):
+        # Called later with what it is for, such as an optimizer with the parameters.
+        given = (*given, *list(signature.parameters)[:1])
+    for name, value in node.items():
+        key = f"{path}.{name}"
+        for number, inner in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(inner, dict) and "_target_" in inner:
+                inner_path = f"{key}.{number}" if isinstance(value, list) else key
+                problems |= _wrong_arguments(inner_path, inner, (), config)
+        if (name.startswith("_") and name.endswith("_")) or value is _Broken:
+            continue
+        if name in given:
+            problems[key] = f"{key}: this is no setting; training itself gives it."
+        elif name not in signature.parameters and not signature.takes_any:
+            near = nearest(name, signature.parameters) or ""
+            said = f"did you mean {path}.{near}?" if near else f"it takes {_listed(signature, given)}."
+            problems[key] = f"{key}: {signature.name} has no such setting; {said}"
+        elif wrong := signature.mismatch(name, value):
+            source = _source(key, config)
+            problems.setdefault(source, f"{source}={shown(value)}: {wrong}.")
+    if "_args_" not in node:
+        for name in signature.required:
+            if name not in node and name not in given:
+                problems[f"{path}.{name}"] = f"{path}.{name}: {signature.name} needs this setting (+{path}.{name}=...)."
+    return problems
+
+
+def _listed(signature: "_Signature", given: Sequence[str]) -> str:
+    return ", ".join(name for name in signature.parameters if name not in given) or "none"
+
+
+def _source(key: str, config: DictConfig) -> str:
+    """The key to set: that of an interpolation where a value is taken over from elsewhere."""
+    written = OmegaConf.to_container(OmegaConf.select(config, key.rpartition(".")[0]), resolve=False)
+    written = written[key.rpartition(".")[2]] if isinstance(written, dict) else None
+    inner = re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)(?:,.*)?\}", written) if isinstance(written, str) else None
+    return inner[1] if inner else key
+
+
+class _Signature(NamedTuple):
+    """What a ``_target_`` takes."""
+
+    name: str
+    parameters: tuple[str, ...]
+    required: tuple[str, ...]
+    takes_any: bool
+    annotations: dict[str, Any]
+    adapters: dict[str, TypeAdapter | None]
+
+    def mismatch(self, parameter: str, value: Any) -> str | None:
+        if parameter not in self.annotations or (isinstance(value, dict) and "_target_" in value):
+            return None
+        if parameter not in self.adapters:
+            self.adapters[parameter] = _adapter(self.annotations[parameter])
+        return _wrong_value(value, self.annotations[parameter], self.adapters[parameter])
+
+
+@functools.cache
+def _signature(target: str) -> _Signature | None:
+    """None for what is built in and has no signature to read."""
+    found = _find(target)
+    try:
+        parameters = inspect.signature(found).parameters
+    except (TypeError, ValueError):
+        return None
+    named = {name: one for name, one in parameters.items() if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+    return _Signature(
+        name=getattr(found, "__name__", target),
+        parameters=tuple(named),
+        required=tuple(name for name, parameter in named.items() if parameter.default is parameter.empty),
+        takes_any=any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()),
+        annotations=_annotations(found),
+        adapters={},
+    )
 
 
 def _find(name: str) -> Any:
@@ -107,17 +345,47 @@ def _find(name: str) -> Any:
         hydra_log.disabled = before
 
 
-def _hints(target: Any) -> dict[str, Any]:
+def _annotations(target: Any) -> dict[str, Any]:
     """The annotations of a constructor's parameters, as far as they exist at run time, and the ranges known here."""
     known = next((ranges for module, ranges in RANGES.items() if target.__module__.startswith(module)), {})
+    constructor = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
+    found: dict[str, Any] = {}
+    for name, annotation in getattr(constructor, "__annotations__", {}).items():
+        # One by one, as one may name what is imported for type checkers only.
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            found |= typing.get_type_hints(alone, getattr(constructor, "__globals__", None), include_extras=True)
+        except (TypeError, NameError, AttributeError):
+            continue
+    return found | known
+
+
+def _adapter(annotation: Any) -> TypeAdapter | None:
     try:
-        constructor = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
-        return typing.get_type_hints(constructor, include_extras=True) | known
-    except (TypeError, NameError):
-        return known
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except (PydanticUserError, TypeError, NameError):
+        return None  # an annotation that pydantic cannot check
 
 
-def _source(key: str, written: Any) -> str:
-    """The key to set: that of an interpolation where a value is taken over from elsewhere."""
-    inner = re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)(?:,.*)?\}", written) if isinstance(written, str) else None
-    return inner[1] if inner else key
+def _wrong_value(value: Any, annotation: Any, adapter: TypeAdapter | None) -> str | None:
+    if adapter is None:
+        return None
+    try:
+        # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
+        adapter.validate_python(value, strict=isinstance(value, str | bool))
+    except ValidationError as error:
+        messages = dict.fromkeys(detail["msg"].replace("Input should", "it should", 1) for detail in error.errors())
+        plain = [message for message in messages if "instance of" not in message and "valid dict" not in message]
+        said = " or ".join(plain or messages).replace(" or it should", " or")
+        near = nearest(value, _words(annotation)) if isinstance(value, str) else None
+        return f"{said}; did you mean {near}?".removesuffix("?") if near else said
+    return None
+
+
+def _words(annotation: Any) -> Iterator[str]:
+    """The words that an annotation allows."""
+    if typing.get_origin(annotation) is Literal:
+        yield from (word for word in typing.get_args(annotation) if isinstance(word, str))
+    else:
+        for part in typing.get_args(annotation):
+            yield from _words(part)
