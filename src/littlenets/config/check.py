@@ -19,6 +19,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from ..errors import SettingError
 from ..ranges import Count, NotNegative, Positive, Share
 from .names import nearest, nearest_setting
+from .values import shown
 
 # The settings that end in no constructor, since the jobs themselves read them: by dotted key.
 SETTINGS: dict[str, Any] = {
@@ -96,9 +97,7 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
         raise SettingError("\n".join(problems))
 
 
-def find_problems(
-    config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False
-) -> list[str]:
+def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> list[str]:
     """The lines of ``check``'s message; none where all is well."""
     values, problems = _resolve(config)
     problems |= _wrong_plain(values)
@@ -118,19 +117,6 @@ def find_problems(
 def mismatch(value: Any, annotation: Any) -> str | None:
     """What is wrong with a value, in words; None where it fits, or where nothing can be said."""
     return _wrong_value(value, annotation, _adapter(annotation))
-
-
-def shown(value: Any) -> str:
-    """A value as it is typed on the command line."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(shown, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{shown(item)}' for key, item in value.items())}}}"
-    return str(value)
 
 
 class _Broken:

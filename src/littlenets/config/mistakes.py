@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from .. import startup
 from .names import nearest, nearest_setting
 from .signatures import argument_names
 
@@ -37,7 +38,9 @@ def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
         overrides.append(f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]")
     conf = script.parent / (asked.config_path or "conf")
     with initialize_config_dir(str(conf), version_base="1.3"):
-        line = _CommandLine(GlobalHydra.instance().config_loader(), asked.config_name or script.stem)
+        name = asked.config_name or script.stem
+        places = [text for text in overrides if text.startswith("hydra.searchpath=")]
+        line = _CommandLine(GlobalHydra.instance().config_loader(), name, places)
         yield from line.mistakes(overrides, asked.multirun)
         if line.left_to_check and not (asked.cfg or asked.help or asked.info):
             yield from line.wrong_values()
@@ -46,10 +49,10 @@ def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
 class _CommandLine:
     """Overrides, each of which is tried by itself, so that one mistake does not hide another."""
 
-    def __init__(self, loader: ConfigLoaderImpl, config_name: str) -> None:
-        self._loader, self._config_name = loader, config_name
+    def __init__(self, loader: ConfigLoaderImpl, config_name: str, places: list[str]) -> None:
+        self._loader, self._config_name, self._places = loader, config_name, places
         self._parser = OverridesParser.create(config_loader=loader)
-        self._groups = [group for group in loader.list_groups("") if group != "hydra"]
+        self._groups = [group for group in self._options("", ObjectType.GROUP) if group != "hydra"]
         self._said: set[str] = set()
         self._composed: list[DictConfig] = []
         #: Whether what is not wrong so far could still be.
@@ -60,13 +63,18 @@ class _CommandLine:
         for text in overrides:
             try:
                 (override,) = self._parser.parse_overrides([text])
+                readable = bool(override.key_or_group)
             except HydraException:
+                readable = False
+            if not readable:
                 yield from self._new(_unreadable(text))
                 continue
-            if override.is_sweep_override() and not multirun and not override.is_hydra_override():
-                yield from self._new(_sweep_without_m(text))
-                continue
-            options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
+            if override.is_sweep_override() and not multirun:
+                multirun = self._mode(overrides) is RunMode.MULTIRUN
+                if not multirun:
+                    yield from self._new(_sweep_without_m(text))
+                    continue
+            options = self._options(override.key_or_group, ObjectType.CONFIG)
             if not options:
                 values.append(override)
                 continue
@@ -80,9 +88,20 @@ class _CommandLine:
         chosen = {text.partition("=")[0].lstrip("+~") for texts in choices for text in texts}
         self.left_to_check = self.left_to_check or ("data" in chosen and bool(self._composed))
 
+    def _options(self, group: str, kind: ObjectType) -> list[str]:
+        return self._loader.get_group_options(group, kind, self._config_name, self._places)
+
+    def _mode(self, overrides: list[str]) -> RunMode | None:
+        """What the configuration says, as an experiment that sweeps by itself does."""
+        relevant = [text for text in overrides if text.startswith(("experiment=", "hydra.mode="))]
+        try:
+            return self._loader.load_configuration(self._config_name, [*self._places, *relevant], RunMode.MULTIRUN).hydra.mode
+        except (HydraException, OmegaConfBaseException, ValueError):
+            return None
+
     def _compose(self, choices: list[str], values: list[Override]) -> Iterator[str]:
         try:
-            config = self._loader.load_configuration(self._config_name, choices, RunMode.RUN)
+            config = self._loader.load_configuration(self._config_name, [*self._places, *choices], RunMode.RUN)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             yield from self._new(in_words(error))
             return
@@ -99,8 +118,10 @@ class _CommandLine:
 
     def wrong_values(self) -> Iterator[str]:
         """What is wrong with the rest, which takes importing torch to know."""
-        from .check import find_problems
+        with startup.fast_imports():
+            import pytorch_lightning  # noqa: F401
 
+            from .check import find_problems
         for config in self._composed:
             choices = config.hydra.runtime.choices
             with open_dict(config):
@@ -117,7 +138,9 @@ class _CommandLine:
         key = override.key_or_group
         if override.is_add() and not override.is_force_add() and OmegaConf.select(config, key) is not None:
             return f"{key}: this setting is there already, so without the plus: {override.input_line[1:]}"
-        known = list(_keys(config if override.is_hydra_override() else {k: v for k, v in config.items() if k != "hydra"}))
+        known = list(
+            _keys(config if override.is_hydra_override() else {k: v for k, v in config.items() if k != "hydra"})
+        )
         if override.is_delete() or "not in struct" in str(error.__cause__):
             if override.package is not None or key in known:
                 return in_words(error)
@@ -199,7 +222,9 @@ def _wrong_choice(override: Override, value: object, options: list[str]) -> str 
         return None
     near = nearest(unknown[0], options)
     hint = f" did you mean {group}={near}?" if near else ""
-    return f"{group}={unknown[0]}: there is no such choice;{hint} {there_are}".replace(";  ", "; ").replace("; T", ". T")
+    return f"{group}={unknown[0]}: there is no such choice;{hint} {there_are}".replace(";  ", "; ").replace(
+        "; T", ". T"
+    )
 
 
 def _keys(node: object, path: str = "") -> Iterator[str]:
