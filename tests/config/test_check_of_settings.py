@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import composing
 import pytest
+import torch
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -157,6 +158,10 @@ class Blur(nn.Module):
     def __init__(self, width: int, depth: int = 2, name: str = "blur", rate: float | None = None) -> None:
         super().__init__()
         assert isinstance(width, int), "the constructor must not be called with anything else"
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
 
 
 @pytest.fixture

@@ -1,23 +1,19 @@
 """Every value that ends in a constructor, checked against that constructor before it is called."""
 
 import functools
-import inspect
-import logging
 import re
-import types
-import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, Len, Lt
+from annotated_types import Ge, Lt
 from hydra.errors import InstantiationException
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ..errors import SettingError
-from ..ranges import Count, NotNegative, Positive, Share
+from ..ranges import Count
+from .constructors import Signature, adapter_of, signature_of, wrong_value
 from .names import nearest, nearest_setting
 from .values import shown
 
@@ -45,35 +41,6 @@ GIVEN: dict[str, tuple[str, ...]] = {
 }
 # Those without which there is nothing to train.
 NEEDED = ("model.network", "model.module", "data", "optimizer", "trainer")
-
-_Part = Annotated[float, Ge(0), Le(1)]
-# Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
-RANGES: dict[str, dict[str, Any]] = {
-    "torch.optim.lr_scheduler": {
-        **dict.fromkeys(["T_max", "T_0", "T_mult", "step_size", "total_iters"], Count),
-        **dict.fromkeys(["gamma", "div_factor", "final_div_factor", "power"], Positive),
-        **dict.fromkeys(["pct_start", "start_factor", "end_factor", "factor"], _Part),
-        "max_lr": Positive,
-        "eta_min": NotNegative,
-        "milestones": Sequence[Count],
-    },
-    "torch.optim": {
-        "lr": Positive,
-        "betas": Annotated[Sequence[Share], Len(2, 2)],
-        **dict.fromkeys(["momentum", "alpha", "rho"], Share),
-        **dict.fromkeys(["weight_decay", "eps", "lr_decay"], NotNegative),
-    },
-    "pytorch_lightning.trainer": {
-        # -1 is Lightning's word for no end.
-        **dict.fromkeys(["max_epochs", "max_steps"], Count | Literal[-1]),
-        **dict.fromkeys(
-            [f"limit_{stage}_batches" for stage in ("train", "val", "test")], Annotated[int, Ge(0)] | _Part | None
-        ),
-        "check_val_every_n_epoch": Count | None,
-        "log_every_n_steps": Annotated[int, Ge(0)] | None,
-        "num_sanity_val_steps": Annotated[int, Ge(-1)] | None,
-    },
-}
 
 
 def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> None:
@@ -114,11 +81,6 @@ def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, 
     return list(problems.values())
 
 
-def mismatch(value: Any, annotation: Any) -> str | None:
-    """What is wrong with a value, in words; None where it fits, or where nothing can be said."""
-    return _wrong_value(value, annotation, _adapter(annotation))
-
-
 class _Broken:
     """Stands for a value whose interpolation cannot be resolved, and about which all has been said."""
 
@@ -157,10 +119,15 @@ def _wrong_plain(values: dict[str, Any]) -> _Problems:
     for key, annotation in SETTINGS.items():
         group, _, name = key.rpartition(".")
         holder = values.get(group) if group else values
-        if isinstance(holder, dict) and holder.get(name, _Broken) is not _Broken:
-            if wrong := mismatch(holder[name], annotation):
-                problems[key] = f"{key}={shown(holder[name])}: {wrong}."
+        value = holder.get(name, _Broken) if isinstance(holder, dict) else _Broken
+        if value is not _Broken and (wrong := wrong_value(value, annotation, _setting_adapter(key))):
+            problems[key] = f"{key}={shown(value)}: {wrong}"
     return problems
+
+
+@functools.cache
+def _setting_adapter(key: str) -> TypeAdapter | None:
+    return adapter_of(SETTINGS[key])
 
 
 def _missing(values: dict[str, Any]) -> _Problems:
@@ -229,7 +196,7 @@ def _wrong_node(place: str, path: str, node: Any, config: DictConfig) -> _Proble
         return {path: f"{path}=null: this is needed; it takes settings of its own."} if place in NEEDED else {}
     if not isinstance(node, dict):
         return {path: f"{path}={shown(node)}: it takes settings of its own; _target_ names what they are for."}
-    if "_target_" not in node:
+    if not isinstance(node.get("_target_"), str):
         return {path: f"{path}._target_: this is missing; it names the class that {path} is made from."}
     return _wrong_arguments(path, node, GIVEN[place], config)
 
@@ -237,7 +204,7 @@ def _wrong_node(place: str, path: str, node: Any, config: DictConfig) -> _Proble
 def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], config: DictConfig) -> _Problems:
     problems: _Problems = {}
     try:
-        signature = _signature(node["_target_"])
+        signature = signature_of(node["_target_"])
     except (InstantiationException, ImportError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
         hint = ""
@@ -265,7 +232,7 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
             problems[key] = f"{key}: {signature.name} has no such setting; {said}"
         elif wrong := signature.mismatch(name, value):
             source = _source(key, config)
-            problems.setdefault(source, f"{source}={shown(value)}: {wrong}.")
+            problems.setdefault(source, f"{source}={shown(value)}: {wrong}")
     if "_args_" not in node:
         for name in signature.required:
             if name not in node and name not in given:
@@ -273,105 +240,13 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
     return problems
 
 
-def _listed(signature: "_Signature", given: Sequence[str]) -> str:
+def _listed(signature: Signature, given: Sequence[str]) -> str:
     return ", ".join(name for name in signature.parameters if name not in given) or "none"
 
 
 def _source(key: str, config: DictConfig) -> str:
     """The key to set: that of an interpolation where a value is taken over from elsewhere."""
-    written = OmegaConf.to_container(OmegaConf.select(config, key.rpartition(".")[0]), resolve=False)
-    written = written[key.rpartition(".")[2]] if isinstance(written, dict) else None
+    node = OmegaConf.select(config, key.rpartition(".")[0])
+    written = OmegaConf.to_container(node, resolve=False)[key.rpartition(".")[2]] if OmegaConf.is_dict(node) else None
     inner = re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)(?:,.*)?\}", written) if isinstance(written, str) else None
     return inner[1] if inner else key
-
-
-class _Signature(NamedTuple):
-    """What a ``_target_`` takes."""
-
-    name: str
-    parameters: tuple[str, ...]
-    required: tuple[str, ...]
-    takes_any: bool
-    annotations: dict[str, Any]
-    adapters: dict[str, TypeAdapter | None]
-
-    def mismatch(self, parameter: str, value: Any) -> str | None:
-        if parameter not in self.annotations or (isinstance(value, dict) and "_target_" in value):
-            return None
-        if parameter not in self.adapters:
-            self.adapters[parameter] = _adapter(self.annotations[parameter])
-        return _wrong_value(value, self.annotations[parameter], self.adapters[parameter])
-
-
-@functools.cache
-def _signature(target: str) -> _Signature | None:
-    """None for what is built in and has no signature to read."""
-    found = _find(target)
-    try:
-        parameters = inspect.signature(found).parameters
-    except (TypeError, ValueError):
-        return None
-    named = {name: one for name, one in parameters.items() if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
-    return _Signature(
-        name=getattr(found, "__name__", target),
-        parameters=tuple(named),
-        required=tuple(name for name, parameter in named.items() if parameter.default is parameter.empty),
-        takes_any=any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()),
-        annotations=_annotations(found),
-        adapters={},
-    )
-
-
-def _find(name: str) -> Any:
-    hydra_log = logging.getLogger("hydra.utils")
-    before, hydra_log.disabled = hydra_log.disabled, True  # it prints what it then raises
-    try:
-        return get_object(name)
-    finally:
-        hydra_log.disabled = before
-
-
-def _annotations(target: Any) -> dict[str, Any]:
-    """The annotations of a constructor's parameters, as far as they exist at run time, and the ranges known here."""
-    known = next((ranges for module, ranges in RANGES.items() if target.__module__.startswith(module)), {})
-    constructor = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
-    found: dict[str, Any] = {}
-    for name, annotation in getattr(constructor, "__annotations__", {}).items():
-        # One by one, as one may name what is imported for type checkers only.
-        alone = types.SimpleNamespace(__annotations__={name: annotation})
-        try:
-            found |= typing.get_type_hints(alone, getattr(constructor, "__globals__", None), include_extras=True)
-        except (TypeError, NameError, AttributeError):
-            continue
-    return found | known
-
-
-def _adapter(annotation: Any) -> TypeAdapter | None:
-    try:
-        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticUserError, TypeError, NameError):
-        return None  # an annotation that pydantic cannot check
-
-
-def _wrong_value(value: Any, annotation: Any, adapter: TypeAdapter | None) -> str | None:
-    if adapter is None:
-        return None
-    try:
-        # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
-        adapter.validate_python(value, strict=isinstance(value, str | bool))
-    except ValidationError as error:
-        messages = dict.fromkeys(detail["msg"].replace("Input should", "it should", 1) for detail in error.errors())
-        plain = [message for message in messages if "instance of" not in message and "valid dict" not in message]
-        said = " or ".join(plain or messages).replace(" or it should", " or")
-        near = nearest(value, _words(annotation)) if isinstance(value, str) else None
-        return f"{said}; did you mean {near}?".removesuffix("?") if near else said
-    return None
-
-
-def _words(annotation: Any) -> Iterator[str]:
-    """The words that an annotation allows."""
-    if typing.get_origin(annotation) is Literal:
-        yield from (word for word in typing.get_args(annotation) if isinstance(word, str))
-    else:
-        for part in typing.get_args(annotation):
-            yield from _words(part)

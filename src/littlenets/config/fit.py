@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from ..data import TensorDataModule
+from ..errors import SettingError
 from ..modules import SupervisedModule
 
 
@@ -38,7 +39,9 @@ def _tried(nodes: str) -> dict[str, str]:
         try:
             datamodule = instantiate(data)
         except InstantiationException as error:
-            return {"data": f"data: {error.__cause__ or error}"}
+            if not isinstance(error.__cause__, ValueError | SettingError):
+                raise error.__cause__ or error from None
+            return {"data": f"data: {error.__cause__}"}
         if not isinstance(datamodule, TensorDataModule):
             return {}  # what its samples are is known when it loads the first
         named = f"data={choice}" if choice else f"data ({type(datamodule).__name__})"
@@ -57,7 +60,9 @@ def _tried(nodes: str) -> dict[str, str]:
             try:
                 problem, of_output = _build_and_try_out(model, datamodule, torch.device("cpu"))
             except InstantiationException as error:
-                return {"model": f"model: {' '.join(str(error.__cause__ or error).split())}"}
+                if not isinstance(error.__cause__, ValueError):
+                    raise error.__cause__ or error from None
+                return {"model": f"model: {' '.join(str(error.__cause__).split())}"}
     if problem is None:
         return {}
     network, classes = model["network"], datamodule.classes
@@ -80,7 +85,8 @@ def try_out(module: SupervisedModule, x: Tensor, classes: int | None) -> tuple[s
     """What is wrong, if anything, and whether it is with what the network gives (not with what it takes)."""
     try:
         output = module.try_out(x)
-    except RuntimeError as error:
+    # What torch raises where sizes do not fit.
+    except (RuntimeError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
         return f"it does not take inputs of shape {tuple(x.shape[1:])} ({reason})", False
     return module.check(output, classes), True

@@ -95,7 +95,9 @@ class _CommandLine:
         """What the configuration says, as an experiment that sweeps by itself does."""
         relevant = [text for text in overrides if text.startswith(("experiment=", "hydra.mode="))]
         try:
-            return self._loader.load_configuration(self._config_name, [*self._places, *relevant], RunMode.MULTIRUN).hydra.mode
+            return self._loader.load_configuration(
+                self._config_name, [*self._places, *relevant], RunMode.MULTIRUN
+            ).hydra.mode
         except (HydraException, OmegaConfBaseException, ValueError):
             return None
 

@@ -4,8 +4,8 @@ import sys
 
 from omegaconf import OmegaConf
 
-from . import help_page
 from ..runs.folder import job_folder, new_run_folder
+from . import help_page
 
 
 def register() -> None:
