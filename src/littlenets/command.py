@@ -137,12 +137,12 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(_complain("Interrupted.", 130))
     except JobFailedError:
         sys.exit(_complain("At least one job failed; each has its message in its train.log.", 1))
-    except SettingError as error:
-        sys.exit(_complain(str(error), 2))
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        # Jobs answer for themselves above, so this one is Hydra's.
+    except (SettingError, HydraException, OmegaConfBaseException, ValueError) as error:
         if _tracebacks_wanted:
             raise
+        if isinstance(error, SettingError):
+            sys.exit(_complain(str(error), 2))
+        # Jobs answer for themselves above, so this one is Hydra's.
         from .config.mistakes import find_mistakes, in_words
 
         told = [_complain(line, 2) for line in find_mistakes(_script(main), sys.argv[1:])]

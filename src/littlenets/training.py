@@ -121,7 +121,7 @@ def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModul
 def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
     """The data of ``also_test`` by name, with the settings of ``data`` that it has as well."""
     others = {}
-    for name in config.also_test:
+    for name in config.get("also_test", []):
         node = load_choice("data", name)
         node.update({key: config.data[key] for key in node if key in config.data and key != "_target_"})
         node._set_parent(config)
@@ -195,7 +195,7 @@ def log_outcome(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -
     values = {"model": results["model"], "data": results["data"], "seed": config.seed}
     for group in ("model", "data", "optimizer", "scheduler", "trainer"):
         values.update(flat(group, OmegaConf.to_container(config[group], resolve=True) if config[group] else {}))
-    stages = tuple(f"{stage}/" for stage in ("test", *config.also_test))
+    stages = tuple(f"{stage}/" for stage in ("test", *config.get("also_test", [])))
     tested = {name: value for name, value in results["metrics"].items() if name.startswith(stages)}
     for logger in trainer.loggers:
         log_point(logger, results["epochs"], tested)

@@ -22,9 +22,12 @@ SETTINGS: dict[str, Any] = {
     "seed": Annotated[int, Ge(0), Lt(2**32)],
     "threads": Count | Literal["auto"],
     "compile": bool,
-    "checkpoint.every": Count | Literal["auto"],
-    "logger.every": Count | Literal["auto"],
     "also_test": Sequence[str],
+    "resume": str | None,
+    "trust": Sequence[str],
+    # Taken over by callbacks, and checked there.
+    "checkpoint.every": Any,
+    "logger.every": Any,
 }
 
 # Where the others end: the arguments that training itself gives to what is built there.

@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from .. import startup
 from .names import nearest, nearest_setting
@@ -143,7 +143,7 @@ class _CommandLine:
         known = list(
             _keys(config if override.is_hydra_override() else {k: v for k, v in config.items() if k != "hydra"})
         )
-        if override.is_delete() or "not in struct" in str(error.__cause__):
+        if override.is_delete() or isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError):
             if override.package is not None or key in known:
                 return in_words(error)
             return f"{key}: there is no such setting; {self._advice(override, config, known)}"
