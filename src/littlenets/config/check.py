@@ -113,7 +113,10 @@ def _resolve_one_by_one(node: Any, path: str, problems: _Problems) -> Any:
             values[key] = _resolve_one_by_one(node[key], inner, problems)
         except (OmegaConfBaseException, ValueError) as error:
             values[key] = _Broken
-            problems[inner] = f"{inner}: {str(error).splitlines()[0]}."
+            source = _source(inner, node._get_root())
+            # Where it is a missing setting that cannot be taken over, that one is told of.
+            if source not in SETTINGS:
+                problems[inner] = f"{inner}: {str(error).splitlines()[0]}."
     return values if OmegaConf.is_dict(node) else list(values.values())
 
 

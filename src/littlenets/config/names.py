@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-# Below this, names look alike by chance only: `slope` and `stop` reach 0.67.
-ALIKE = 0.7
+# Below this, names look alike by chance only. Of the many settings some are as alike as `slope` and `stop` (0.67); of a
+# few choices, `bse` for `bce` is as good.
+ALIKE, ALIKE_CHOICES = 0.7, 0.6
 # As parts of a name: `epochs` for `max_epochs`, `lr` for `learning_rate`.
 SAME_WORDS, SAME_INITIALS = 0.9, 0.95
 
@@ -14,7 +15,7 @@ def nearest(wrong: str, known: Iterable[str]) -> str | None:
     """The name, such as a choice or an argument, that ``wrong`` is most like; None where none is like it."""
     scored = [(_likeness(wrong, name), name) for name in known]
     score, name = max(scored, default=(0, ""), key=lambda pair: pair[0])
-    return name if score >= ALIKE else None
+    return name if score >= ALIKE_CHOICES else None
 
 
 def nearest_setting(wrong: str, known: Iterable[str]) -> str | None:
