@@ -112,7 +112,7 @@ class _CommandLine:
                 (single,) = self._parser.parse_overrides([text])
                 try:
                     ConfigLoaderImpl._apply_overrides_to_config([single], config)
-                except (ConfigCompositionException, OmegaConfBaseException) as error:
+                except (ConfigCompositionException, OmegaConfBaseException, ValueError, IndexError) as error:
                     yield from self._new(self._why(single, config, error))
                 else:
                     self.left_to_check = self.left_to_check or not override.is_hydra_override()
@@ -124,7 +124,8 @@ class _CommandLine:
             import pytorch_lightning  # noqa: F401
 
             from .check import find_problems
-        for config in self._composed:
+        # Other commands have few settings, and check them themselves.
+        for config in (config for config in self._composed if "trainer" in config):
             choices = config.hydra.runtime.choices
             with open_dict(config):
                 del config["hydra"]
@@ -140,14 +141,12 @@ class _CommandLine:
         key = override.key_or_group
         if override.is_add() and not override.is_force_add() and OmegaConf.select(config, key) is not None:
             return f"{key}: this setting is there already, so without the plus: {override.input_line[1:]}"
-        known = list(
-            _keys(config if override.is_hydra_override() else {k: v for k, v in config.items() if k != "hydra"})
-        )
+        known = [key for key in _keys(config) if override.is_hydra_override() or not key.startswith("hydra")]
         if override.is_delete() or isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError):
             if override.package is not None or key in known:
                 return in_words(error)
             return f"{key}: there is no such setting; {self._advice(override, config, known)}"
-        return in_words(error)
+        return in_words(error) if isinstance(error, HydraException) else f"{key}: this cannot be set ({error})."
 
     def _advice(self, override: Override, config: DictConfig, known: list[str]) -> str:
         key = override.key_or_group
@@ -177,7 +176,7 @@ def in_words(error: Exception) -> str:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         return f"{cause.full_key}: {str(cause).splitlines()[0]}."
-    message = re.split(r"\n+(?:Config search path|Search path|See https?:)", str(error))[0]
+    message = re.split(r"\n+(?:Config search path|Search path|See https?:|To append)", str(error))[0]
     return re.sub(r"\n+\t?", " ", message.strip())
 
 
@@ -232,9 +231,8 @@ def _wrong_choice(override: Override, value: object, options: list[str]) -> str 
 def _keys(node: object, path: str = "") -> Iterator[str]:
     if isinstance(node, DictConfig) and (node._is_none() or node._is_missing() or node._is_interpolation()):
         return
-    if isinstance(node, DictConfig | dict):
-        items = node.items_ex(resolve=False) if isinstance(node, DictConfig) else node.items()
-        for name, value in items:
+    if isinstance(node, DictConfig):
+        for name, value in node.items_ex(resolve=False):
             if not str(name).startswith("_"):
                 key = f"{path}.{name}" if path else str(name)
                 yield key
