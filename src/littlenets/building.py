@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from .config.fit import misfit, try_out
 from .data import TensorDataModule
 from .errors import SettingError
 from .modules import SupervisedModule
@@ -48,17 +49,6 @@ def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: s
     """
     if not isinstance(datamodule, TensorDataModule):
         return  # what its samples are is known when it loads the first
-    x = datamodule.sample().x
-    network = type(module.network).__name__
-    problem = None
-    try:
-        output = module.try_out(x)
-    except RuntimeError as error:
-        problem = f"it does not take inputs of shape {tuple(x.shape[1:])} ({str(error).splitlines()[0]})"
-    else:
-        problem = module.check(output, datamodule.classes)
+    problem, _ = try_out(module, datamodule.sample().x, datamodule.classes)
     if problem:
-        raise SettingError(
-            f"model.network ({network}) does not fit data={data}: {problem}. Choose other data (data=...), another "
-            "model (model=...), or change model.network's sizes."
-        )
+        raise SettingError(misfit(type(module.network).__name__, f"data={data}", problem))

@@ -4,9 +4,9 @@ Hydra composes the configuration and calls the job; here its errors and ours bec
 2 for what the user can mend, 1 for a failure, 130 for Ctrl-C.
 """
 
-import difflib
 import errno
 import functools
+import inspect
 import logging
 import os
 import signal
@@ -18,6 +18,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -136,11 +137,16 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(_complain("Interrupted.", 130))
     except JobFailedError:
         sys.exit(_complain("At least one job failed; each has its message in its train.log.", 1))
-    except Exception as error:
-        # Jobs answer for themselves above, so this one is Hydra's.
+    except (SettingError, HydraException, OmegaConfBaseException, ValueError) as error:
         if _tracebacks_wanted:
             raise
-        sys.exit(_complain(_composition_message(error), 2))
+        if isinstance(error, SettingError):
+            sys.exit(_complain(str(error), 2))
+        # Jobs answer for themselves above, so this one is Hydra's.
+        from .config.mistakes import find_mistakes, in_words
+
+        told = [_complain(line, 2) for line in find_mistakes(_script(main), sys.argv[1:])]
+        sys.exit(2 if told else _complain(in_words(error), 2))
 
 
 def _resumed_folder(arguments: Sequence[str]) -> list[str]:
@@ -157,21 +163,8 @@ def _resumed_folder(arguments: Sequence[str]) -> list[str]:
     return [f"hydra.run.dir='{quoted}'"]
 
 
-def _composition_message(error: Exception) -> str:
-    cause = error.__cause__
-    if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and "not in struct" in str(cause):
-        group, _, _ = cause.full_key.rpartition(".")
-        known = [f"{group}.{name}" if group else str(name) for name in cause.parent_node]
-        near = difflib.get_close_matches(cause.full_key, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
-        return (
-            f"{cause.full_key}: there is no such setting; {hint}\n"
-            f"(+{cause.full_key}=... passes on one that conf/ does not list.)"
-        )
-    if "Config group override must be" in str(error):
-        groups = ", ".join(argument for argument in sys.argv[1:] if argument.endswith("=null"))
-        return f"{groups}: a group takes the name of one of its choices; logger and scheduler have none for nothing."
-    return f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error)
+def _script(main: Callable[[], Any]) -> Path:
+    return Path(inspect.getfile(inspect.unwrap(main))).absolute()
 
 
 def _in_thread(arguments: threading.ExceptHookArgs) -> None:
@@ -180,5 +173,5 @@ def _in_thread(arguments: threading.ExceptHookArgs) -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
+    print(message, file=sys.stderr, flush=True)
     return code

@@ -56,18 +56,16 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
     with occupied(folder), Run(folder, **{name: origin[name] for name in ("model", "data", "overrides")}) as run:
         with run.timed("setup"):
             if before is None:
-                check(config)
+                check(config, choices)
             else:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
+            others = build_other_data(config)
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
-            if "train" not in getattr(datamodule, "splits", {"train"}):
-                raise SettingError(
-                    f"data={used} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
-                )
             module = build_module(config)
-            check_fit(module, datamodule, used)
+            for name, data in {used: datamodule, **others}.items():
+                check_fit(module, data, name)
             threads = build_threads(config, module, datamodule)
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
@@ -87,6 +85,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 metrics.update(measured(trainer), **module.latest)
         with run.timed("test"):
             metrics.update(test(trainer, module, datamodule))
+            for name, other in others.items():
+                tested = test(trainer, module, other)
+                metrics.update({metric.replace("test/", f"{name}/", 1): value for metric, value in tested.items()})
         log_outcome(trainer, config, run.results)
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
     if origin["stand_in_for"]:
@@ -115,6 +116,19 @@ def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModul
         datamodule.prepare_data()
     datamodule.setup("fit")
     return datamodule
+
+
+def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
+    """The data of ``also_test`` by name, with the settings of ``data`` that it has as well."""
+    others = {}
+    for name in config.get("also_test", []):
+        node = load_choice("data", name)
+        node.update({key: config.data[key] for key in node if key in config.data and key != "_target_"})
+        node._set_parent(config)
+        others[name] = build(node)
+        others[name].prepare_data()
+        others[name].setup("test")
+    return others
 
 
 def build_threads(config: DictConfig, module: SupervisedModule, datamodule: LightningDataModule) -> int:
@@ -181,7 +195,8 @@ def log_outcome(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -
     values = {"model": results["model"], "data": results["data"], "seed": config.seed}
     for group in ("model", "data", "optimizer", "scheduler", "trainer"):
         values.update(flat(group, OmegaConf.to_container(config[group], resolve=True) if config[group] else {}))
-    tested = {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
+    stages = tuple(f"{stage}/" for stage in ("test", *config.get("also_test", [])))
+    tested = {name: value for name, value in results["metrics"].items() if name.startswith(stages)}
     for logger in trainer.loggers:
         log_point(logger, results["epochs"], tested)
         log_hyperparameters(logger, values, results["metrics"])

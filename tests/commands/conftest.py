@@ -105,11 +105,11 @@ class Finished:
 class Process:
     """A Python program under way."""
 
-    def __init__(self, cwd: Path, *command: str | Path) -> None:
+    def __init__(self, cwd: Path, *command: str | Path, **variables: str) -> None:
         cwd.mkdir(parents=True, exist_ok=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
         # A mirror on this machine is no matter for a proxy.
-        environment |= {"OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        environment |= {"OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **variables}
         self.cwd = cwd
         self.popen = subprocess.Popen(
             [sys.executable, *command],

@@ -1,34 +1,73 @@
 """Wrong settings: one message that names the setting and what would work, exit code 2, nothing trained."""
 
 import pytest
+from conftest import TRAIN, Process
 
-# The arguments, and what the message must name.
+# The arguments, and what the message must name, line by line.
 OF_THEIR_OWN = {
-    "model=cnnn": ["model/cnnn", "cnn", "linear", "multispiral", "spiral"],
-    "model=cnn data=spiral": ["model.network", "data=spiral", "data=...", "model=..."],
-    "+trainer.max_epoch=3": ["trainer.max_epoch:", "trainer.max_epochs"],
-    "seed=x data.batch_size=0 optimizer.lr=abc": ["seed=x", "data.batch_size=0", "optimizer.lr=abc"],
+    "trainer.max_epoch=3": [["trainer.max_epoch:", "did you mean trainer.max_epochs?"]],
+    "model=cnn data=spiral": [["model.network", "CNN", "data=spiral", "(2,)", "data=...", "model=..."]],
+    "model=cnnn trainer.max_epoch=3 optimizer.lr=-1 seed=x": [
+        ["model=cnnn", "did you mean model=cnn?"],
+        ["trainer.max_epoch:", "did you mean trainer.max_epochs?"],
+        ["seed=x", "integer"],
+        ["optimizer.lr=-1", "greater than 0"],
+    ],
 }
 TOGETHER = {
-    "optimizer.lr=abc": ["optimizer.lr=abc", "number"],
-    "data=colour_lines": ["data=colour_lines", "testing only", "data=..."],
-    "data.batch_size=0": ["data.batch_size=0", "greater than 0"],
-    "seed=x": ["seed=x", "integer"],
-    "seed=-1": ["seed=-1", "greater than or equal to 0"],
-    "optimizer.lr=-1": ["optimizer.lr=-1", "greater than 0"],
-    "optimizer.lr=null": ["optimizer.lr", "number"],
-    "threads=0": ["threads=0", "greater than 0", "auto"],
-    "trainer.max_epochs=0": ["trainer.max_epochs=0", "greater than 0", "-1"],
-    "trainer.max_epoch=3": ["trainer.max_epoch", "trainer.max_epochs"],
-    "data=mnits": ["data/mnits", "mnist", "digits"],
-    "data.validation=1": ["data.validation=1", "less than 1"],
-    "model=spiral data=multispiral": ["model.network", "data=multispiral", "3 classes"],
-    "model=spiral model.network.activation=gelu": ["model.network.activation=gelu", "relu", "tanh", "sigmoid"],
-    "trainer.accelerator=foo": ["accelerator", "foo", "cpu"],
-    "checkpoint.every=0": ["checkpoint.every=0", "greater than 0", "auto"],
-    "optimizer.lr=0.1,0.2": ["optimizer.lr=0.1,0.2", "--multirun"],
-    "optimizer.lr=${nothing}": ["optimizer.lr", "nothing"],
-    "logger=null": ["logger", "none"],
+    # Hydra cannot compose it.
+    "optimizer.learning_rate=0.1": [["optimizer.learning_rate:", "did you mean optimizer.lr?"]],
+    "learning_rate=0.1 epochs=3": [["did you mean optimizer.lr?"], ["did you mean trainer.max_epochs?"]],
+    "model=cnnn": [["model=cnnn", "did you mean model=cnn?", "cnn, linear, multispiral, spiral"]],
+    "modle=cnn": [["modle:", "did you mean model?"]],
+    "data=mnits": [["data=mnits", "did you mean data=mnist?", "digits"]],
+    "experiment=nothing": [["experiment=nothing", "spiral_on_lines", "mnist_digits"]],
+    "experiment=spiral_on_line": [["did you mean experiment=spiral_on_lines?"]],
+    "hydra/launcher=nothing": [["hydra/launcher=nothing", "basic"]],
+    "foo=1": [["foo:", "optimizer", "experiment"]],
+    "data.foo=1": [["data.foo:", "data.noise"]],
+    "logger=null": [["logger=null", "logger=none"]],
+    "experiment=null": [["experiment=null", "leave it out"]],
+    "~nothing": [["nothing:"]],
+    "~optimizer.learning_rate": [["did you mean optimizer.lr?"]],
+    "+optimizer.lr=3": [["optimizer.lr:", "without the plus: optimizer.lr=3"]],
+    "trainer.max_steps=3": [["+trainer.max_steps=3"]],
+    "trainer.limit_train_batch=3": [["did you mean +trainer.limit_train_batches?"]],
+    "optimizer.lr": [["optimizer.lr:", "KEY=VALUE"]],
+    "=3": [["=3:"]],
+    "optimizer.lr=0.1,0.2": [["optimizer.lr=0.1,0.2", "-m", "--multirun", "[0.1,0.2]"]],
+    "-m optimizer.lrr=0.1,0.2 model=linear,cnnn": [["did you mean model=cnn?"], ["did you mean optimizer.lr?"]],
+    "-m optimizer=sgd,adam optimizer.momentum=0.5": [["optimizer.momentum:"]],
+    "trainer.max_epoch=3 --cfg job": [["did you mean trainer.max_epochs?"]],
+    # It composes, and the check refuses it.
+    "+foo=1": [["foo:", "nothing reads it"]],
+    "+trainer.max_epoch=3": [["trainer.max_epoch:", "did you mean trainer.max_epochs?"]],
+    "seed=x data.batch_size=0 optimizer.lr=abc": [["seed=x"], ["data.batch_size=0"], ["optimizer.lr=abc"]],
+    "trainer.max_epochs=abc": [["trainer.max_epochs=abc", "integer"]],
+    "trainer.max_epochs=abc scheduler=cosine": [["trainer.max_epochs=abc", "integer"]],
+    "optimizer.lr=abc": [["optimizer.lr=abc", "number"]],
+    "data=colour_lines": [["data=colour_lines", "testing only", "data=..."]],
+    "data.batch_size=0": [["data.batch_size=0", "greater than 0"]],
+    "seed=x": [["seed=x", "integer"]],
+    "seed=-1": [["seed=-1", "greater than or equal to 0"]],
+    "optimizer.lr=-1": [["optimizer.lr=-1", "greater than 0"]],
+    "optimizer.lr=null": [["optimizer.lr=null", "number"]],
+    "threads=0": [["threads=0", "greater than 0", "auto"]],
+    "trainer.max_epochs=0": [["trainer.max_epochs=0", "greater than 0", "-1"]],
+    "data.validation=1": [["data.validation=1", "less than 1"]],
+    "model=spiral data=multispiral": [["model.network", "data=multispiral", "3 classes"]],
+    "model=multispiral model.network.classes=2": [["model.network.classes=2", "3 classes", "classes=3"]],
+    "model=spiral model.network.activation=rleu": [["model.network.activation=rleu", "tanh", "did you mean relu?"]],
+    "trainer.accelerator=foo": [["accelerator", "foo", "cpu"]],
+    "checkpoint.every=0": [["checkpoint.every=0", "greater than 0", "auto"]],
+    "optimizer.lr=${nothing}": [["optimizer.lr:", "nothing"]],
+    "optimizer.lr=${nothing} seed=x": [["optimizer.lr:", "nothing"], ["seed=x"]],
+    "~optimizer": [["optimizer:", "missing"]],
+    "~threads": [["threads:", "missing"]],
+    "model.network=cnn": [["model.network=cnn", "_target_"]],
+    "also_test=[colour_linse]": [["data=colour_linse", "colour_lines"]],
+    # Before it looks for the files.
+    "model=spiral data=mnist data.mirrors=[] data.stand_in=null": [["model.network", "data=mnist"]],
 }
 
 
@@ -40,13 +79,13 @@ def together(commands, tmp_path_factory):
     return dict(zip(TOGETHER, ends, strict=True))
 
 
-def check(done, named: list[str]) -> None:
+def check(done, lines: list[list[str]]) -> None:
     assert done.code == 2
     assert "Traceback" not in done.out + done.err
-    for name in named:
-        assert name in done.err
-    # What Hydra says of a choice that does not exist lists the choices and where it looked.
-    assert len(done.err.splitlines()) <= 16
+    said = sorted(done.err.splitlines())
+    assert len(said) == len(lines), done.err
+    for names in lines:
+        assert any(all(name in line for name in names) for line in said), (names, done.err)
     assert done.out == ""
     assert "completed" not in done.statuses
     assert not list(done.cwd.glob("outputs/**/*.ckpt"))
@@ -62,8 +101,16 @@ def test_many_mistakes(together, arguments):
     check(together[arguments], TOGETHER[arguments])
 
 
-def test_a_typo_is_answered_without_importing_what_trains(commands, tmp_path):
-    done, imported = commands.train_and_list_imports(tmp_path, "model=cnnn")
-    assert done.code == 2
-    assert not imported & {"torch", "pytorch_lightning", "tensorboard"}
+@pytest.mark.parametrize("arguments", ["model=cnnn", "trainer.max_epoch=3", "--help", "model=cnn --cfg job --resolve"])
+def test_what_needs_no_torch_is_answered_without(commands, tmp_path, arguments):
+    done, imported = commands.train_and_list_imports(tmp_path, *arguments.split())
+    assert done.code == (0 if "--" in arguments else 2)
+    assert not imported & {"torch", "pytorch_lightning", "tensorboard", "numpy"}
     assert not list(tmp_path.iterdir())
+
+
+def test_a_traceback_is_there_for_who_wants_it(tmp_path):
+    done = Process(tmp_path, TRAIN, "trainer.max_epoch=3", HYDRA_FULL_ERROR="1").finish()
+    assert done.code == 1
+    assert "Traceback" in done.err
+    assert "ConfigCompositionException" in done.err

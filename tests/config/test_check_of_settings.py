@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import composing
 import pytest
+import torch
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -157,6 +158,10 @@ class Blur(nn.Module):
     def __init__(self, width: int, depth: int = 2, name: str = "blur", rate: float | None = None) -> None:
         super().__init__()
         assert isinstance(width, int), "the constructor must not be called with anything else"
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
 
 
 @pytest.fixture
@@ -196,3 +201,156 @@ def test_a_network_that_was_written_today_is_checked_too(settings: dict, lines: 
     said = str(raised.value).splitlines()
     assert len(said) == len(lines)
     assert all(line.startswith(start) for line, start in zip(said, lines, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        # Nothing would read it.
+        ("+foo=1", "foo: there is no such setting; nothing reads it."),
+        ("+max_epochs=1", "max_epochs: there is no such setting; did you mean trainer.max_epochs?"),
+        ("+model.hidden=[3]", "model.hidden: there is no such setting; nothing reads it."),
+        ("+checkpoint.evry=3", "checkpoint.evry: there is no such setting; did you mean checkpoint.every?"),
+        ("+logger.evry=3", "logger.evry: there is no such setting; did you mean logger.every?"),
+        ("+foo._target_=torch.nn.Linear", "foo: there is no such setting"),
+        ("+callbacks.mine.width=3", "callbacks.mine: there is no such setting"),
+        # Given by training, so that setting it would do nothing.
+        ("+trainer.logger=false", "trainer.logger: this is no setting"),
+        ("+trainer.callbacks=[]", "trainer.callbacks: this is no setting"),
+        ("+optimizer.params=[]", "optimizer.params: this is no setting"),
+        # Needed.
+        ("~seed", "seed: this is missing"),
+        ("~data", "data: this is missing"),
+        ("~model.network", "model.network=null: this is needed"),
+        ("model.module=null", "model.module=null: this is needed"),
+        ("~data._target_", "data._target_: this is missing"),
+        ("model.network=cnn", "model.network=cnn: it takes settings of its own"),
+        ("data.noise=???", "data.noise: needs a value"),
+        ("data.noise=${nothing.there}", "data.noise: Interpolation key 'nothing.there' not found"),
+        ("data.noise=${oc.env:LITTLENETS_NOT_SET}", "data.noise: KeyError raised"),
+    ],
+)
+def test_a_setting_too_many_or_too_few(override: str, says: str):
+    (line,) = complaints(override)
+    assert line.startswith(says)
+
+
+def test_a_value_that_others_are_made_from_may_stand_anywhere():
+    check(composing.compose_config("+width=8", "model=spiral", "model.network.hidden=[${width},${width}]"))
+
+
+def test_a_value_taken_over_twice_is_reported_once_by_the_key_to_set():
+    (line,) = complaints("scheduler=cosine", "trainer.max_epochs=many")
+    assert line.startswith("trainer.max_epochs=many")
+    (line,) = complaints("seed=x")
+    assert line.startswith("seed=x")
+
+
+def test_what_a_schedule_needs_is_named():
+    (line,) = complaints("scheduler=step", "~scheduler.step_size")
+    assert line.startswith("scheduler.step_size: StepLR needs this setting")
+
+
+def test_a_word_that_is_nearly_right():
+    (line,) = complaints("model=spiral", "model.module.loss=bse")
+    assert line.endswith("did you mean bce?")
+
+
+@pytest.mark.usefixtures("user_module")
+def test_what_a_users_network_needs_is_named():
+    config = composing.compose_config("model=linear")
+    config.model.network = OmegaConf.create({"_target_": "networks_of_a_user.Blur", "depth": 3})
+    with pytest.raises(SettingError, match=r"^model\.network\.width: Blur needs this setting"):
+        check(config)
+
+
+@pytest.mark.usefixtures("user_module")
+def test_what_is_inside_an_argument_is_checked_too():
+    config = composing.compose_config("model=linear")
+    inner = {"_target_": "networks_of_a_user.Blur", "width": "wide"}
+    config.model.network = OmegaConf.create({"_target_": "torch.nn.Sequential", "_args_": [inner]})
+    with pytest.raises(SettingError, match=r"^model\.network\._args_\.0\.width=wide"):
+        check(config)
+
+
+class Hinted(nn.Module):
+    """One annotation exists for type checkers only; the others count all the same."""
+
+    def __init__(self, width: int, other: "NotImported" = None) -> None:  # noqa: F821
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def test_an_annotation_that_cannot_be_read_hides_no_other(user_module):
+    sys.modules["networks_of_a_user"].Hinted = Hinted
+    config = composing.compose_config("model=linear")
+    config.model.network = OmegaConf.create({"_target_": "networks_of_a_user.Hinted", "width": "wide", "other": 3})
+    with pytest.raises(SettingError, match=r"^model\.network\.width=wide: [^\n]*integer[^\n]*$"):
+        check(config)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        # Nothing there could be downloaded from: that it does not fit is known before.
+        (["model=spiral", "data=mnist", "data.mirrors=[]"], r"model\.network \(SpiralNet\).*\(1, 28, 28\)"),
+        (["model=cnn", "data=spiral"], r"model\.network \(CNN\).*\(2,\)"),
+        (["model=cnn", "data=line"], r"model\.network \(CNN\).*\(1,\)"),
+        (["model=multispiral", "model.network.classes=2"], r"model\.network\.classes=2: .*3 classes.*classes=3"),
+        (["model=cnn", "model.network.classes=7"], r"model\.network\.classes=7: .*10 classes.*classes=10"),
+        (["model=multispiral", "data.arms=5"], r"model\.network\.classes=3: .*5 classes.*classes=5"),
+        (["model=spiral", "data=multispiral"], r"model\.network \(SpiralNet\).*3 classes"),
+        (["model=multispiral", "data=colour_lines"], "testing only"),
+    ],
+)
+def test_a_network_and_data_that_do_not_fit(overrides: list[str], says: str):
+    (line,) = complaints(*overrides)
+    assert re.search(says, line)
+
+
+def test_the_data_are_named_as_they_were_typed():
+    config = composing.compose_config("model=cnn", "data=spiral")
+    with pytest.raises(SettingError, match="does not fit data=spiral"):
+        check(config, {"data": "spiral"})
+
+
+def test_looking_whether_they_fit_leaves_random_numbers_alone():
+    before = torch.random.get_rng_state()
+    check(composing.compose_config("model=cnn", "model.network.hidden=[11]"))
+    complaints("model=cnn", "data=spiral", "model.network.hidden=[11]")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Counted(nn.Module):
+    """Counts how often it is made."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Counted.made += 1
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def test_the_points_of_a_sweep_try_one_network_once(user_module):
+    sys.modules["networks_of_a_user"].Counted = Counted
+    for lr in (0.1, 0.2, 0.3):
+        config = composing.compose_config("model=linear", f"optimizer.lr={lr}")
+        config.model.network = OmegaConf.create({"_target_": "networks_of_a_user.Counted"})
+        check(config)
+    assert Counted.made == 1
+
+
+def test_a_saved_configuration_may_have_other_settings():
+    """Of another version of the package; what is there must still be right."""
+    config = composing.compose_config("model=cnn", "data=spiral", "~threads", "+was_there=1")
+    check(config, saved=True)
+    config.optimizer.lr = -1
+    with pytest.raises(SettingError, match=r"^optimizer\.lr=-1[^\n]*$"):
+        check(config, saved=True)

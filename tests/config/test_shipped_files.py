@@ -41,7 +41,8 @@ def test_it_composes_with_every_model_and_names_what_exists(file):
         assert len(found) >= 5
         for target in found:
             assert callable(get_object(target))
-        check(config)
+        # Not all data are for every model; whether they fit is another test's.
+        check(config, saved=group == "data")
 
 
 RECIPES = {

@@ -1,123 +1,258 @@
 """Every value that ends in a constructor, checked against that constructor before it is called."""
 
-import difflib
-import inspect
-import logging
+import functools
 import re
-import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt
 from hydra.errors import InstantiationException
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ..errors import SettingError
-from ..ranges import Count, NotNegative, Positive, Share
+from ..ranges import Count
+from .constructors import Signature, adapter_of, signature_of, wrong_value
+from .names import nearest, nearest_setting
+from .values import shown
 
-# What the top of conf/train.yaml takes.
-SETTINGS = {"seed": Annotated[int, Ge(0), Lt(2**32)], "threads": Count | Literal["auto"], "compile": bool}
-
-# Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
-RANGES: dict[str, dict[str, Any]] = {
-    "torch.optim.lr_scheduler": {"T_max": Count, "step_size": Count, "max_lr": Positive, "gamma": Positive},
-    "torch.optim": {"lr": Positive, "momentum": Share, "betas": Sequence[Share], "weight_decay": NotNegative},
-    # -1 is Lightning's word for no end.
-    "pytorch_lightning.trainer": {"max_epochs": Count | Literal[-1]},
+# The settings that end in no constructor, since the jobs themselves read them: by dotted key.
+SETTINGS: dict[str, Any] = {
+    "seed": Annotated[int, Ge(0), Lt(2**32)],
+    "threads": Count | Literal["auto"],
+    "compile": bool,
+    "also_test": Sequence[str],
+    "resume": str | None,
+    "trust": Sequence[str],
+    # Taken over by callbacks, and checked there.
+    "checkpoint.every": Any,
+    "logger.every": Any,
 }
 
+# Where the others end: the arguments that training itself gives to what is built there.
+GIVEN: dict[str, tuple[str, ...]] = {
+    "model.network": (),
+    "model.module": ("network", "optimizer", "scheduler"),
+    "data": (),
+    "optimizer": ("params",),
+    "trainer": ("callbacks", "logger", "plugins", "default_root_dir"),
+    # After those whose values it takes over.
+    "scheduler": ("optimizer", "total_steps"),
+    "callbacks.*": (),
+    "logger.*": ("save_dir",),
+}
+# Those without which there is nothing to train.
+NEEDED = ("model.network", "model.module", "data", "optimizer", "trainer")
 
-def check(config: DictConfig) -> None:
+
+def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> None:
     """Compares each node that has a ``_target_`` with the signature and annotations of what it names.
 
-    So a network that was written today is checked as well as ours, with no schema to write.
+    So a network that was written today is checked as well as ours, with no schema to write. Where all values are
+    right, the network is also tried on inputs of the data's shape, with no data loaded. What was found out about a
+    class is kept: after the first, a check takes about a millisecond.
+
+    Args:
+        config: what ``conf/train.yaml`` composes, without Hydra's part.
+        choices: of each group, as typed, for the messages.
+        saved: whether it is that of an earlier run: another version may have had more settings, or fewer, and the data
+            is not what the network is going to be trained on.
 
     Raises:
-        SettingError: names every wrong key, what it got and what it takes.
+        SettingError: one line for every wrong setting: its key, what it got and what it takes.
     """
-    try:
-        values = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise SettingError(f"{error.full_key}: {str(error).splitlines()[0]}.") from error
-    problems = [f"{key}={values[key]}: {wrong}." for key in SETTINGS if (wrong := mismatch(values[key], SETTINGS[key]))]
-    for path, node in _targets(values):
-        problems += _problems(path, node, OmegaConf.to_container(OmegaConf.select(config, path), resolve=False))
+    problems = find_problems(config, choices, saved)
     if problems:
-        # A setting that several places take over is reported once.
-        raise SettingError("\n".join(dict.fromkeys(problems)))
+        raise SettingError("\n".join(problems))
 
 
-def mismatch(value: Any, annotation: Any) -> str | None:
-    """What is wrong with a value, in words; None where it fits, or where nothing can be said."""
+def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> list[str]:
+    """The lines of ``check``'s message; none where all is well."""
+    values, problems = _resolve(config)
+    problems |= _wrong_plain(values)
+    if not saved:
+        problems |= _missing(values) | _unread(values, config)
+    for place, path, node in _nodes(values):
+        for key, line in _wrong_node(place, path, node, config).items():
+            # A value that two places take over is reported once, as what it is first.
+            problems.setdefault(key, line)
+    if not problems and not saved:
+        from .fit import does_not_fit  # imports torch
+
+        problems = does_not_fit(values["model"], values["data"], (choices or {}).get("data"))
+    return list(problems.values())
+
+
+class _Broken:
+    """Stands for a value whose interpolation cannot be resolved, and about which all has been said."""
+
+
+# By the key at fault: the line about it.
+_Problems = dict[str, str]
+
+
+def _resolve(config: DictConfig) -> tuple[dict[str, Any], _Problems]:
     try:
-        # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
-        strict = isinstance(value, str | bool)
-        TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value, strict=strict)
-    except ValidationError as error:
-        messages = dict.fromkeys(detail["msg"].replace("Input should", "it should", 1) for detail in error.errors())
-        plain = [message for message in messages if "instance of" not in message and "valid dict" not in message]
-        return " or ".join(plain or messages).replace(" or it should", " or")
-    except (PydanticUserError, TypeError, NameError):
-        return None  # an annotation that pydantic cannot check
-    return None
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True), {}
+    except OmegaConfBaseException:
+        problems: _Problems = {}
+        return _resolve_one_by_one(config, "", problems), problems
 
 
-def _targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def _resolve_one_by_one(node: Any, path: str, problems: _Problems) -> Any:
+    if not OmegaConf.is_config(node) or node._is_none():
+        return node
+    keys = list(node) if OmegaConf.is_dict(node) else range(len(node))
+    values = {}
+    for key in keys:
+        inner = f"{path}.{key}" if path else str(key)
+        try:
+            if OmegaConf.is_missing(node, key):
+                raise ValueError("needs a value")
+            values[key] = _resolve_one_by_one(node[key], inner, problems)
+        except (OmegaConfBaseException, ValueError) as error:
+            values[key] = _Broken
+            source = _source(inner, node._get_root())
+            # Where it is a missing setting that cannot be taken over, that one is told of.
+            if source not in SETTINGS:
+                problems[inner] = f"{inner}: {str(error).splitlines()[0]}."
+    return values if OmegaConf.is_dict(node) else list(values.values())
+
+
+def _wrong_plain(values: dict[str, Any]) -> _Problems:
+    problems: _Problems = {}
+    for key, annotation in SETTINGS.items():
+        group, _, name = key.rpartition(".")
+        holder = values.get(group) if group else values
+        value = holder.get(name, _Broken) if isinstance(holder, dict) else _Broken
+        if value is not _Broken and (wrong := wrong_value(value, annotation, _setting_adapter(key))):
+            problems[key] = f"{key}={shown(value)}: {wrong}"
+    return problems
+
+
+@functools.cache
+def _setting_adapter(key: str) -> TypeAdapter | None:
+    return adapter_of(SETTINGS[key])
+
+
+def _missing(values: dict[str, Any]) -> _Problems:
+    """What was taken away (``~threads``) and is needed."""
+    names = dict.fromkeys(key.partition(".")[0] for key in [*SETTINGS, *GIVEN])
+    return {name: f"{name}: this is missing, and needed." for name in names if name not in values}
+
+
+def _unread(values: dict[str, Any], config: DictConfig) -> _Problems:
+    """Settings that nothing would ever read."""
+    known = set(SETTINGS) | set(GIVEN)
+    groups = {key.partition(".")[0] for key in known if "." in key}
+    problems: _Problems = {}
+    for name, value in values.items():
+        inside = {f"{name}.{key}" for key in value} if name in groups and isinstance(value, dict) else set()
+        stray = {key for key in inside - known if f"{name}.*" not in known or not _is_node(value, key)}
+        if name not in known and name not in groups:
+            stray = {name}
+        for key in sorted(stray):
+            if not _is_referred_to(key, config):
+                near = nearest_setting(key, _all_keys(values, without=key))
+                problems[key] = f"{key}: there is no such setting; " + (
+                    f"did you mean {near}?" if near else "nothing reads it."
+                )
+    return problems
+
+
+def _is_node(group: dict[str, Any], key: str) -> bool:
+    value = group[key.partition(".")[2]]
+    return value is None or (isinstance(value, dict) and "_target_" in value)
+
+
+def _is_referred_to(key: str, config: DictConfig) -> bool:
+    """Whether another value is made from it."""
+    return re.search(rf"\$\{{[^}}]*\b{re.escape(key)}\b", OmegaConf.to_yaml(config)) is not None
+
+
+def _all_keys(node: Any, path: str = "", without: str = "") -> Iterator[str]:
     if isinstance(node, dict):
-        if "_target_" in node:
-            yield path, node
-        for key, value in node.items():
-            yield from _targets(value, f"{path}.{key}" if path else str(key))
+        for name, value in node.items():
+            key = f"{path}.{name}" if path else str(name)
+            if key != without and not str(name).startswith("_"):
+                yield key
+                yield from _all_keys(value, key, without)
 
 
-def _problems(path: str, node: dict[str, Any], written: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with the values of a node; ``written`` is the same node with its interpolations."""
-    try:
-        target = _find(node["_target_"])
-        parameters = inspect.signature(target).parameters
-    except (InstantiationException, ImportError) as error:
-        yield f"{path}._target_={node['_target_']}: {' '.join(str(error.__cause__ or error).split())}."
-        return
-    except (TypeError, ValueError):
-        return  # built in, with no signature to read
-    hints = _hints(target)
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    for key, value in node.items():
-        if key.startswith("_") and key.endswith("_"):
+def _nodes(values: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """What will be built, and what is wrongly there in its stead: place, dotted key, node."""
+    for place in GIVEN:
+        first, _, second = place.partition(".")
+        outer = values.get(first)
+        if outer is _Broken:
             continue
-        if key not in parameters and not takes_any:
-            near = difflib.get_close_matches(key, parameters, n=1)
-            hint = f"did you mean {path}.{near[0]}?" if near else f"it takes {', '.join(parameters)}."
-            yield f"{path}.{key}: {target.__name__} has no such setting; {hint}"
-        elif key in parameters and key in hints and not (isinstance(value, dict) and "_target_" in value):
-            problem = mismatch(value, hints[key])
-            if problem:
-                yield f"{_source(f'{path}.{key}', written[key])}={value}: {problem}."
+        if second == "*":
+            for name, node in (outer if isinstance(outer, dict) else {}).items():
+                if isinstance(node, dict) and "_target_" in node:
+                    yield place, f"{first}.{name}", node
+        elif second:
+            yield place, place, outer.get(second) if isinstance(outer, dict) else outer
+        else:
+            yield place, place, outer
 
 
-def _find(name: str) -> Any:
-    hydra_log = logging.getLogger("hydra.utils")
-    before, hydra_log.disabled = hydra_log.disabled, True  # it prints what it then raises
+def _wrong_node(place: str, path: str, node: Any, config: DictConfig) -> _Problems:
+    if node is None or node is _Broken:
+        return {path: f"{path}=null: this is needed; it takes settings of its own."} if place in NEEDED else {}
+    if not isinstance(node, dict):
+        return {path: f"{path}={shown(node)}: it takes settings of its own; _target_ names what they are for."}
+    if not isinstance(node.get("_target_"), str):
+        return {path: f"{path}._target_: this is missing; it names the class that {path} is made from."}
+    return _wrong_arguments(path, node, GIVEN[place], config)
+
+
+def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], config: DictConfig) -> _Problems:
+    problems: _Problems = {}
     try:
-        return get_object(name)
-    finally:
-        hydra_log.disabled = before
+        signature = signature_of(node["_target_"])
+    except (InstantiationException, ImportError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        hint = ""
+        if isinstance(error.__cause__ or error, ModuleNotFoundError) or "No module named" in reason:
+            hint = " Where the file is elsewhere, PYTHONPATH must name its folder."
+        return {path: f"{path}._target_={node['_target_']}: {reason.rstrip('.')}.{hint}"}
+    if signature is None:
+        return problems
+    if node.get("_partial_"):
+        # Called later with what it is for, such as an optimizer with the parameters.
+        given = (*given, *list(signature.parameters)[:1])
+    for name, value in node.items():
+        key = f"{path}.{name}"
+        for number, inner in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(inner, dict) and "_target_" in inner:
+                inner_path = f"{key}.{number}" if isinstance(value, list) else key
+                problems |= _wrong_arguments(inner_path, inner, (), config)
+        if (name.startswith("_") and name.endswith("_")) or value is _Broken:
+            continue
+        if name in given:
+            problems[key] = f"{key}: this is no setting; training itself gives it."
+        elif name not in signature.parameters and not signature.takes_any:
+            near = nearest(name, signature.parameters) or ""
+            said = f"did you mean {path}.{near}?" if near else f"it takes {_listed(signature, given)}."
+            problems[key] = f"{key}: {signature.name} has no such setting; {said}"
+        elif wrong := signature.mismatch(name, value):
+            source = _source(key, config)
+            problems.setdefault(source, f"{source}={shown(value)}: {wrong}")
+    if "_args_" not in node:
+        for name in signature.required:
+            if name not in node and name not in given:
+                problems[f"{path}.{name}"] = f"{path}.{name}: {signature.name} needs this setting (+{path}.{name}=...)."
+    return problems
 
 
-def _hints(target: Any) -> dict[str, Any]:
-    """The annotations of a constructor's parameters, as far as they exist at run time, and the ranges known here."""
-    known = next((ranges for module, ranges in RANGES.items() if target.__module__.startswith(module)), {})
-    try:
-        constructor = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
-        return typing.get_type_hints(constructor, include_extras=True) | known
-    except (TypeError, NameError):
-        return known
+def _listed(signature: Signature, given: Sequence[str]) -> str:
+    return ", ".join(name for name in signature.parameters if name not in given) or "none"
 
 
-def _source(key: str, written: Any) -> str:
+def _source(key: str, config: DictConfig) -> str:
     """The key to set: that of an interpolation where a value is taken over from elsewhere."""
+    node = OmegaConf.select(config, key.rpartition(".")[0])
+    written = OmegaConf.to_container(node, resolve=False)[key.rpartition(".")[2]] if OmegaConf.is_dict(node) else None
     inner = re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)(?:,.*)?\}", written) if isinstance(written, str) else None
     return inner[1] if inner else key

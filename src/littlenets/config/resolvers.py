@@ -5,6 +5,7 @@ import sys
 from omegaconf import OmegaConf
 
 from ..runs.folder import job_folder, new_run_folder
+from . import help_page
 
 
 def register() -> None:
@@ -14,3 +15,5 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "job_folder", lambda number, overrides: job_folder(number, overrides, sys.argv[1:]), replace=True
     )
+    OmegaConf.register_new_resolver("help_choices", help_page.choices, replace=True)
+    OmegaConf.register_new_resolver("help_setting", help_page.setting, replace=True)

@@ -35,6 +35,10 @@ class TensorDataModule(LightningDataModule):
 
     #: Number of classes; None for a regression.
     classes: int | None = None
+    #: Of one input as the network gets it, known before anything is loaded; None: not known.
+    sample_shape: tuple[int, ...] | None = None
+    #: Whether nothing may ever be trained on it.
+    for_testing_only = False
     #: What one sample is called where the data is described.
     sample_name = "points"
 

@@ -18,6 +18,7 @@ class ImageDataModule(TensorDataModule):
     """
 
     sample_name = "images"
+    sample_shape = (1, 28, 28)
 
     def __init__(
         self, mean: float, std: Positive, batch_size: Count | None, shuffle: bool, validation: Share, seed: int

@@ -21,6 +21,8 @@ class Line(TensorDataModule):
         test_x: where the trained network is tested, without noise.
     """
 
+    sample_shape = (1,)
+
     def __init__(
         self,
         n_points: Count = 5,

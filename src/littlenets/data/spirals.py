@@ -25,6 +25,8 @@ class Spirals(TensorDataModule):
         noise: standard deviation of the noise, in units of the plane (the outermost radius is 5 pi).
     """
 
+    sample_shape = (2,)
+
     def __init__(
         self,
         arms: Count = 2,
@@ -61,6 +63,9 @@ class ColourLines(TensorDataModule):
         n_points: points on each line.
         noise: standard deviation of the noise on each coordinate, in units of the plane.
     """
+
+    sample_shape = (2,)
+    for_testing_only = True
 
     def __init__(self, arms: Count = 3, n_points: Count = 1000, noise: NotNegative = 0.2, seed: int = 0) -> None:
         super().__init__(batch_size=None, shuffle=False, validation=0.0, seed=seed)

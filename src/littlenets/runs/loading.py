@@ -57,4 +57,4 @@ def check_saved(config: DictConfig, trust: Sequence[str] = ()) -> None:
         SettingError: names all that is wrong.
     """
     check_trusted(OmegaConf.to_container(config, resolve=False), trust)
-    check(config)
+    check(config, saved=True)

@@ -1,0 +1,239 @@
+"""What is wrong with a command line that Hydra could not compose: all of it, where Hydra stops at the first."""
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from .. import startup
+from .names import nearest, nearest_setting
+from .signatures import argument_names
+
+# More keys than these are looked up, not read.
+MANY_KEYS = 16
+
+
+def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
+    """One line for each mistake; those that are told without torch come first, and at once.
+
+    Args:
+        script: such as ``train.py``, whose configuration is ``conf/train.yaml`` beside it.
+        arguments: what was typed after it.
+    """
+    asked = get_args_parser().parse_known_args(list(arguments))[0]
+    overrides = list(asked.overrides)
+    if asked.config_dir:
+        overrides.append(f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]")
+    conf = script.parent / (asked.config_path or "conf")
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        name = asked.config_name or script.stem
+        places = [text for text in overrides if text.startswith("hydra.searchpath=")]
+        line = _CommandLine(GlobalHydra.instance().config_loader(), name, places)
+        yield from line.mistakes(overrides, asked.multirun)
+        if line.left_to_check and not (asked.cfg or asked.help or asked.info):
+            yield from line.wrong_values()
+
+
+class _CommandLine:
+    """Overrides, each of which is tried by itself, so that one mistake does not hide another."""
+
+    def __init__(self, loader: ConfigLoaderImpl, config_name: str, places: list[str]) -> None:
+        self._loader, self._config_name, self._places = loader, config_name, places
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._groups = [group for group in self._options("", ObjectType.GROUP) if group != "hydra"]
+        self._said: set[str] = set()
+        self._composed: list[DictConfig] = []
+        #: Whether what is not wrong so far could still be.
+        self.left_to_check = False
+
+    def mistakes(self, overrides: list[str], multirun: bool) -> Iterator[str]:
+        choices, values = [], []
+        for text in overrides:
+            try:
+                (override,) = self._parser.parse_overrides([text])
+                readable = bool(override.key_or_group)
+            except HydraException:
+                readable = False
+            if not readable:
+                yield from self._new(_unreadable(text))
+                continue
+            if override.is_sweep_override() and not multirun:
+                multirun = self._mode(overrides) is RunMode.MULTIRUN
+                if not multirun:
+                    yield from self._new(_sweep_without_m(text))
+                    continue
+            options = self._options(override.key_or_group, ObjectType.CONFIG)
+            if not options:
+                values.append(override)
+                continue
+            wrong = [line for value in _values(override) if (line := _wrong_choice(override, value, options))]
+            for line in wrong:
+                yield from self._new(line)
+            if not wrong:
+                choices.append([str(text) for text in _texts(override)])
+        for combination in itertools.product(*choices):
+            yield from self._compose(list(combination), values)
+        chosen = {text.partition("=")[0].lstrip("+~") for texts in choices for text in texts}
+        self.left_to_check = self.left_to_check or ("data" in chosen and bool(self._composed))
+
+    def _options(self, group: str, kind: ObjectType) -> list[str]:
+        return self._loader.get_group_options(group, kind, self._config_name, self._places)
+
+    def _mode(self, overrides: list[str]) -> RunMode | None:
+        """What the configuration says, as an experiment that sweeps by itself does."""
+        relevant = [text for text in overrides if text.startswith(("experiment=", "hydra.mode="))]
+        try:
+            return self._loader.load_configuration(
+                self._config_name, [*self._places, *relevant], RunMode.MULTIRUN
+            ).hydra.mode
+        except (HydraException, OmegaConfBaseException, ValueError):
+            return None
+
+    def _compose(self, choices: list[str], values: list[Override]) -> Iterator[str]:
+        try:
+            config = self._loader.load_configuration(self._config_name, [*self._places, *choices], RunMode.RUN)
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            yield from self._new(in_words(error))
+            return
+        for override in values:
+            for text in _texts(override):
+                (single,) = self._parser.parse_overrides([text])
+                try:
+                    ConfigLoaderImpl._apply_overrides_to_config([single], config)
+                except (ConfigCompositionException, OmegaConfBaseException, ValueError, IndexError) as error:
+                    yield from self._new(self._why(single, config, error))
+                else:
+                    self.left_to_check = self.left_to_check or not override.is_hydra_override()
+        self._composed.append(config)
+
+    def wrong_values(self) -> Iterator[str]:
+        """What is wrong with the rest, which takes importing torch to know."""
+        with startup.fast_imports():
+            import pytorch_lightning  # noqa: F401
+
+            from .check import find_problems
+        # Other commands have few settings, and check them themselves.
+        for config in (config for config in self._composed if "trainer" in config):
+            choices = config.hydra.runtime.choices
+            with open_dict(config):
+                del config["hydra"]
+            for line in find_problems(config, choices):
+                yield from self._new(line)
+
+    def _new(self, line: str) -> Iterator[str]:
+        if line not in self._said:
+            self._said.add(line)
+            yield line
+
+    def _why(self, override: Override, config: DictConfig, error: Exception) -> str:
+        key = override.key_or_group
+        if override.is_add() and not override.is_force_add() and OmegaConf.select(config, key) is not None:
+            return f"{key}: this setting is there already, so without the plus: {override.input_line[1:]}"
+        known = [key for key in _keys(config) if override.is_hydra_override() or not key.startswith("hydra")]
+        if override.is_delete() or isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError):
+            if override.package is not None or key in known:
+                return in_words(error)
+            return f"{key}: there is no such setting; {self._advice(override, config, known)}"
+        return in_words(error) if isinstance(error, HydraException) else f"{key}: this cannot be set ({error})."
+
+    def _advice(self, override: Override, config: DictConfig, known: list[str]) -> str:
+        key = override.key_or_group
+        group, _, name = key.rpartition(".")
+        node = OmegaConf.select(config, group) if group else config
+        target = OmegaConf.select(node, "_target_") if OmegaConf.is_dict(node) else None
+        arguments = [] if target is None else argument_names(target) or []
+        if name in arguments and not override.is_delete():
+            return f"{target} takes it, but conf/ does not list it, so it wants a plus: +{override.input_line}"
+        near = nearest_setting(key, [*known, *self._groups])
+        unlisted = nearest(name, arguments)
+        if unlisted and f"{group}.{unlisted}" not in known and (near is None or not near.startswith(f"{group}.")):
+            return f"did you mean +{group}.{unlisted}?"
+        if near:
+            return f"did you mean {near}?"
+        inside = [other for other in known if other.rpartition(".")[0] == group]
+        if not group:
+            inside = sorted({*inside, *self._groups})
+        if not inside:
+            return f"nor is there {group}." if node is None else f"{group} has none."
+        more = ", ..." if len(inside) > MANY_KEYS else ""
+        return f"there are {', '.join(inside[:MANY_KEYS])}{more}."
+
+
+def in_words(error: Exception) -> str:
+    """An error of Hydra's on one or few lines, without its places on this machine."""
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException):
+        return f"{cause.full_key}: {str(cause).splitlines()[0]}."
+    message = re.split(r"\n+(?:Config search path|Search path|See https?:|To append)", str(error))[0]
+    return re.sub(r"\n+\t?", " ", message.strip())
+
+
+def _unreadable(text: str) -> str:
+    key, equals, _ = text.partition("=")
+    if not equals:
+        return f"{text}: a setting is written KEY=VALUE, with no space around the =."
+    if not key:
+        return f"{text}: there is no key before the =, or a space."
+    return f"{text}: this cannot be read. Quote a value that has special characters: {key}='\"...\"'"
+
+
+def _sweep_without_m(text: str) -> str:
+    key, _, value = text.partition("=")
+    return (
+        f"{text}: several values are a sweep, which wants -m (--multirun); a list of values wants brackets: "
+        f"'{key}=[{value}]'"
+    )
+
+
+def _values(override: Override) -> list[object]:
+    if override.is_sweep_override():
+        return list(override.sweep_iterator()) if override.is_discrete_sweep() else []
+    return [override.value()]
+
+
+def _texts(override: Override) -> list[str]:
+    """The override, or one for each of the values that it sweeps over."""
+    if override.is_discrete_sweep():
+        return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    return [override.input_line]
+
+
+def _wrong_choice(override: Override, value: object, options: list[str]) -> str | None:
+    group = override.key_or_group
+    if override.is_delete():
+        return None
+    there_are = f"There are: {', '.join(sorted(options))}."
+    if value is None:
+        nothing = f"for nothing, {group}=none" if "none" in options else "leave it out for the usual one"
+        return f"{group}=null: a group takes the name of one of its choices; {nothing}. {there_are}"
+    unknown = [str(name) for name in (value if isinstance(value, list) else [value]) if str(name) not in options]
+    if not unknown:
+        return None
+    near = nearest(unknown[0], options)
+    hint = f" did you mean {group}={near}?" if near else ""
+    return f"{group}={unknown[0]}: there is no such choice;{hint} {there_are}".replace(";  ", "; ").replace(
+        "; T", ". T"
+    )
+
+
+def _keys(node: object, path: str = "") -> Iterator[str]:
+    if isinstance(node, DictConfig) and (node._is_none() or node._is_missing() or node._is_interpolation()):
+        return
+    if isinstance(node, DictConfig):
+        for name, value in node.items_ex(resolve=False):
+            if not str(name).startswith("_"):
+                key = f"{path}.{name}" if path else str(name)
+                yield key
+                yield from _keys(value, key)

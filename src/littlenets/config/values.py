@@ -1,0 +1,16 @@
+"""Values as they are typed on the command line."""
+
+from typing import Any
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(shown, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{shown(item)}' for key, item in value.items())}}}"
+    return str(value)
