@@ -1,0 +1,207 @@
+"""What a sweep says when it has ended: tables and figures in its folder, and some lines for the terminal."""
+
+import os
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..runs.files import write_atomically
+from . import commands
+from .names import number_text, value_text
+from .outcomes import Outcome
+from .page import page_text
+from .spreadsheet import csv_text
+from .table import SEED, Group, SweepTable
+
+WIDTH = 80
+# A terminal's height less what is said around the table.
+ROWS = 20
+# The longest value of a setting that is shown whole.
+CELL = 24
+
+
+@dataclass
+class Summary:
+    """A sweep's table, and what came of drawing it.
+
+    Args:
+        figures: paths of the pictures, relative to the sweep's folder.
+        remarks: what could not be drawn, and why.
+    """
+
+    table: SweepTable
+    figures: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """For the end of a sweep in a terminal: the table, the best run, what did not complete, and where to go on.
+
+        All but commands and paths fit into 80 columns.
+        """
+        table = self.table
+        sections = [[_head(table)], _table(table), _spread(table), _failures(table), self._best(), self._files()]
+        return [line for section in sections if section for line in ["", *section]][1:]
+
+    def _best(self) -> list[str]:
+        best, objective = self.table.best, self.table.objective
+        if not best:
+            return []
+        run = self.table.folder / best.job.folder
+        described = self.table.describe(best)
+        text = f"Best run: number {best.job.number}{f' ({described})' if described else ''}"
+        return [
+            *textwrap.wrap(f"{text}, {objective.metric} {number_text(objective.value(best))}", WIDTH),
+            f"  look at it       {commands.look_at(run)}",
+            f"  evaluate it      {commands.evaluate(run)}",
+            f"  repeat it alone  {commands.repeat(best.job.overrides)}",
+        ]
+
+    def _files(self) -> list[str]:
+        folder = self.table.folder
+        files = ["sweep.md", "sweep.csv", *(["figures/"] if self.figures else [])]
+        return [
+            *(line for remark in self.remarks for line in textwrap.wrap(remark, WIDTH)),
+            f"Sweep folder     {os.path.relpath(folder)} ({', '.join(files)})",
+            f"TensorBoard      {commands.look_at(folder)}",
+        ]
+
+
+def write_tables(table: SweepTable | Path) -> None:
+    """Writes sweep.csv and sweep.md from what a sweep's folder holds, each of them at once.
+
+    For after every finished job. Whoever does that often keeps a `SweepTable`, refreshes it and gives it instead of
+    the folder. An objective that no run has is said in sweep.md.
+
+    Raises:
+        SettingError: the folder is no sweep's, or its sweep.json is damaged.
+    """
+    if not isinstance(table, SweepTable):
+        table = SweepTable(table)
+    drawn = sorted(path.relative_to(table.folder).as_posix() for path in table.folder.glob("figures/*.png"))
+    write_atomically(table.folder / "sweep.csv", csv_text(table))
+    write_atomically(table.folder / "sweep.md", page_text(table, drawn))
+
+
+def write_summary(folder: Path, objective: str | None = None, direction: str | None = None) -> Summary:
+    """Writes all that is said of a sweep, from its folder alone: sweep.csv, sweep.md and figures/.
+
+    Args:
+        objective: instead of the one that the sweep was started with.
+        direction: likewise.
+
+    Raises:
+        SettingError: the folder is no sweep's, its sweep.json is damaged, or no run has the objective that was asked
+            for. In the last case all else is written.
+    """
+    table = SweepTable(Path(folder), objective, direction)
+    # First the tables, which are there at once, and should be even where drawing is interrupted.
+    write_tables(table)
+    # Imports matplotlib.
+    from .drawing import draw_figures
+
+    figures, remarks = draw_figures(table)
+    write_tables(table)
+    if table.problem:
+        raise table.problem
+    return Summary(table, figures, remarks)
+
+
+def _head(table: SweepTable) -> str:
+    objective = table.objective
+    order = f"Sorted by {objective.metric}, {objective.wish} ({objective.why})." if objective else ""
+    return "\n".join(textwrap.wrap(f"{table.counts}. {order}", WIDTH))
+
+
+def _table(table: SweepTable) -> list[str]:
+    """The best runs, or where several settings were tried with several seeds, the best settings."""
+    groups = table.groups
+    if 1 < len(groups) < len(table.outcomes):
+        return _group_table(table, groups)
+    ranked = table.ranked
+    shown = ranked[:ROWS]
+    objective = [table.objective.metric] if table.objective else []
+    others = [name for name in table.finals if name not in objective]
+    columns = {"number": [str(outcome.job.number) for outcome in shown]}
+    for position, key in enumerate(table.keys):
+        columns[table.names[key]] = [_cut(table.swept_texts(outcome)[position]) for outcome in shown]
+    for name in [*objective, *others]:
+        columns[name] = [number_text(outcome.metrics.get(name)) for outcome in shown]
+    columns["epochs"] = ["" if outcome.epochs is None else f"{outcome.epochs:,}" for outcome in shown]
+    columns["seconds"] = ["" if outcome.seconds is None else f"{outcome.seconds:.1f}" for outcome in shown]
+    columns["status"] = [outcome.ending for outcome in shown]
+    if all(outcome.completed for outcome in shown):
+        del columns["status"]
+    dispensable = ["seconds", "epochs", *reversed(others), *(table.names[key] for key in reversed(table.keys))]
+    return [*_aligned(columns, dispensable), *_left_over(len(ranked))]
+
+
+def _group_table(table: SweepTable, groups: Sequence[Group]) -> list[str]:
+    shown = groups[:ROWS]
+    columns = {}
+    keys = [key for key in table.keys if key != SEED]
+    for key in keys:
+        columns[table.names[key]] = [
+            _cut(value_text(group.swept[key])) if key in group.swept else "" for group in shown
+        ]
+    columns[f"mean {table.objective.metric}"] = [number_text(group.mean) for group in shown]
+    columns["deviation"] = [number_text(group.deviation) for group in shown]
+    columns["runs"] = [_runs(group) for group in shown]
+    return [*_aligned(columns, [table.names[key] for key in reversed(keys)]), *_left_over(len(groups))]
+
+
+def _runs(group: Group) -> str:
+    done, started = len(group.values), len(group.outcomes)
+    return str(done) if done == started else f"{done} of {started}"
+
+
+def _left_over(count: int) -> list[str]:
+    return [f"... and {count - ROWS:,} more in sweep.md"] if count > ROWS else []
+
+
+def _spread(table: SweepTable) -> list[str]:
+    """The mean over the seeds, where nothing else was swept."""
+    groups = table.groups
+    if len(groups) != 1 or groups[0].deviation is None:
+        return []
+    (group,) = groups
+    spread = f"{number_text(group.mean)}, standard deviation {number_text(group.deviation)}"
+    return textwrap.wrap(f"Over the seeds: {table.objective.metric} {spread} (n = {len(group.values)})", WIDTH)
+
+
+def _failures(table: SweepTable) -> list[str]:
+    """One line or two for each run that did not complete; a diverged one says all in its row."""
+    failures = table.failures
+    lines = []
+    for outcome in failures[:ROWS]:
+        lines += _failure(table, outcome)
+    if len(failures) > ROWS:
+        lines.append(f"... and {len(failures) - ROWS:,} more in sweep.md")
+    return ["Not completed:", *lines] if lines else []
+
+
+def _failure(table: SweepTable, outcome: Outcome) -> list[str]:
+    described = table.describe(outcome)
+    text = f"number {outcome.job.number}{f' ({described})' if described else ''}: {outcome.ending}"
+    if outcome.status != "diverged" and outcome.reason:
+        text += f". {outcome.reason}"
+    return textwrap.wrap(
+        text, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=" ... (see its train.log)"
+    )
+
+
+def _aligned(columns: dict[str, list[str]], dispensable: Sequence[str]) -> list[str]:
+    """The columns side by side, less as many of the dispensable ones, in their order, as do not fit."""
+    columns = dict(columns)
+    widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
+    for name in dispensable:
+        if sum(widths.values()) + 2 * (len(widths) - 1) <= WIDTH:
+            break
+        del widths[name], columns[name]
+    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    aligned = ("  ".join(map(str.rjust, row, widths.values())) for row in rows)
+    return [line.rstrip() for line in aligned]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"
