@@ -16,8 +16,7 @@ from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm, Normalize, to_hex
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 # In inches: shown 600 pixels wide, its letters are 14 pixels high.
 SIZE = (6.0, 4.0)
@@ -88,7 +87,7 @@ class Scale:
             step = -(-len(self.levels) // (12 if axis.axis_name == "x" else 20))
             shown = range(0, len(self.levels), step)
             axis.set_ticks(list(shown), [self.levels.labels[place] for place in shown])
-            axis.axes.margins(x=0.08) if axis.axis_name == "x" else axis.axes.margins(y=0.08)
+            (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(-0.5, len(self.levels) - 0.5)
             if axis.axis_name == "x" and sum(len(self.levels.labels[place]) + 2 for place in shown) > 60:
                 axis.set_tick_params(rotation=25)
         elif len(self.levels) <= LEVELS and not self._is_crowded():
@@ -122,26 +121,27 @@ def canvas(width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axe
     return figure, axes
 
 
-def legend(figure: Figure, handles: Sequence[Any]) -> None:
+def legend(figure: Figure, title: str, handles: Sequence[Any]) -> None:
     """Above the picture, where it hides nothing."""
-    if not handles:
-        return
     widest = max(len(handle.get_label()) for handle in handles)
-    across = max(1, min(len(handles), int(figure.get_figwidth() * 12 / (widest + 6))))
+    across = max(1, min(len(handles), int(figure.get_figwidth() * 13 / (widest + 5))))
     figure.legend(
         handles=handles,
+        title=title or None,
+        alignment="left",
         loc="outside upper left",
         ncols=across,
         frameon=False,
         fontsize=9,
+        title_fontsize=9,
         handlelength=1.8,
         columnspacing=1.4,
     )
 
 
-def cross(text: str) -> Line2D:
-    """What stands for a diverged run in a legend."""
-    return Line2D([], [], color=GREY, linestyle="none", marker="x", markersize=7, markeredgewidth=1.8, label=text)
+def caption(axes: Axes, *notes: str) -> None:
+    """What the marks in a picture mean, in grey above it."""
+    axes.set_title("; ".join(note for note in notes if note), loc="left", fontsize=8.5, color=GREY, pad=8)
 
 
 def spans_decades(values: Iterable[float]) -> bool:
@@ -150,27 +150,43 @@ def spans_decades(values: Iterable[float]) -> bool:
     return bool(values) and min(values) > 0 and max(values) >= 30 * min(values)
 
 
-def use_logarithm(axes: Axes) -> None:
-    """A logarithmic vertical axis, with labels between powers of ten where it spans only few of them."""
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if high < 1000 * low:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+def end_of_scale(values: Sequence[float]) -> float:
+    """The largest value worth an axis: not those that are thousands of times what most reach.
+
+    They are of runs that were about to diverge when their epochs were over.
+    """
+    ascending = sorted(values)
+    for place, (lower, higher) in enumerate(pairwise(ascending)):
+        if place >= 2 and 2 * place >= len(ascending) - 2 and higher > 10_000 * lower > 0:
+            return lower
+    return ascending[-1]
 
 
-def colour_bar(figure: Figure, mappable: Any, text: str) -> None:
-    bar = figure.colorbar(mappable, label=text, pad=0.02)
-    bar.outline.set_visible(False)
-    if not isinstance(mappable.norm, LogNorm):
-        bar.locator = MaxNLocator(6)
+def set_heights(
+    axes: Axes, low: float, high: float, logarithmic: bool, above: float = 0.05, below: float = 0.05
+) -> None:
+    """A vertical axis from ``low`` to ``high``, and further by shares of that; where it spans few powers of ten, with
+    labels between them."""
+    if logarithmic:
+        axes.set_yscale("log")
+        reach = math.log(high / low) or 1.0
+        low, high = low * math.exp(-below * reach), high * math.exp(above * reach)
+        if high < 2000 * low:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        reach = (high - low) or abs(high) or 1.0
+        low, high = low - below * reach, high + above * reach
+    axes.set_ylim(low, high)
 
 
-def level_bar(figure: Figure, axes: Axes, levels: Levels, text: str) -> None:
+def level_bar(figure: Figure, axes: Axes, levels: Levels, title: str) -> None:
     """A colour bar for a setting of many numeric levels."""
-    bar = figure.colorbar(ScalarMappable(levels.norm, NUMBERED), ax=axes, label=text, pad=0.02)
+    bar = figure.colorbar(ScalarMappable(levels.norm, NUMBERED), ax=axes, label=title, pad=0.02)
     bar.outline.set_visible(False)
+    if levels.logarithmic:
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
 
 
 def _are_geometric(values: Sequence[float]) -> bool:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from .sweep_axes import GREY, LEVELS, NAMED, Levels, canvas, cross, legend, level_bar, spans_decades, use_logarithm
+from .sweep_axes import GREY, LEVELS, NAMED, Levels, canvas, caption, legend, level_bar, set_heights, spans_decades
 
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 # More curves than these are drawn thin, and without a dot at their ends.
@@ -43,10 +43,13 @@ def sweep_curves(
     figure, axes = canvas()
     levels, dash_levels = Levels(colours or [None]), Levels(dashes or [None])
     few = len(curves) <= FEW and colours is not None
-    low, high, logarithmic = _range(curves, diverged)
-    axes.set_ylim(low, high)
-    if logarithmic:
-        use_logarithm(axes)
+    # Some were on their way when their epochs were over.
+    leaving = [
+        lost or (len(values) > 1 and not values[-1] <= 100 * values[0])
+        for (_, values), lost in zip(curves, diverged, strict=True)
+    ]
+    logarithmic = _set_losses(axes, curves, leaving)
+    high = axes.get_ylim()[1]
     shown: list[tuple[Points, str, Any]] = []
     for run, (epochs, values) in enumerate(curves):
         points = _until_it_leaves(epochs, values, high, logarithmic)
@@ -54,7 +57,7 @@ def sweep_curves(
             continue
         colour = levels.colour(colours[run]) if colours else NAMED[0]
         shown.append((points, colour, DASHES[dash_levels.place(dashes[run]) % len(DASHES)] if dashes else "-"))
-        if diverged[run]:
+        if leaving[run]:
             axes.plot(*points[-1], "x", color=colour, markersize=7, markeredgewidth=1.8, clip_on=False, zorder=4)
         elif few:
             axes.plot(*points[-1], "o", color=colour, markersize=4, clip_on=False, zorder=3)
@@ -63,46 +66,46 @@ def sweep_curves(
             [points for points, _, _ in shown],
             colors=[colour for _, colour, _ in shown],
             linestyles=[dash for _, _, dash in shown],
-            linewidths=1.6 if few else 0.8,
+            linewidths=(1.6 if len(curves) <= 12 else 1.1) if few else 0.8,
             alpha=1 if few else 0.5,
+            joinstyle="round",
         )
     )
-    _set_epochs(axes, [epochs[-1] for epochs, _ in curves if epochs])
+    lengths = [epochs[-1] for (epochs, _), lost in zip(curves, leaving, strict=True) if epochs and not lost]
+    _set_epochs(axes, lengths or [epochs[-1] for epochs, _ in curves if epochs])
     axes.set_ylabel(loss)
+    notes = ["dot: the end of a run"] if few and not all(leaving) else []
     handles = []
     if colours is None:
-        handles.append(Line2D([], [], color=NAMED[0], lw=0.8, label=f"{len(shown):,} runs"))
-        handles += _median(axes, [curve for curve, lost in zip(curves, diverged, strict=True) if not lost])
+        notes = [f"thin: {len(shown):,} run{'s' * (len(shown) != 1)}"]
+        if _draw_median(axes, [curve for curve, lost in zip(curves, leaving, strict=True) if not lost]):
+            notes.append("thick: their median")
     elif len(levels) <= LEVELS:
-        handles += [
-            Line2D([], [], color=levels.colour(level), label=f"{colour_setting}={text}")
-            for level, text in zip(levels.values, levels.labels, strict=True)
-        ]
+        for level, text in zip(levels.values, levels.labels, strict=True):
+            handles.append(
+                Line2D([], [], color=levels.colour(level), label=f"{colour_setting}={text}" if dashes else text)
+            )
     elif levels.numeric:
         level_bar(figure, axes, levels, colour_setting)
     if dashes:
-        handles += [
-            Line2D([], [], color=GREY, linestyle=dash, label=f"{dash_setting}={text}")
-            for dash, text in zip(DASHES, dash_levels.labels, strict=False)
-        ]
-    legend(figure, [*handles, *([cross("diverges")] if any(diverged) else [])])
+        named = zip(dash_levels.labels, DASHES, strict=False)
+        handles += [Line2D([], [], color=GREY, linestyle=dash, label=f"{dash_setting}={text}") for text, dash in named]
+    caption(axes, *notes, "×: diverges" if any(leaving) else "")
+    if handles:
+        legend(figure, "" if dashes else colour_setting, handles)
     return figure
 
 
-def _range(
-    curves: Sequence[tuple[Sequence[int], Sequence[float]]], diverged: Sequence[bool]
-) -> tuple[float, float, bool]:
-    """The ends of the axis of losses, and whether it is logarithmic: what the runs that did not diverge need."""
-    kept = [values for (_, values), lost in zip(curves, diverged, strict=True) if not lost]
-    # Where all diverged, what they began with.
+def _set_losses(axes: Axes, curves: Sequence[tuple[Sequence[int], Sequence[float]]], leaving: Sequence[bool]) -> bool:
+    """An axis as long as the runs that stay on it need; returns whether it is logarithmic."""
+    kept = [values for (_, values), lost in zip(curves, leaving, strict=True) if not lost]
+    # Where all leave, what they began with.
     kept = kept or [values[:3] for _, values in curves]
     values = [value for values in kept for value in values if math.isfinite(value)] or [1.0]
-    low, high = min(values), max(values)
-    if spans_decades(values):
-        # Half a decade more lets one see diverging curves leave.
-        return low / 1.5, high * (5 if any(diverged) else 1.5), True
-    margin = 0.05 * ((high - low) or abs(high) or 1)
-    return low - margin, high + margin * (8 if any(diverged) else 1), False
+    logarithmic = spans_decades(values)
+    # Some room above lets one see others leave.
+    set_heights(axes, min(values), max(values), logarithmic, above=0.2 if any(leaving) else 0.05)
+    return logarithmic
 
 
 def _until_it_leaves(epochs: Sequence[int], values: Sequence[float], high: float, logarithmic: bool) -> Points:
@@ -129,13 +132,14 @@ def _set_epochs(axes: Axes, lengths: Sequence[int]) -> None:
     if longest >= 2000 or longest >= max(50, 5 * shortest):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: f"{epoch:,.0f}"))
-    axes.set_xlim(1 if longest > 1 else 0, max(longest, 2))
+    axes.set_xlim(1 if axes.get_xscale() == "log" else 0, max(longest, 2))
     axes.set_xlabel("epoch")
 
 
-def _median(axes: Axes, curves: Sequence[tuple[Sequence[int], Sequence[float]]]) -> list[Line2D]:
-    """Draws the median of curves that were measured at the same epochs; nothing for two, or for others."""
+def _draw_median(axes: Axes, curves: Sequence[tuple[Sequence[int], Sequence[float]]]) -> bool:
+    """Only of three curves and more that were measured at the same epochs; returns whether there is one."""
     if len(curves) < 3 or any(list(epochs) != list(curves[0][0]) for epochs, _ in curves):
-        return []
+        return False
     middle = [statistics.median(values) for values in zip(*(values for _, values in curves), strict=True)]
-    return axes.plot(curves[0][0], middle, color=NAMED[1], lw=2, zorder=3, label="their median")
+    axes.plot(curves[0][0], middle, color=NAMED[1], lw=2, zorder=3, label="median")
+    return True

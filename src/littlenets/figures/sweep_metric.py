@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 
 from .sweep_axes import (
     GREY,
@@ -20,11 +20,11 @@ from .sweep_axes import (
     Levels,
     Scale,
     canvas,
-    colour_bar,
-    cross,
+    caption,
+    end_of_scale,
     legend,
+    set_heights,
     spans_decades,
-    use_logarithm,
 )
 
 MARKERS = "os^Dv<>P"
@@ -47,7 +47,7 @@ def sweep_setting(
 
     Args:
         values: of the setting: numbers, or anything with a name.
-        metrics: None for a run that diverged, which is marked at the edge.
+        metrics: None for a run that diverged, which is marked at the edge; as are those a thousand times off.
         rising: whether more is better, so that diverged runs stand at the bottom.
         lines: the values of another setting; each gets a line of its own.
         averaged: settings in which the runs of one mean differ. Where it is the seed alone, the sample standard
@@ -59,50 +59,52 @@ def sweep_setting(
     of_seeds = list(averaged) == ["seed"]
     # Side by side, where there is room, so that bars do not hide each other.
     apart = 0.1 if scale.in_places and of_seeds else 0.0
-    lost: list[tuple[float, int]] = []
+    reached = [value for value in metrics if value is not None]
+    end = max(reached) if rising else end_of_scale(reached)
+    heights = [value for value in reached if value <= end]
+    logarithmic = spans_decades(heights)
+    beyond: list[tuple[float, int]] = []
     for index, (colour, marker) in enumerate(zip(colours, itertools.cycle(MARKERS), strict=False)):
         shift = apart * (index - (len(levels) - 1) / 2)
-        reached: dict[float, list[float]] = {}
+        groups: dict[float, list[float]] = {}
         for run, value in enumerate(values):
             if lines is not None and levels.place(lines[run]) != index:
                 continue
-            x = scale.at(value) + shift
-            if metrics[run] is None:
-                lost.append((x, index))
-            else:
-                reached.setdefault(x, []).append(metrics[run])
-        reached = dict(sorted(reached.items()))
-        axes.plot(
-            [x for x, group in reached.items() for _ in group],
-            [value for group in reached.values() for value in group],
-            marker,
-            color=colour,
-            alpha=0.4 if averaged else 1,
-            markersize=_marker_size(len(values)),
-            markeredgewidth=0,
-            label="runs",
-        )
-        axes.plot(list(reached), list(map(statistics.fmean, reached.values())), color=colour, lw=1.6, label="means")
-        several = {x: group for x, group in reached.items() if len(group) > 1}
-        if of_seeds and several:
-            means, deviations = (list(map(of, several.values())) for of in (statistics.fmean, statistics.stdev))
-            axes.errorbar(list(several), means, deviations, fmt="none", ecolor=colour, elinewidth=1.4, capsize=3)
-    if spans_decades(value for value in metrics if value is not None):
-        use_logarithm(axes)
+            x, height = scale.at(value) + shift, metrics[run]
+            if height is None or height > end:
+                beyond.append((x, index))
+            if height is not None:
+                groups.setdefault(x, []).append(height)
+        groups = dict(sorted(groups.items()))
+        points = [(x, height) for x, group in groups.items() for height in group]
+        _draw_points(axes, points, len(values), colour, marker, faint=bool(averaged))
+        means = {x: mean for x, group in groups.items() if (mean := statistics.fmean(group)) <= end}
+        if scale.levels.numeric:
+            axes.plot(list(means), list(means.values()), color=colour, lw=1.6, label="means")
+        elif averaged:
+            # Names have no order that a line could follow.
+            axes.plot(list(means), list(means.values()), "_", color=colour, ms=14, markeredgewidth=2, label="means")
+        spreads = {
+            x: statistics.stdev(group) for x, group in groups.items() if of_seeds and len(group) > 1 and x in means
+        }
+        heights += _draw_spreads(axes, {x: means[x] for x in spreads}, spreads, colour)
+    ends = [height for height in heights if height <= end * 1.5 and (height > 0 or not logarithmic)]
+    # On a logarithmic axis a deviation as large as the mean has no lower end to show.
+    low = min(reached) / 1.5 if logarithmic else min(ends)
+    room = 0.05 * (len({index for _, index in beyond}) + 1.4) if beyond else 0.05
+    set_heights(axes, low, max(ends), logarithmic, **{"below" if rising else "above": room})
     scale.apply(axes.xaxis)
-    _mark_at_edge(
-        axes, lost, [levels.colour(level) if lines is not None else NAMED[0] for level in levels.values], rising
-    )
+    _mark_at_edge(axes, beyond, colours, rising)
     axes.set_xlabel(setting)
     axes.set_ylabel(metric)
-    handles = []
+    mean = f"mean{' ± standard deviation' if of_seeds else ''} over {', '.join(averaged)}"
+    caption(
+        axes, *([f"{'line' if scale.levels.numeric else 'bar'}: {mean}"] if averaged else []), _beyond(metrics, end)
+    )
     if lines is not None:
-        for colour, marker, text in zip(colours, itertools.cycle(MARKERS), levels.labels, strict=False):
-            handles.append(Line2D([], [], color=colour, marker=marker, label=f"{line_setting}={text}"))
-    if averaged:
-        spread = " ± standard deviation" if of_seeds else ""
-        handles.append(Line2D([], [], color=GREY, label=f"mean{spread} over {', '.join(averaged)}"))
-    legend(figure, [*handles, *([cross("diverged")] if lost else [])])
+        shown = zip(colours, itertools.cycle(MARKERS), levels.labels, strict=False)
+        handles = [Line2D([], [], color=colour, marker=marker, label=text) for colour, marker, text in shown]
+        legend(figure, line_setting, handles)
     return figure
 
 
@@ -132,7 +134,9 @@ def sweep_pair(
         cells.setdefault((columns.levels.place(across), rows.levels.place(up)), []).append(value)
     reached = {place: [value for value in values if value is not None] for place, values in cells.items()}
     means = {place: statistics.fmean(values) for place, values in reached.items() if values}
-    norm = (LogNorm if spans_decades(means.values()) else Normalize)(min(means.values()), max(means.values()))
+    worst = max(means.values()) if rising else end_of_scale(list(means.values()))
+    shown = [mean for mean in means.values() if mean <= worst]
+    norm = (LogNorm if spans_decades(shown) else Normalize)(min(shown), worst, clip=True)
     picture = [[means.get((column, row), math.nan) for column in range(wide)] for row in range(high)]
     colours = colormaps["viridis" if rising else "viridis_r"]
     image = axes.imshow(picture, colours, norm, aspect="auto", origin="lower", interpolation="nearest")
@@ -143,7 +147,8 @@ def sweep_pair(
             text, colour = _short(means[column, row]), _readable_on(image.to_rgba(means[column, row]))
             if roomy and None in values:
                 text += f"\n{values.count(None)} diverged"
-        else:
+        if means.get((column, row), math.inf) > worst:
+            colour = GREY
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **HATCHED))
         if wide * high <= 200:
             axes.text(column, row, text, ha="center", va="center", fontsize=9 if roomy else 6.5, color=colour)
@@ -153,18 +158,15 @@ def sweep_pair(
     )
     columns.apply(axes.xaxis)
     rows.apply(axes.yaxis)
-    axes.set_xlim(-0.5, wide - 0.5)
-    axes.set_ylim(-0.5, high - 0.5)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.set_xlabel(x_setting)
     axes.set_ylabel(y_setting)
     name = f"mean of {metric} over {', '.join(averaged)}" if averaged else metric
-    colour_bar(figure, image, f"{name}\n({'higher' if rising else 'lower'} is better)")
-    handles = [Patch(fill=False, edgecolor=FRAME, lw=2, label="best")]
-    if len(means) < len(cells) and not roomy:
-        handles.append(Patch(**HATCHED, label="diverged"))
-    legend(figure, handles)
+    wish = "higher" if rising else "lower"
+    bar = figure.colorbar(image, label=f"{name}\n({wish} is better)", pad=0.02)
+    bar.outline.set_visible(False)
+    caption(axes, "frame: the best", "hatched: diverged" if len(means) < len(cells) and not roomy else "")
     return figure
 
 
@@ -180,34 +182,60 @@ def sweep_seeds(seeds: Sequence[Any], metrics: Sequence[float | None], *, metric
     points = [(scale.at(seed), value) for seed, value in zip(seeds, metrics, strict=True) if value is not None]
     values = [value for _, value in points]
     mean = statistics.fmean(values)
-    handles = [axes.axhline(mean, color=NAMED[1], lw=1.4, label=f"mean {_short(mean)}")]
+    axes.axhline(mean, color=NAMED[1], lw=1.4, label="mean")
+    notes = [f"line: mean {_short(mean)}"]
+    heights = list(values)
     if len(values) > 1:
         deviation = statistics.stdev(values)
-        text = f"± standard deviation {_short(deviation)}"
-        handles.append(axes.axhspan(mean - deviation, mean + deviation, color=NAMED[1], alpha=0.15, lw=0, label=text))
-    axes.plot(*zip(*points, strict=True), "o", color=NAMED[0], markersize=_marker_size(len(seeds)), label="runs")
-    scale.apply(axes.xaxis)
+        axes.axhspan(mean - deviation, mean + deviation, color=NAMED[1], alpha=0.15, lw=0, label="deviation")
+        notes.append(f"band: ± standard deviation {_short(deviation)}")
+        heights += [mean - deviation, mean + deviation]
+    _draw_points(axes, points, len(seeds), NAMED[0], "o")
     lost = [(scale.at(seed), 0) for seed, value in zip(seeds, metrics, strict=True) if value is None]
+    room = {"below" if rising else "above": 0.12 if lost else 0.05}
+    set_heights(axes, min(heights), max(heights), False, **room)
+    scale.apply(axes.xaxis)
     _mark_at_edge(axes, lost, [NAMED[0]], rising)
     axes.set_xlabel("seed")
     axes.set_ylabel(metric)
-    legend(figure, [*handles, *([cross("diverged")] if lost else [])])
+    caption(axes, *notes, _beyond(metrics, math.inf))
     return figure
 
 
-def _mark_at_edge(axes: Axes, lost: Sequence[tuple[float, int]], colours: Sequence[str], rising: bool) -> None:
-    """Crosses where a metric is worst, above one another for several lines: positions, and numbers of the lines."""
-    if not lost:
-        return
-    rows = sorted({index for _, index in lost})
-    room = 0.05 * (len(rows) + 1)
-    low, high = (axes.transScale.transform((1, value))[1] for value in axes.get_ylim())
-    # So that no point of a run lies among them.
-    low, high = (low - room * (high - low), high) if rising else (low, high + room * (high - low))
-    axes.set_ylim(*(axes.transScale.inverted().transform((0, value))[1] for value in (low, high)))
-    for index in rows:
-        height = 0.045 * (rows.index(index) + 0.5)
-        positions = [x for x, other in lost if other == index]
+def _draw_points(
+    axes: Axes, points: Sequence[tuple[float, float]], runs: int, colour: str, marker: str, faint: bool = False
+) -> None:
+    size = 6 if runs <= 60 else 4 if runs <= 200 else 3
+    x, y = [x for x, _ in points], [y for _, y in points]
+    axes.plot(x, y, marker, color=colour, alpha=0.4 if faint else 1, ms=size, markeredgewidth=0, label="runs")
+
+
+def _draw_spreads(axes: Axes, means: dict[float, float], spreads: dict[float, float], colour: str) -> list[float]:
+    """Bars, or a band where there are many, of a deviation to both sides of each mean; returns their ends."""
+    if not spreads:
+        return []
+    lower = [means[x] - spreads[x] for x in spreads]
+    upper = [means[x] + spreads[x] for x in spreads]
+    if len(spreads) > 20:
+        axes.fill_between(list(spreads), lower, upper, color=colour, alpha=0.15, lw=0, label="deviations")
+    else:
+        bars = list(spreads), list(means.values()), list(spreads.values())
+        axes.errorbar(*bars, fmt="none", ecolor=colour, elinewidth=1.4, capsize=3, label="deviations")
+    return lower + upper
+
+
+def _beyond(metrics: Sequence[float | None], end: float) -> str:
+    """What a cross means."""
+    far = any(value is not None and value > end for value in metrics)
+    return ("×: diverged, or off the scale" if far else "×: diverged") if far or None in metrics else ""
+
+
+def _mark_at_edge(axes: Axes, beyond: Sequence[tuple[float, int]], colours: Sequence[str], rising: bool) -> None:
+    """Crosses where a metric is worst: positions, and numbers of the lines, each of which has a height of its own."""
+    rows = sorted({index for _, index in beyond})
+    for row, index in enumerate(rows):
+        height = 0.04 * (row + 0.6)
+        positions = [x for x, other in beyond if other == index]
         axes.plot(
             positions,
             [height if rising else 1 - height] * len(positions),
@@ -216,12 +244,8 @@ def _mark_at_edge(axes: Axes, lost: Sequence[tuple[float, int]], colours: Sequen
             transform=axes.get_xaxis_transform(),
             markersize=6,
             markeredgewidth=1.8,
-            label="diverged",
+            label="beyond",
         )
-
-
-def _marker_size(runs: int) -> float:
-    return 6 if runs <= 60 else 4 if runs <= 200 else 3
 
 
 def _short(value: float) -> str:

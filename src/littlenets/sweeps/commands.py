@@ -33,6 +33,6 @@ def _path_value(path: Path) -> str:
     if UNQUOTED.fullmatch(text):
         return text
     # Within quotes a backslash escapes a quote only, so that others before the closing quote are doubled.
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
-    return f"'{escaped}'"
+    return f'"{escaped}"'

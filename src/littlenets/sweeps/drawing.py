@@ -96,9 +96,9 @@ def _by_setting(table: SweepTable, key: str) -> Figure:
     averaged = [table.names[other] for other in others if _levels(outcomes, other) > 1]
     return sweep_setting(
         [outcome.job.swept[key] for outcome in outcomes],
-        setting=table.names[key],
+        setting=key,
         lines=[outcome.job.swept.get(line) for outcome in outcomes] if line else None,
-        line_setting=table.names.get(line, ""),
+        line_setting=line or "",
         averaged=averaged,
         **_measured(table, outcomes),
     )
@@ -121,8 +121,8 @@ def _heat_map(table: SweepTable, across: str, up: str) -> Figure:
     return sweep_pair(
         [outcome.job.swept[across] for outcome in outcomes],
         [outcome.job.swept[up] for outcome in outcomes],
-        x_setting=table.names[across],
-        y_setting=table.names[up],
+        x_setting=across,
+        y_setting=up,
         averaged=[SEED] if _levels(outcomes, SEED) > 1 else [],
         **_measured(table, outcomes),
     )
@@ -153,7 +153,7 @@ def _curves(table: SweepTable, outcomes: list[Outcome]) -> Figure:
         loss=loss,
         diverged=[outcome.status == "diverged" for outcome in outcomes],
         colours=[outcome.job.swept.get(colour) for outcome in outcomes] if colour else None,
-        colour_setting=table.names.get(colour, ""),
+        colour_setting=colour or "",
         dashes=[outcome.job.swept.get(dash) for outcome in outcomes] if dash else None,
         dash_setting=table.names.get(dash, ""),
     )

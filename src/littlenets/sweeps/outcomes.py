@@ -141,7 +141,7 @@ def _read_history(path: Path) -> tuple[dict[str, float], dict[str, Curve], int |
     try:
         columns = _columns(names, rows)
     except ValueError:
-        whole = next(number for number, row in enumerate(rows) if not _is_numeric(row))
+        whole = next(number for number, row in enumerate(rows) if not _is_numeric(names, row))
         remark = f"history.csv is damaged in line {whole + 2}."
         columns = _columns(names, rows[:whole])
     epochs = [int(value) for value in columns.pop("epoch", []) if math.isfinite(value)]
@@ -149,8 +149,6 @@ def _read_history(path: Path) -> tuple[dict[str, float], dict[str, Curve], int |
         return {}, {}, None, remark or "history.csv has no rows."
     best, losses = {}, {}
     for name, values in columns.items():
-        if "/" not in name:
-            continue  # a weight or a learning rate: neither good nor bad
         finite = [value for value in values if math.isfinite(value)]
         if finite:
             best[name] = max(finite) if is_rising(name) else min(finite)
@@ -161,15 +159,14 @@ def _read_history(path: Path) -> tuple[dict[str, float], dict[str, Curve], int |
 
 def _columns(names: list[str], rows: list[list[str]]) -> dict[str, list[float]]:
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    return {
-        name: [float(cell) if cell else math.nan for cell in column]
-        for name, column in zip(names, columns, strict=True)
-    }
+    # Reading numbers takes the longest, and weights and learning rates are neither good nor bad.
+    wanted = ((name, column) for name, column in zip(names, columns, strict=True) if name == "epoch" or "/" in name)
+    return {name: [float(cell) if cell else math.nan for cell in column] for name, column in wanted}
 
 
-def _is_numeric(row: list[str]) -> bool:
+def _is_numeric(names: list[str], row: list[str]) -> bool:
     try:
-        _ = [float(cell) for cell in row if cell]
+        _columns(names, [row])
     except ValueError:
         return False
     return True

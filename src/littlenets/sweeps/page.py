@@ -84,16 +84,17 @@ def _groups(table: SweepTable) -> str:
 
 
 def _runs(table: SweepTable) -> str:
+    bests = table.bests
     finals = sorted(table.finals, key=lambda name: not table.objective or name != table.objective.metric)
     names = [table.names[key] for key in table.keys]
-    header = ["number", *names, "status", *finals, *(f"best {name}" for name in table.bests), "epochs", "seconds"]
+    header = ["number", *names, "status", *finals, *(f"best {name}" for name in bests), "epochs", "seconds"]
     rows = [
         [
             f"[{outcome.job.number}]({outcome.job.folder})",
             *table.swept_texts(outcome),
             outcome.ending,
             *(number_text(outcome.metrics.get(name)) for name in finals),
-            *(number_text(outcome.best.get(name)) for name in table.bests),
+            *(number_text(outcome.best.get(name)) for name in bests),
             "" if outcome.epochs is None else f"{outcome.epochs:,}",
             "" if outcome.seconds is None else f"{outcome.seconds:.2f}",
         ]
