@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def write_run(
     """A run's results.json and history.csv, and its job for sweep.json."""
     job = {
         "number": number,
-        "folder": "_".join([str(number), *(f"{key}-{value}" for key, value in swept.items())]),
+        "folder": re.sub(r"[^\w.]+", "-", "_".join([str(number), *(f"{key}={swept[key]}" for key in swept)]))[:100],
         "overrides": ["model=linear", *(f"{key}={value}" for key, value in swept.items())],
         "swept": swept,
         "attempts": 1,

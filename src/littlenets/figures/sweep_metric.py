@@ -140,6 +140,9 @@ def sweep_pair(
     picture = [[means.get((column, row), math.nan) for column in range(wide)] for row in range(high)]
     colours = colormaps["viridis" if rising else "viridis_r"]
     image = axes.imshow(picture, colours, norm, aspect="auto", origin="lower", interpolation="nearest")
+    for axis_line, count in ((axes.axvline, wide), (axes.axhline, high)):
+        for edge in range(1, count):
+            axis_line(edge - 0.5, color="white", lw=1)
     roomy = wide <= 9 and high <= 14
     for (column, row), values in cells.items():
         text, colour = "diverged" if roomy else "", GREY

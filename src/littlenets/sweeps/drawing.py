@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from ..figures.sweep_curves import sweep_curves
 from ..figures.sweep_metric import sweep_pair, sweep_seeds, sweep_setting
 from ..runs.files import write_atomically
+from ..runs.folder import file_name
 from .outcomes import Outcome
 from .table import SEED, SweepTable
 
@@ -56,15 +57,11 @@ def _figures(table: SweepTable) -> Iterator[tuple[str, Callable[[], Figure]]]:
     if not table.best:
         return
     for key in settings[:SETTINGS]:
-        yield f"by_{_file_name(key)}.png", lambda key=key: _by_setting(table, key)
+        yield f"{file_name(['by', key])}.png", lambda key=key: _by_setting(table, key)
     if len(settings) == 2 and _is_grid(table, settings):
         yield "heat_map.png", lambda: _heat_map(table, *settings)
     if table.keys == [SEED]:
         yield "by_seed.png", lambda: _by_seed(table)
-
-
-def _file_name(key: str) -> str:
-    return "".join(character if character.isalnum() or character in "._" else "-" for character in key)
 
 
 def _measured(table: SweepTable, outcomes: list[Outcome]) -> dict[str, Any]:

@@ -52,14 +52,14 @@ def choose_objective(outcomes: Sequence[Outcome], metric: str | None, direction:
         SettingError: no run has the metric that was asked for, or the direction is none.
     """
     if direction not in (None, "minimize", "maximize"):
-        raise SettingError(f"sweep.direction={direction}: it should be minimize or maximize.")
+        raise SettingError(f"The direction of a sweep is minimize or maximize, not {direction}.")
     completed = [outcome.metrics for outcome in outcomes if outcome.completed]
     there = sorted({name for outcome in outcomes for name in outcome.metrics})
     if not there:
         return None
     if metric is not None:
         if metric not in there:
-            raise SettingError(f"sweep.objective={metric}: no run has this metric; there are {', '.join(there)}.")
+            raise SettingError(f"No run has the metric {metric} to be compared by; there are {', '.join(there)}.")
         chosen, why = metric, "as asked for"
     else:
         common = [name for name in DEFAULTS if completed and all(name in metrics for metrics in completed)]

@@ -22,13 +22,10 @@ def page_text(table: SweepTable, figures: Sequence[str] = ()) -> str:
     sections = [f"# {table.folder.resolve().name}: a sweep over {title}"]
     if table.manifest.arguments:
         sections.append(f"    python train.py {shlex.join(table.manifest.arguments)}")
-    sections += [f"{table.counts}.", _order(table), _best(table), _groups(table), _runs(table), _failures(table)]
-    sections += [_remarks(table)]
+    sections += [f"{table.counts}.", _order(table), _best(table), _groups(table)]
     if figures:
         sections += ["## Figures", *(f"![{name}]({name})" for name in figures)]
-    sections.append(
-        f"`sweep.csv` has the same for other programs. `{commands.report(table.folder)}` makes all of it anew."
-    )
+    sections += [_failures(table), _remarks(table), _runs(table), _more(table)]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -37,11 +34,8 @@ def _order(table: SweepTable) -> str:
         return f"The jobs are in the order of their numbers. {table.problem}"
     if not table.objective:
         return "No job has come to an end with a metric yet."
-    others = [f"`{name}`" for name in table.finals if name != table.objective.metric]
-    choice = f" `sweep.objective` chooses another: {', '.join(others)}." if others else ""
     return (
-        f"Sorted by `{table.objective.metric}` at the end of each run: {table.objective.wish} "
-        f"({table.objective.why}).{choice}"
+        f"Sorted by `{table.objective.metric}` at the end of each run: {table.objective.wish} ({table.objective.why})."
     )
 
 
@@ -49,10 +43,9 @@ def _best(table: SweepTable) -> str:
     if not table.best:
         return ""
     run = table.folder / table.best.job.folder
-    described = table.describe(table.best)
     return "\n".join(
         [
-            f"The best run is number {table.best.job.number}{f' ({described})' if described else ''}, "
+            f"The best run is {table.name(table.best)}, "
             f"`{table.objective.metric}` {number_text(table.objective.value(table.best))}:",
             "",
             f"    {commands.look_at(run)}",
@@ -87,16 +80,17 @@ def _runs(table: SweepTable) -> str:
     bests = table.bests
     finals = sorted(table.finals, key=lambda name: not table.objective or name != table.objective.metric)
     names = [table.names[key] for key in table.keys]
-    header = ["number", *names, "status", *finals, *(f"best {name}" for name in bests), "epochs", "seconds"]
+    header = ["number", *names, "status", *finals, *(f"best {name}" for name in bests), "epochs", "seconds", "folder"]
     rows = [
         [
-            f"[{outcome.job.number}]({outcome.job.folder})",
+            str(outcome.job.number),
             *table.swept_texts(outcome),
             outcome.ending,
             *(number_text(outcome.metrics.get(name)) for name in finals),
             *(number_text(outcome.best.get(name)) for name in bests),
             "" if outcome.epochs is None else f"{outcome.epochs:,}",
             "" if outcome.seconds is None else f"{outcome.seconds:.2f}",
+            outcome.job.folder,
         ]
         for outcome in table.ranked
     ]
@@ -115,14 +109,16 @@ def _remarks(table: SweepTable) -> str:
 def _listed(title: str, table: SweepTable, outcomes: Iterable[tuple[Outcome, str]]) -> str:
     lines = []
     for outcome, text in outcomes:
-        described = table.describe(outcome)
         reason = " ".join(text.split())
         reason = reason if len(reason) <= REASON else f"{reason[:REASON]} ... (train.log has all of it)"
-        lines.append(
-            f"- [{outcome.job.number}]({outcome.job.folder}){f' ({described})' if described else ''}: "
-            f"{outcome.ending}. {reason}".rstrip()
-        )
+        lines.append(f"- [{table.name(outcome)}]({outcome.job.folder}): {outcome.ending}. {reason}".rstrip())
     return "\n\n".join([title, "\n".join(lines)]) if lines else ""
+
+
+def _more(table: SweepTable) -> str:
+    others = [f"`{name}`" for name in table.finals if not table.objective or name != table.objective.metric]
+    again = f"`sweep.csv` has the same for other programs. `{commands.report(table.folder)}` makes all of it anew"
+    return f"{again}; with `objective=NAME` by another metric: {', '.join(others)}." if others else f"{again}."
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

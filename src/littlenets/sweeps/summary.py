@@ -9,7 +9,6 @@ from pathlib import Path
 from ..runs.files import write_atomically
 from . import commands
 from .names import number_text, value_text
-from .outcomes import Outcome
 from .page import page_text
 from .spreadsheet import csv_text
 from .table import SEED, Group, SweepTable
@@ -17,6 +16,8 @@ from .table import SEED, Group, SweepTable
 WIDTH = 80
 # A terminal's height less what is said around the table.
 ROWS = 20
+# Failures that are told with their reasons.
+REASONS = 8
 # The longest value of a setting that is shown whole.
 CELL = 24
 
@@ -48,10 +49,9 @@ class Summary:
         if not best:
             return []
         run = self.table.folder / best.job.folder
-        described = self.table.describe(best)
-        text = f"Best run: number {best.job.number}{f' ({described})' if described else ''}"
+        text = f"Best run: {self.table.name(best)}, {objective.metric} {number_text(objective.value(best))}"
         return [
-            *textwrap.wrap(f"{text}, {objective.metric} {number_text(objective.value(best))}", WIDTH),
+            *textwrap.wrap(text, WIDTH),
             f"  look at it       {commands.look_at(run)}",
             f"  evaluate it      {commands.evaluate(run)}",
             f"  repeat it alone  {commands.repeat(best.job.overrides)}",
@@ -115,9 +115,8 @@ def _head(table: SweepTable) -> str:
 
 def _table(table: SweepTable) -> list[str]:
     """The best runs, or where several settings were tried with several seeds, the best settings."""
-    groups = table.groups
-    if 1 < len(groups) < len(table.outcomes):
-        return _group_table(table, groups)
+    if _by_group(table):
+        return _group_table(table, table.groups)
     ranked = table.ranked
     shown = ranked[:ROWS]
     objective = [table.objective.metric] if table.objective else []
@@ -134,6 +133,10 @@ def _table(table: SweepTable) -> list[str]:
         del columns["status"]
     dispensable = ["seconds", "epochs", *reversed(others), *(table.names[key] for key in reversed(table.keys))]
     return [*_aligned(columns, dispensable), *_left_over(len(ranked))]
+
+
+def _by_group(table: SweepTable) -> bool:
+    return 1 < len(table.groups) < len(table.outcomes)
 
 
 def _group_table(table: SweepTable, groups: Sequence[Group]) -> list[str]:
@@ -170,23 +173,25 @@ def _spread(table: SweepTable) -> list[str]:
 
 
 def _failures(table: SweepTable) -> list[str]:
-    """One line or two for each run that did not complete; a diverged one says all in its row."""
-    failures = table.failures
+    """What did not complete, and why. That a run diverged is all there is to say of it, if its row does not."""
+    rows = [] if _by_group(table) else table.ranked[:ROWS]
+    diverged = [outcome for outcome in table.failures if outcome.status == "diverged" and outcome not in rows]
+    others = [outcome for outcome in table.failures if outcome.status != "diverged"]
     lines = []
-    for outcome in failures[:ROWS]:
-        lines += _failure(table, outcome)
-    if len(failures) > ROWS:
-        lines.append(f"... and {len(failures) - ROWS:,} more in sweep.md")
+    for outcome in others[:REASONS]:
+        lines += _wrapped(f"{table.name(outcome)}: {outcome.ending}. {outcome.reason}".rstrip(), " ... (see train.log)")
+    if len(others) > REASONS:
+        lines.append(f"  ... and {len(others) - REASONS:,} more in sweep.md")
+    if diverged:
+        numbers = ", ".join(f"{outcome.job.number} ({outcome.epochs})" for outcome in diverged)
+        lines += _wrapped(f"diverged, by number (epoch): {numbers}", " ... (all are in sweep.md)")
     return ["Not completed:", *lines] if lines else []
 
 
-def _failure(table: SweepTable, outcome: Outcome) -> list[str]:
-    described = table.describe(outcome)
-    text = f"number {outcome.job.number}{f' ({described})' if described else ''}: {outcome.ending}"
-    if outcome.status != "diverged" and outcome.reason:
-        text += f". {outcome.reason}"
+def _wrapped(text: str, placeholder: str) -> list[str]:
+    """At most three lines, indented."""
     return textwrap.wrap(
-        text, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=" ... (see its train.log)"
+        text, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=placeholder
     )
 
 

@@ -138,9 +138,10 @@ class SweepTable:
         swept = outcome.job.swept
         return [value_text(swept[key]) if key in swept else "" for key in self.keys]
 
-    def describe(self, outcome: Outcome) -> str:
-        """What was swept of one job: ``lr=0.01, max_epochs=200``."""
-        return swept_text(outcome.job.swept, self.names)
+    def name(self, outcome: Outcome) -> str:
+        """A job by its number and what was swept: ``number 3 (lr=0.01, max_epochs=200)``."""
+        swept = swept_text(outcome.job.swept, self.names)
+        return f"number {outcome.job.number}{f' ({swept})' if swept else ''}"
 
     @property
     def finals(self) -> list[str]:
