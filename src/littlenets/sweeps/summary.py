@@ -41,7 +41,7 @@ class Summary:
         All but commands and paths fit into 80 columns.
         """
         table = self.table
-        sections = [[_head(table)], _table(table), _spread(table), _failures(table), self._best(), self._files()]
+        sections = [_head(table), _table(table), _spread(table), _failures(table), self._best(), self._files()]
         return [line for section in sections if section for line in ["", *section]][1:]
 
     def _best(self) -> list[str]:
@@ -107,10 +107,10 @@ def write_summary(folder: Path, objective: str | None = None, direction: str | N
     return Summary(table, figures, remarks)
 
 
-def _head(table: SweepTable) -> str:
+def _head(table: SweepTable) -> list[str]:
     objective = table.objective
     order = f"Sorted by {objective.metric}, {objective.wish} ({objective.why})." if objective else ""
-    return "\n".join(textwrap.wrap(f"{table.counts}. {order}", WIDTH))
+    return textwrap.wrap(f"{table.counts}. {order}", WIDTH)
 
 
 def _table(table: SweepTable) -> list[str]:
@@ -123,7 +123,7 @@ def _table(table: SweepTable) -> list[str]:
     others = [name for name in table.finals if name not in objective]
     columns = {"number": [str(outcome.job.number) for outcome in shown]}
     for position, key in enumerate(table.keys):
-        columns[table.names[key]] = [_cut(table.swept_texts(outcome)[position]) for outcome in shown]
+        columns[_heading(table, key)] = [_cut(table.swept_texts(outcome)[position]) for outcome in shown]
     for name in [*objective, *others]:
         columns[name] = [number_text(outcome.metrics.get(name)) for outcome in shown]
     columns["epochs"] = ["" if outcome.epochs is None else f"{outcome.epochs:,}" for outcome in shown]
@@ -131,8 +131,14 @@ def _table(table: SweepTable) -> list[str]:
     columns["status"] = [outcome.ending for outcome in shown]
     if all(outcome.completed for outcome in shown):
         del columns["status"]
-    dispensable = ["seconds", "epochs", *reversed(others), *(table.names[key] for key in reversed(table.keys))]
+    dispensable = ["seconds", "epochs", *reversed(others), *(_heading(table, key) for key in reversed(table.keys))]
     return [*_aligned(columns, dispensable), *_left_over(len(ranked))]
+
+
+def _heading(table: SweepTable, key: str) -> str:
+    """The short name of a setting, unless a column of the table has it."""
+    name = table.names[key]
+    return key if name in ("number", "epochs", "seconds", "status", "deviation", "runs") else name
 
 
 def _by_group(table: SweepTable) -> bool:
@@ -144,13 +150,13 @@ def _group_table(table: SweepTable, groups: Sequence[Group]) -> list[str]:
     columns = {}
     keys = [key for key in table.keys if key != SEED]
     for key in keys:
-        columns[table.names[key]] = [
+        columns[_heading(table, key)] = [
             _cut(value_text(group.swept[key])) if key in group.swept else "" for group in shown
         ]
     columns[f"mean {table.objective.metric}"] = [number_text(group.mean) for group in shown]
     columns["deviation"] = [number_text(group.deviation) for group in shown]
     columns["runs"] = [_runs(group) for group in shown]
-    return [*_aligned(columns, [table.names[key] for key in reversed(keys)]), *_left_over(len(groups))]
+    return [*_aligned(columns, [_heading(table, key) for key in reversed(keys)]), *_left_over(len(groups))]
 
 
 def _runs(group: Group) -> str:
