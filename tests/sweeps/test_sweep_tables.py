@@ -237,15 +237,17 @@ def test_all_damage_at_once_costs_no_picture(tmp_path: Path):
 def test_what_the_launcher_says_of_a_job_that_could_not_speak(tmp_path: Path):
     jobs = [write_run(tmp_path, n, {"seed": n}, {"test/loss": 0.5}) for n in range(4)]
     (tmp_path / jobs[1]["folder"] / "results.json").unlink()
-    jobs[1]["error"] = {"type": "WorkerDied", "message": "killed by signal 9"}
-    jobs[2]["error"] = jobs[1]["error"]  # of an attempt before the one that completed
     shutil.rmtree(tmp_path / jobs[3]["folder"])
     jobs[3]["attempts"] = 0
+    # Of an attempt before: the run was interrupted then, and gone on with.
+    jobs.append(write_run(tmp_path, 4, {"seed": 4}, {"test/loss": 0.5}, status="interrupted"))
+    for number in (1, 2, 4):
+        jobs[number]["error"] = {"type": "WorkerDied", "message": "killed by signal 9"}
     write_sweep(tmp_path, jobs)
     write_tables(tmp_path)
     rows = read_csv(tmp_path)
-    assert [row["status"] for row in rows] == ["completed", "failed", "completed", "waiting"]
-    assert rows[1]["reason"] == "WorkerDied: killed by signal 9"
+    assert [row["status"] for row in rows] == ["completed", "failed", "completed", "waiting", "failed"]
+    assert rows[1]["reason"] == rows[4]["reason"] == "WorkerDied: killed by signal 9"
 
 
 def test_a_long_history_is_thinned_where_nobody_sees_it(tmp_path: Path):

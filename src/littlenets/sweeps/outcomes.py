@@ -88,6 +88,9 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
         reason = "results.json does not say how the run ended."
         return Outcome(job, "damaged", reason, remark, epochs=epochs, **found)
     status = results["status"]
+    if job.error and status not in ("completed", "diverged"):
+        # Of an attempt before the one that could not speak for itself.
+        return Outcome(job, "failed", _error_text(job.error), epochs=epochs, **found)
     return Outcome(
         job,
         status,

@@ -45,8 +45,7 @@ def _best(table: SweepTable) -> str:
     run = table.folder / table.best.job.folder
     return "\n".join(
         [
-            f"The best run is {table.name(table.best)}, "
-            f"`{table.objective.metric}` {number_text(table.objective.value(table.best))}:",
+            f"The best run is {table.best_so_far}:",
             "",
             f"    {commands.look_at(run)}",
             f"    {commands.evaluate(run)}",
@@ -78,15 +77,15 @@ def _groups(table: SweepTable) -> str:
 
 def _runs(table: SweepTable) -> str:
     bests = table.bests
-    finals = sorted(table.finals, key=lambda name: not table.objective or name != table.objective.metric)
+    measures = table.measures
     names = [table.names[key] for key in table.keys]
-    header = ["number", *names, "status", *finals, *(f"best {name}" for name in bests), "epochs", "seconds", "folder"]
+    header = ["number", *names, "status", *measures, *(f"best {name}" for name in bests), "epochs", "seconds", "folder"]
     rows = [
         [
             str(outcome.job.number),
             *table.swept_texts(outcome),
             outcome.ending,
-            *(number_text(outcome.metrics.get(name)) for name in finals),
+            *(number_text(outcome.metrics.get(name)) for name in measures),
             *(number_text(outcome.best.get(name)) for name in bests),
             "" if outcome.epochs is None else f"{outcome.epochs:,}",
             "" if outcome.seconds is None else f"{outcome.seconds:.2f}",
@@ -116,7 +115,7 @@ def _listed(title: str, table: SweepTable, outcomes: Iterable[tuple[Outcome, str
 
 
 def _more(table: SweepTable) -> str:
-    others = [f"`{name}`" for name in table.finals if not table.objective or name != table.objective.metric]
+    others = [f"`{name}`" for name in table.measures if not table.objective or name != table.objective.metric]
     again = f"`sweep.csv` has the same for other programs. `{commands.report(table.folder)}` makes all of it anew"
     return f"{again}; with `objective=NAME` by another metric: {', '.join(others)}." if others else f"{again}."
 

@@ -45,13 +45,12 @@ class Summary:
         return [line for section in sections if section for line in ["", *section]][1:]
 
     def _best(self) -> list[str]:
-        best, objective = self.table.best, self.table.objective
+        best = self.table.best
         if not best:
             return []
         run = self.table.folder / best.job.folder
-        text = f"Best run: {self.table.name(best)}, {objective.metric} {number_text(objective.value(best))}"
         return [
-            *textwrap.wrap(text, WIDTH),
+            *textwrap.wrap(f"Best run: {self.table.best_so_far}", WIDTH),
             f"  look at it       {commands.look_at(run)}",
             f"  evaluate it      {commands.evaluate(run)}",
             f"  repeat it alone  {commands.repeat(best.job.overrides)}",
@@ -119,12 +118,12 @@ def _table(table: SweepTable) -> list[str]:
         return _group_table(table, table.groups)
     ranked = table.ranked
     shown = ranked[:ROWS]
-    objective = [table.objective.metric] if table.objective else []
-    others = [name for name in table.finals if name not in objective]
+    measures = table.measures
+    others = measures[1:] if table.objective else measures
     columns = {"number": [str(outcome.job.number) for outcome in shown]}
     for position, key in enumerate(table.keys):
         columns[_heading(table, key)] = [_cut(table.swept_texts(outcome)[position]) for outcome in shown]
-    for name in [*objective, *others]:
+    for name in measures:
         columns[name] = [number_text(outcome.metrics.get(name)) for outcome in shown]
     columns["epochs"] = ["" if outcome.epochs is None else f"{outcome.epochs:,}" for outcome in shown]
     columns["seconds"] = ["" if outcome.seconds is None else f"{outcome.seconds:.1f}" for outcome in shown]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import SettingError
 from .manifest import Job, Manifest
-from .names import short_names, swept_text, value_text
+from .names import number_text, short_names, swept_text, value_text
 from .objective import Objective, choose_objective
 from .outcomes import ENDS, Outcome, read_outcome
 
@@ -138,6 +138,13 @@ class SweepTable:
         swept = outcome.job.swept
         return [value_text(swept[key]) if key in swept else "" for key in self.keys]
 
+    @property
+    def best_so_far(self) -> str:
+        """The best job and what it reached: ``number 3 (lr=0.01), val/loss 0.12``; empty where there is none."""
+        if not self.best:
+            return ""
+        return f"{self.name(self.best)}, {self.objective.metric} {number_text(self.objective.value(self.best))}"
+
     def name(self, outcome: Outcome) -> str:
         """A job by its number and what was swept: ``number 3 (lr=0.01, max_epochs=200)``."""
         swept = swept_text(outcome.job.swept, self.names)
@@ -145,8 +152,14 @@ class SweepTable:
 
     @property
     def finals(self) -> list[str]:
-        """The names of the metrics that runs ended with: of the test, the validation, the training, others."""
+        """The names of all that runs ended with: metrics of the test, the validation, the training, and others."""
         return _by_stage(name for outcome in self.outcomes for name in outcome.metrics)
+
+    @property
+    def measures(self) -> list[str]:
+        """Those that measure how good a run is, the objective first; no weights or learning rates."""
+        first = self.objective.metric if self.objective else None
+        return sorted((name for name in self.finals if "/" in name or name == first), key=lambda name: name != first)
 
     @property
     def bests(self) -> list[str]:
