@@ -145,9 +145,13 @@ class SweepTable:
             return ""
         return f"{self.name(self.best)}, {self.objective.metric} {number_text(self.objective.value(self.best))}"
 
+    def describe(self, outcome: Outcome) -> str:
+        """What was swept of one job: ``lr=0.01, max_epochs=200``."""
+        return swept_text(outcome.job.swept, self.names)
+
     def name(self, outcome: Outcome) -> str:
         """A job by its number and what was swept: ``number 3 (lr=0.01, max_epochs=200)``."""
-        swept = swept_text(outcome.job.swept, self.names)
+        swept = self.describe(outcome)
         return f"number {outcome.job.number}{f' ({swept})' if swept else ''}"
 
     @property
