@@ -108,6 +108,15 @@ class TestMetricOverASetting:
         assert crosses.get_xdata().tolist() == [4]
         assert "off the scale" in axes.get_title("left")
 
+    @pytest.mark.parametrize("metrics", [[-3.0, -2.0, -1.0], [0.0, 0.0, 0.0], [7.0, 7.0, 7.0], [-1.0, 0.0, 50.0]])
+    @pytest.mark.parametrize("rising", [False, True])
+    def test_all_points_are_inside(self, metrics: list[float], rising: bool):
+        axes = rendered(sweep_setting([1, 2, 3], metrics, setting="x", metric="m", rising=rising))
+        low, high = axes.get_ylim()
+        assert low < min(metrics)
+        assert max(metrics) < high
+        assert not lines(axes, "beyond")
+
     def test_losses_over_decades_have_a_logarithmic_axis(self):
         scales = [
             rendered(sweep_setting([1, 2, 3], metrics, setting="x", metric="m")).get_yscale()
@@ -266,6 +275,7 @@ class TestCurves:
         (["a"], False, True),
         ([[1], [1, 2]], False, True),
         ([5], False, False),
+        ([1.0, float("inf")], False, True),
     ],
     ids=str,
 )

@@ -156,11 +156,56 @@ def test_a_figure_that_fails_is_told_and_costs_nothing_else(grid: Path, monkeypa
 def test_figures_of_before_are_replaced(grid: Path):
     (grid / "figures").mkdir()
     (grid / "figures" / "by_something_else.png").write_bytes(b"old")
+    (grid / "figures" / "my_own.png").write_bytes(b"precious")
     summary = write_summary(grid)
-    assert {f"figures/{path.name}" for path in (grid / "figures").iterdir()} == set(summary.figures)
+    found = {f"figures/{path.name}" for path in (grid / "figures").iterdir()}
+    assert found == {*summary.figures, "figures/my_own.png"}
     page = (grid / "sweep.md").read_text()
     assert all(f"({name})" in page for name in summary.figures)
     assert "something_else" not in page
+
+
+def figures_of(folder: Path, *swept: dict[str, Any], diverging: tuple[int, ...] = ()) -> set[str]:
+    ends = [diverged(3) if n in diverging else {"metrics": {"test/loss": n + 1.0}} for n in range(len(swept))]
+    jobs = [write_run(folder, n, settings, **end) for n, (settings, end) in enumerate(zip(swept, ends, strict=True))]
+    summary = write_summary(write_sweep(folder, jobs))
+    assert summary.remarks == []
+    return {Path(name).stem for name in summary.figures} - {"loss_curves"}
+
+
+def test_figures_suit_what_was_swept(tmp_path: Path):
+    grid = [{"a": a, "b": b} for a in (1, 2) for b in ("x", "y")]
+    assert figures_of(tmp_path / "grid", *grid) == {"by_a", "by_b", "heat_map"}
+    # Stepped through together, most pairs were not tried.
+    together = [{"a": n, "b": n**2} for n in range(1, 5)]
+    assert figures_of(tmp_path / "together", *together) == {"by_a", "by_b"}
+    assert figures_of(tmp_path / "seeds", {"seed": 0}, {"seed": 1}) == {"by_seed"}
+    three = [{"a": a, "b": b, "c": c} for a in (1, 2) for b in (1, 2) for c in (None, [1])]
+    assert figures_of(tmp_path / "three", *three) == {"by_a", "by_b", "by_c"}
+    # All that have a value of b diverged, and that is one value alone.
+    partly = [{"a": 1}, {"a": 2}, {"a": 3, "b": 1}]
+    assert figures_of(tmp_path / "partly", *partly, diverging=(2,)) == {"by_a"}
+    assert figures_of(tmp_path / "none", {"a": 1}, {"a": 2}, diverging=(0, 1)) == set()
+
+
+def test_what_lines_and_means_are_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from littlenets.sweeps import drawing
+
+    drawn = {}
+
+    def spy(values: list[Any], setting: str, line_setting: str, averaged: list[str], **given: Any) -> Any:
+        drawn[setting] = line_setting, averaged
+        return sweep_setting(values, setting=setting, line_setting=line_setting, averaged=averaged, **given)
+
+    sweep_setting = drawing.sweep_setting
+    monkeypatch.setattr(drawing, "sweep_setting", spy)
+    figures_of(tmp_path / "grid", *({"a": a, "b": b, "seed": s} for a in (1, 2) for b in (1, 2, 3) for s in (0, 1)))
+    assert drawn == {"a": ("b", ["seed"]), "b": ("a", ["seed"])}
+    figures_of(tmp_path / "together", *({"a": n, "b": n**2} for n in range(1, 5)))
+    assert drawn == {"a": ("", []), "b": ("", [])}
+    drawn.clear()
+    figures_of(tmp_path / "three", *({"a": n % 7, "x.b": n // 7 % 2, "c": n // 14} for n in range(28)))
+    assert drawn == {"a": ("x.b", ["c"]), "x.b": ("c", ["a"]), "c": ("x.b", ["a"])}
 
 
 @pytest.mark.parametrize("jobs", [0, 1])

@@ -6,6 +6,7 @@ Ito (https://jfly.uni-koeln.de/color/) for names.
 
 import math
 import statistics
+import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -34,7 +35,7 @@ class Levels:
 
     def __init__(self, values: Iterable[Any]) -> None:
         distinct = list({repr(value): value for value in values}.values())
-        self.numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in distinct)
+        self.numeric = all(_is_number(value) for value in distinct)
         self.values = sorted(distinct) if self.numeric else distinct
         self.labels = [label(value) for value in self.values]
         self.logarithmic = self.numeric and _are_geometric(self.values)
@@ -107,7 +108,7 @@ def label(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return f"{value:,}" if value == int(value) and abs(value) < 1e7 else f"{value:.6g}"
+        return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e7 else f"{value:.6g}"
     if isinstance(value, list | tuple):
         value = f"[{','.join(map(label, value))}]"
     text = str(value)
@@ -141,7 +142,8 @@ def legend(figure: Figure, title: str, handles: Sequence[Any]) -> None:
 
 def caption(axes: Axes, *notes: str) -> None:
     """What the marks in a picture mean, in grey above it."""
-    axes.set_title("; ".join(note for note in notes if note), loc="left", fontsize=8.5, color=GREY, pad=8)
+    text = textwrap.fill("; ".join(note for note in notes if note), width=int(15 * axes.figure.get_figwidth()))
+    axes.set_title(text, loc="left", fontsize=8.5, color=GREY, pad=8)
 
 
 def spans_decades(values: Iterable[float]) -> bool:
@@ -187,6 +189,10 @@ def level_bar(figure: Figure, axes: Axes, levels: Levels, title: str) -> None:
     bar.outline.set_visible(False)
     if levels.logarithmic:
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _are_geometric(values: Sequence[float]) -> bool:

@@ -88,7 +88,7 @@ def sweep_setting(
             x: statistics.stdev(group) for x, group in groups.items() if of_seeds and len(group) > 1 and x in means
         }
         heights += _draw_spreads(axes, {x: means[x] for x in spreads}, spreads, colour)
-    ends = [height for height in heights if height <= end * 1.5 and (height > 0 or not logarithmic)]
+    ends = [height for height in heights if height <= end + 0.5 * abs(end) and (height > 0 or not logarithmic)]
     # On a logarithmic axis a deviation as large as the mean has no lower end to show.
     low = min(reached) / 1.5 if logarithmic else min(ends)
     room = 0.05 * (len({index for _, index in beyond}) + 1.4) if beyond else 0.05

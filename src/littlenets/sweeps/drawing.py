@@ -19,6 +19,7 @@ SETTINGS = 4
 LEVELS = 6
 # And by dashes.
 DASHES = 3
+OURS = ("by_*.png", "heat_map.png", "loss_curves.png")
 DURATION = "trainer.max_epochs"
 
 
@@ -29,7 +30,7 @@ def draw_figures(table: SweepTable) -> tuple[list[str], list[str]]:
         The paths of the figures, relative to the sweep's folder; and remarks on those that could not be drawn.
     """
     folder = table.folder / "figures"
-    before = {path.name for path in folder.glob("*.png")}
+    before = {path.name for pattern in OURS for path in folder.glob(pattern)}
     drawn, remarks = [], []
     for name, draw in _figures(table):
         try:
@@ -56,7 +57,7 @@ def _figures(table: SweepTable) -> Iterator[tuple[str, Callable[[], Figure]]]:
         yield "loss_curves.png", lambda: _curves(table, curves)
     if not table.best:
         return
-    for key in settings[:SETTINGS]:
+    for key in [key for key in settings if _has_points(table, key)][:SETTINGS]:
         yield f"{file_name(['by', key])}.png", lambda key=key: _by_setting(table, key)
     if len(settings) == 2 and _is_grid(table, settings):
         yield "heat_map.png", lambda: _heat_map(table, *settings)
@@ -84,13 +85,22 @@ def _ended(table: SweepTable, *keys: str) -> list[Outcome]:
     ]
 
 
+def _has_points(table: SweepTable, key: str) -> bool:
+    """Whether runs with a value of the objective, or their neighbours that diverged, differ in a setting."""
+    outcomes = _ended(table, key)
+    reached = any(table.objective.value(outcome) is not None for outcome in outcomes)
+    return reached and _levels(outcomes, key) > 1
+
+
 def _by_setting(table: SweepTable, key: str) -> Figure:
     """The objective against one setting; in colour another one, if there is one of few levels."""
     outcomes = _ended(table, key)
-    counts = {other: _levels(outcomes, other) for other in table.keys if other not in (key, SEED)}
+    others = [other for other in table.keys if other not in (key, SEED)]
+    # Not one that was stepped through together with this one: its lines would have a point each.
+    counts = {other: _levels(outcomes, other) for other in others if _differ(outcomes, key, [other])}
     line = min((other for other, count in counts.items() if 1 < count <= LEVELS), key=counts.get, default=None)
-    others = (other for other in table.keys if other not in (key, line))
-    averaged = [table.names[other] for other in others if _levels(outcomes, other) > 1]
+    fixed = [key, line] if line else [key]
+    averaged = [table.names[other] for other in table.keys if other not in fixed and _differ(outcomes, other, fixed)]
     return sweep_setting(
         [outcome.job.swept[key] for outcome in outcomes],
         setting=key,
@@ -105,12 +115,23 @@ def _levels(outcomes: list[Outcome], key: str) -> int:
     return len({repr(outcome.job.swept.get(key)) for outcome in outcomes})
 
 
+def _differ(outcomes: list[Outcome], key: str, fixed: list[str]) -> bool:
+    """Whether some that are alike in the fixed settings have different values of another one."""
+    found: dict[str, set[str]] = {}
+    for outcome in outcomes:
+        swept = outcome.job.swept
+        found.setdefault(repr([swept.get(other) for other in fixed]), set()).add(repr(swept.get(key)))
+    return any(len(values) > 1 for values in found.values())
+
+
 def _is_grid(table: SweepTable, keys: list[str]) -> bool:
     """Whether most pairs of values were tried: of values that were stepped through together, few are."""
     outcomes = _ended(table, *keys)
+    if not all(_has_points(table, key) for key in keys):
+        return False
     rows, columns = (_levels(outcomes, key) for key in keys)
     pairs = {repr([outcome.job.swept[key] for key in keys]) for outcome in outcomes}
-    return rows > 1 and columns > 1 and 2 * len(pairs) > rows * columns
+    return 2 * len(pairs) > rows * columns
 
 
 def _heat_map(table: SweepTable, across: str, up: str) -> Figure:
@@ -120,7 +141,7 @@ def _heat_map(table: SweepTable, across: str, up: str) -> Figure:
         [outcome.job.swept[up] for outcome in outcomes],
         x_setting=across,
         y_setting=up,
-        averaged=[SEED] if _levels(outcomes, SEED) > 1 else [],
+        averaged=[SEED] if _differ(outcomes, SEED, [across, up]) else [],
         **_measured(table, outcomes),
     )
 

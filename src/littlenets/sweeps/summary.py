@@ -214,4 +214,4 @@ def _aligned(columns: dict[str, list[str]], dispensable: Sequence[str]) -> list[
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"
+    return text if len(text) <= CELL else f"{text[: CELL - 3]}..."
