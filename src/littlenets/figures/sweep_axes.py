@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 # In inches: shown 600 pixels wide, its letters are 14 pixels high.
-SIZE = (6.0, 4.0)
+WIDTH, HEIGHT = 6.0, 4.0
 DPI = 200
 NAMED = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
 # Viridis without its last yellow, which is too faint for a line on white.
@@ -90,7 +90,8 @@ class Scale:
             axis.set_ticks(list(shown), [self.levels.labels[place] for place in shown])
             (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(-0.5, len(self.levels) - 0.5)
             if axis.axis_name == "x" and sum(len(self.levels.labels[place]) + 2 for place in shown) > 60:
-                axis.set_tick_params(rotation=25)
+                for text in axis.get_ticklabels():
+                    text.set(rotation=25, size=8, ha="right", rotation_mode="anchor")
         elif len(self.levels) <= LEVELS and not self._is_crowded():
             axis.set_ticks(self.levels.values, self.levels.labels)
             axis.set_minor_locator(NullLocator())
@@ -115,8 +116,8 @@ def label(value: Any) -> str:
     return text if len(text) <= 24 else f"{text[:23]}…"
 
 
-def canvas(width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+def canvas(height: float = HEIGHT) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

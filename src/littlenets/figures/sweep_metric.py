@@ -16,7 +16,6 @@ from matplotlib.patches import Rectangle
 from .sweep_axes import (
     GREY,
     NAMED,
-    SIZE,
     Levels,
     Scale,
     canvas,
@@ -128,7 +127,7 @@ def sweep_pair(
     """
     columns, rows = Scale(x, places=True), Scale(y, places=True)
     wide, high = len(columns.levels), len(rows.levels)
-    figure, axes = canvas(width=max(SIZE[0], min(10, 1.6 + 0.75 * wide)), height=max(3.0, min(9, 1.3 + 0.55 * high)))
+    figure, axes = canvas(height=max(3.0, min(7.0, 1.3 + 0.5 * high)))
     cells: dict[tuple[int, int], list[float | None]] = {}
     for across, up, value in zip(x, y, metrics, strict=True):
         cells.setdefault((columns.levels.place(across), rows.levels.place(up)), []).append(value)
@@ -143,7 +142,8 @@ def sweep_pair(
     for axis_line, count in ((axes.axvline, wide), (axes.axhline, high)):
         for edge in range(1, count):
             axis_line(edge - 0.5, color="white", lw=1)
-    roomy = wide <= 9 and high <= 14
+    # Three digits fit into a cell of a sixth, and small ones into one of a twelfth.
+    roomy, with_numbers = wide <= 6 and high <= 12, wide <= 12 and high <= 20
     for (column, row), values in cells.items():
         text, colour = "diverged" if roomy else "", GREY
         if (column, row) in means:
@@ -153,7 +153,7 @@ def sweep_pair(
         if means.get((column, row), math.inf) > worst:
             colour = GREY
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **HATCHED))
-        if wide * high <= 200:
+        if with_numbers:
             axes.text(column, row, text, ha="center", va="center", fontsize=9 if roomy else 6.5, color=colour)
     best = (max if rising else min)(means, key=means.__getitem__)
     axes.add_patch(
