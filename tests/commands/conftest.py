@@ -93,8 +93,8 @@ class Finished:
     @property
     def jobs(self) -> list[RunFolder]:
         """The folders of a sweep's jobs, by number."""
-        (sweep,) = self.cwd.glob("outputs/sweeps/*/*")
-        folders = [path for path in sweep.iterdir() if path.is_dir()]
+        (sweep,) = self.cwd.glob("outputs/sweeps/*/*-*")
+        folders = [path for path in sweep.glob("[0-9]*") if path.is_dir()]
         return [RunFolder(path) for path in sorted(folders, key=lambda path: int(path.name.split("_")[0]))]
 
     @property

@@ -1,0 +1,260 @@
+"""What the runs of a sweep reached, over what was swept. Each list has one value a run."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from .sweep_axes import (
+    GREY,
+    NAMED,
+    Levels,
+    Scale,
+    canvas,
+    caption,
+    end_of_scale,
+    legend,
+    set_heights,
+    spans_decades,
+)
+
+MARKERS = "os^Dv<>P"
+FRAME = "#d55e00"
+HATCHED = {"facecolor": "#eeeeee", "edgecolor": "#bbbbbb", "hatch": "////", "lw": 0}
+
+
+def sweep_setting(
+    values: Sequence[Any],
+    metrics: Sequence[float | None],
+    *,
+    setting: str,
+    metric: str,
+    rising: bool = False,
+    lines: Sequence[Any] | None = None,
+    line_setting: str = "",
+    averaged: Sequence[str] = (),
+) -> Figure:
+    """A metric over one setting: a point a run, a line through the means.
+
+    Args:
+        values: of the setting: numbers, or anything with a name.
+        metrics: None for a run that diverged, which is marked at the edge; as are those a thousand times off.
+        rising: whether more is better, so that diverged runs stand at the bottom.
+        lines: the values of another setting; each gets a line of its own.
+        averaged: settings in which the runs of one mean differ. Where it is the seed alone, the sample standard
+            deviation is drawn as well.
+    """
+    figure, axes = canvas()
+    scale, levels = Scale(values), Levels(lines if lines is not None else [None])
+    colours = [levels.colour(level) for level in levels.values] if lines is not None else [NAMED[0]]
+    of_seeds = list(averaged) == ["seed"]
+    # Side by side, where there is room, so that bars do not hide each other.
+    apart = 0.1 if scale.in_places and of_seeds else 0.0
+    reached = [value for value in metrics if value is not None]
+    end = max(reached) if rising else end_of_scale(reached)
+    heights = [value for value in reached if value <= end]
+    logarithmic = spans_decades(heights)
+    beyond: list[tuple[float, int]] = []
+    for index, (colour, marker) in enumerate(zip(colours, itertools.cycle(MARKERS), strict=False)):
+        shift = apart * (index - (len(levels) - 1) / 2)
+        groups: dict[float, list[float]] = {}
+        for run, value in enumerate(values):
+            if lines is not None and levels.place(lines[run]) != index:
+                continue
+            x, height = scale.at(value) + shift, metrics[run]
+            if height is None or height > end:
+                beyond.append((x, index))
+            if height is not None:
+                groups.setdefault(x, []).append(height)
+        groups = dict(sorted(groups.items()))
+        points = [(x, height) for x, group in groups.items() for height in group]
+        _draw_points(axes, points, len(values), colour, marker, faint=bool(averaged))
+        means = {x: mean for x, group in groups.items() if (mean := statistics.fmean(group)) <= end}
+        if scale.levels.numeric:
+            axes.plot(list(means), list(means.values()), color=colour, lw=1.6, label="means")
+        elif averaged:
+            # Names have no order that a line could follow.
+            axes.plot(list(means), list(means.values()), "_", color=colour, ms=14, markeredgewidth=2, label="means")
+        spreads = {
+            x: statistics.stdev(group) for x, group in groups.items() if of_seeds and len(group) > 1 and x in means
+        }
+        heights += _draw_spreads(axes, {x: means[x] for x in spreads}, spreads, colour)
+    ends = [height for height in heights if height <= end + 0.5 * abs(end) and (height > 0 or not logarithmic)]
+    # On a logarithmic axis a deviation as large as the mean has no lower end to show.
+    low = min(reached) / 1.5 if logarithmic else min(ends)
+    room = 0.05 * (len({index for _, index in beyond}) + 1.4) if beyond else 0.05
+    set_heights(axes, low, max(ends), logarithmic, **{"below" if rising else "above": room})
+    scale.apply(axes.xaxis)
+    _mark_at_edge(axes, beyond, colours, rising)
+    axes.set_xlabel(setting)
+    axes.set_ylabel(metric)
+    mean = f"mean{' ± standard deviation' if of_seeds else ''} over {', '.join(averaged)}"
+    caption(
+        axes, *([f"{'line' if scale.levels.numeric else 'bar'}: {mean}"] if averaged else []), _beyond(metrics, end)
+    )
+    if lines is not None:
+        shown = zip(colours, itertools.cycle(MARKERS), levels.labels, strict=False)
+        handles = [Line2D([], [], color=colour, marker=marker, label=text) for colour, marker, text in shown]
+        legend(figure, line_setting, handles)
+    return figure
+
+
+def sweep_pair(
+    x: Sequence[Any],
+    y: Sequence[Any],
+    metrics: Sequence[float | None],
+    *,
+    x_setting: str,
+    y_setting: str,
+    metric: str,
+    rising: bool = False,
+    averaged: Sequence[str] = (),
+) -> Figure:
+    """A heat map: a metric over two settings, the best pair framed.
+
+    Args:
+        metrics: None for a run that diverged. Cells in which all did are hatched; cells without a run stay white.
+        rising: whether more is better. The better, the brighter.
+        averaged: settings in which the runs of one cell differ.
+    """
+    columns, rows = Scale(x, places=True), Scale(y, places=True)
+    wide, high = len(columns.levels), len(rows.levels)
+    figure, axes = canvas(height=max(3.0, min(7.0, 1.3 + 0.5 * high)))
+    cells: dict[tuple[int, int], list[float | None]] = {}
+    for across, up, value in zip(x, y, metrics, strict=True):
+        cells.setdefault((columns.levels.place(across), rows.levels.place(up)), []).append(value)
+    reached = {place: [value for value in values if value is not None] for place, values in cells.items()}
+    means = {place: statistics.fmean(values) for place, values in reached.items() if values}
+    worst = max(means.values()) if rising else end_of_scale(list(means.values()))
+    shown = [mean for mean in means.values() if mean <= worst]
+    norm = (LogNorm if spans_decades(shown) else Normalize)(min(shown), worst, clip=True)
+    picture = [[means.get((column, row), math.nan) for column in range(wide)] for row in range(high)]
+    colours = colormaps["viridis" if rising else "viridis_r"]
+    image = axes.imshow(picture, colours, norm, aspect="auto", origin="lower", interpolation="nearest")
+    for axis_line, count in ((axes.axvline, wide), (axes.axhline, high)):
+        for edge in range(1, count):
+            axis_line(edge - 0.5, color="white", lw=1)
+    # Three digits fit into a cell of a sixth, and small ones into one of a twelfth.
+    roomy, with_numbers = wide <= 6 and high <= 12, wide <= 12 and high <= 20
+    for (column, row), values in cells.items():
+        text, colour = "diverged" if roomy else "", GREY
+        if (column, row) in means:
+            text, colour = _short(means[column, row]), _readable_on(image.to_rgba(means[column, row]))
+            if roomy and None in values:
+                text += f"\n{values.count(None)} diverged"
+        if means.get((column, row), math.inf) > worst:
+            colour = GREY
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **HATCHED))
+        if with_numbers:
+            axes.text(column, row, text, ha="center", va="center", fontsize=9 if roomy else 6.5, color=colour)
+    best = (max if rising else min)(means, key=means.__getitem__)
+    axes.add_patch(
+        Rectangle((best[0] - 0.5, best[1] - 0.5), 1, 1, fill=False, edgecolor=FRAME, lw=2.5, zorder=3, clip_on=False)
+    )
+    columns.apply(axes.xaxis)
+    rows.apply(axes.yaxis)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xlabel(x_setting)
+    axes.set_ylabel(y_setting)
+    name = f"mean of {metric} over {', '.join(averaged)}" if averaged else metric
+    wish = "higher" if rising else "lower"
+    bar = figure.colorbar(image, label=f"{name}\n({wish} is better)", pad=0.02)
+    bar.outline.set_visible(False)
+    caption(axes, "frame: the best", "hatched: diverged" if len(means) < len(cells) and not roomy else "")
+    return figure
+
+
+def sweep_seeds(seeds: Sequence[Any], metrics: Sequence[float | None], *, metric: str, rising: bool = False) -> Figure:
+    """What chance alone makes of one setting: a point a run, their mean and sample standard deviation.
+
+    Args:
+        metrics: None for a run that diverged, which is marked at the edge.
+        rising: whether more is better, so that diverged runs stand at the bottom.
+    """
+    figure, axes = canvas()
+    scale = Scale(seeds, places=True)
+    points = [(scale.at(seed), value) for seed, value in zip(seeds, metrics, strict=True) if value is not None]
+    values = [value for _, value in points]
+    mean = statistics.fmean(values)
+    axes.axhline(mean, color=NAMED[1], lw=1.4, label="mean")
+    notes = [f"line: mean {_short(mean)}"]
+    heights = list(values)
+    if len(values) > 1:
+        deviation = statistics.stdev(values)
+        axes.axhspan(mean - deviation, mean + deviation, color=NAMED[1], alpha=0.15, lw=0, label="deviation")
+        notes.append(f"band: ± standard deviation {_short(deviation)}")
+        heights += [mean - deviation, mean + deviation]
+    _draw_points(axes, points, len(seeds), NAMED[0], "o")
+    lost = [(scale.at(seed), 0) for seed, value in zip(seeds, metrics, strict=True) if value is None]
+    room = {"below" if rising else "above": 0.12 if lost else 0.05}
+    set_heights(axes, min(heights), max(heights), False, **room)
+    scale.apply(axes.xaxis)
+    _mark_at_edge(axes, lost, [NAMED[0]], rising)
+    axes.set_xlabel("seed")
+    axes.set_ylabel(metric)
+    caption(axes, *notes, _beyond(metrics, math.inf))
+    return figure
+
+
+def _draw_points(
+    axes: Axes, points: Sequence[tuple[float, float]], runs: int, colour: str, marker: str, faint: bool = False
+) -> None:
+    size = 6 if runs <= 60 else 4 if runs <= 200 else 3
+    x, y = [x for x, _ in points], [y for _, y in points]
+    axes.plot(x, y, marker, color=colour, alpha=0.4 if faint else 1, ms=size, markeredgewidth=0, label="runs")
+
+
+def _draw_spreads(axes: Axes, means: dict[float, float], spreads: dict[float, float], colour: str) -> list[float]:
+    """Bars, or a band where there are many, of a deviation to both sides of each mean; returns their ends."""
+    if not spreads:
+        return []
+    lower = [means[x] - spreads[x] for x in spreads]
+    upper = [means[x] + spreads[x] for x in spreads]
+    if len(spreads) > 20:
+        axes.fill_between(list(spreads), lower, upper, color=colour, alpha=0.15, lw=0, label="deviations")
+    else:
+        bars = list(spreads), list(means.values()), list(spreads.values())
+        axes.errorbar(*bars, fmt="none", ecolor=colour, elinewidth=1.4, capsize=3, label="deviations")
+    return lower + upper
+
+
+def _beyond(metrics: Sequence[float | None], end: float) -> str:
+    """What a cross means."""
+    far = any(value is not None and value > end for value in metrics)
+    return ("×: diverged, or off the scale" if far else "×: diverged") if far or None in metrics else ""
+
+
+def _mark_at_edge(axes: Axes, beyond: Sequence[tuple[float, int]], colours: Sequence[str], rising: bool) -> None:
+    """Crosses where a metric is worst: positions, and numbers of the lines, each of which has a height of its own."""
+    rows = sorted({index for _, index in beyond})
+    for row, index in enumerate(rows):
+        height = 0.04 * (row + 0.6)
+        positions = [x for x, other in beyond if other == index]
+        axes.plot(
+            positions,
+            [height if rising else 1 - height] * len(positions),
+            "x",
+            color=colours[index],
+            transform=axes.get_xaxis_transform(),
+            markersize=6,
+            markeredgewidth=1.8,
+            label="beyond",
+        )
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _readable_on(colour: Sequence[float]) -> str:
+    red, green, blue, _ = colour
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"

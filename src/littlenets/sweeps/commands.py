@@ -1,0 +1,38 @@
+"""The command lines that go on from a sweep, ready to be pasted into a shell."""
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+# What Hydra reads as it stands: https://hydra.cc/docs/1.3/advanced/override_grammar/basic/
+UNQUOTED = re.compile(r"[\w/.+@%*?|:-]+", re.ASCII)
+
+
+def look_at(folder: Path) -> str:
+    return shlex.join(["tensorboard", "--logdir", os.path.relpath(folder)])
+
+
+def evaluate(run: Path) -> str:
+    return shlex.join(["python", "evaluate.py", f"run={_path_value(run)}"])
+
+
+def report(sweep: Path) -> str:
+    return shlex.join(["python", "report.py", f"sweep={_path_value(sweep)}"])
+
+
+def repeat(overrides: Sequence[str]) -> str:
+    """One job of a sweep, alone."""
+    return shlex.join(["python", "train.py", *overrides])
+
+
+def _path_value(path: Path) -> str:
+    """A path, relative to here, as the value of an override."""
+    text = os.path.relpath(path)
+    if UNQUOTED.fullmatch(text):
+        return text
+    # Within quotes a backslash escapes a quote only, so that others before the closing quote are doubled.
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f'"{escaped}"'

@@ -1,0 +1,177 @@
+"""The figures of a sweep: which ones there are to draw, and their files."""
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ..figures.sweep_curves import sweep_curves
+from ..figures.sweep_metric import sweep_pair, sweep_seeds, sweep_setting
+from ..runs.files import write_atomically
+from ..runs.folder import file_name
+from .outcomes import Outcome
+from .table import SEED, SweepTable
+
+# Further settings are in the table: nobody looks at ten pictures of the same numbers.
+SETTINGS = 4
+# Levels of a second setting that can be told apart by colour.
+LEVELS = 6
+# And by dashes.
+DASHES = 3
+OURS = ("by_*.png", "heat_map.png", "loss_curves.png")
+DURATION = "trainer.max_epochs"
+
+
+def draw_figures(table: SweepTable) -> tuple[list[str], list[str]]:
+    """Draws what a sweep has to show into its folder ``figures/``, and removes what was drawn there before.
+
+    Returns:
+        The paths of the figures, relative to the sweep's folder; and remarks on those that could not be drawn.
+    """
+    folder = table.folder / "figures"
+    before = {path.name for pattern in OURS for path in folder.glob(pattern)}
+    drawn, remarks = [], []
+    for name, draw in _figures(table):
+        try:
+            figure = draw()
+            folder.mkdir(exist_ok=True)
+            image = io.BytesIO()
+            figure.savefig(image, format="png")
+            write_atomically(folder / name, image.getvalue())
+        except Exception as error:  # a picture is no reason to lose a table
+            remarks.append(f"figures/{name} could not be drawn: {type(error).__name__}: {error}")
+        else:
+            drawn.append(f"figures/{name}")
+            before.discard(name)
+    for name in before:
+        (folder / name).unlink(missing_ok=True)
+    return drawn, remarks
+
+
+def _figures(table: SweepTable) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """Names of files, and how to draw them."""
+    settings = [key for key in table.keys if key != SEED]
+    curves = [outcome for outcome in table.outcomes if _loss(table) in outcome.losses]
+    if curves:
+        yield "loss_curves.png", lambda: _curves(table, curves)
+    if not table.best:
+        return
+    for key in [key for key in settings if _has_points(table, key)][:SETTINGS]:
+        yield f"{file_name(['by', key])}.png", lambda key=key: _by_setting(table, key)
+    if len(settings) == 2 and _is_grid(table, settings):
+        yield "heat_map.png", lambda: _heat_map(table, *settings)
+    if table.keys == [SEED]:
+        yield "by_seed.png", lambda: _by_seed(table)
+
+
+def _measured(table: SweepTable, outcomes: list[Outcome]) -> dict[str, Any]:
+    """What the figures of the objective have in common."""
+    objective = table.objective
+    return {
+        "metrics": [objective.value(outcome) for outcome in outcomes],
+        "metric": objective.metric,
+        "rising": objective.direction == "maximize",
+    }
+
+
+def _ended(table: SweepTable, *keys: str) -> list[Outcome]:
+    """The jobs that set all of the keys, and either have a value of the objective or diverged on the way to one."""
+    return [
+        outcome
+        for outcome in table.outcomes
+        if all(key in outcome.job.swept for key in keys)
+        and (table.objective.value(outcome) is not None or outcome.status == "diverged")
+    ]
+
+
+def _has_points(table: SweepTable, key: str) -> bool:
+    """Whether runs with a value of the objective, or their neighbours that diverged, differ in a setting."""
+    outcomes = _ended(table, key)
+    reached = any(table.objective.value(outcome) is not None for outcome in outcomes)
+    return reached and _levels(outcomes, key) > 1
+
+
+def _by_setting(table: SweepTable, key: str) -> Figure:
+    """The objective against one setting; in colour another one, if there is one of few levels."""
+    outcomes = _ended(table, key)
+    others = [other for other in table.keys if other not in (key, SEED)]
+    # Not one that was stepped through together with this one: its lines would have a point each.
+    counts = {other: _levels(outcomes, other) for other in others if _differ(outcomes, key, [other])}
+    line = min((other for other, count in counts.items() if 1 < count <= LEVELS), key=counts.get, default=None)
+    fixed = [key, line] if line else [key]
+    averaged = [table.names[other] for other in table.keys if other not in fixed and _differ(outcomes, other, fixed)]
+    return sweep_setting(
+        [outcome.job.swept[key] for outcome in outcomes],
+        setting=key,
+        lines=[outcome.job.swept.get(line) for outcome in outcomes] if line else None,
+        line_setting=line or "",
+        averaged=averaged,
+        **_measured(table, outcomes),
+    )
+
+
+def _levels(outcomes: list[Outcome], key: str) -> int:
+    return len({repr(outcome.job.swept.get(key)) for outcome in outcomes})
+
+
+def _differ(outcomes: list[Outcome], key: str, fixed: list[str]) -> bool:
+    """Whether some that are alike in the fixed settings have different values of another one."""
+    found: dict[str, set[str]] = {}
+    for outcome in outcomes:
+        swept = outcome.job.swept
+        found.setdefault(repr([swept.get(other) for other in fixed]), set()).add(repr(swept.get(key)))
+    return any(len(values) > 1 for values in found.values())
+
+
+def _is_grid(table: SweepTable, keys: list[str]) -> bool:
+    """Whether most pairs of values were tried: of values that were stepped through together, few are."""
+    outcomes = _ended(table, *keys)
+    if not all(_has_points(table, key) for key in keys):
+        return False
+    rows, columns = (_levels(outcomes, key) for key in keys)
+    pairs = {repr([outcome.job.swept[key] for key in keys]) for outcome in outcomes}
+    return 2 * len(pairs) > rows * columns
+
+
+def _heat_map(table: SweepTable, across: str, up: str) -> Figure:
+    outcomes = _ended(table, across, up)
+    return sweep_pair(
+        [outcome.job.swept[across] for outcome in outcomes],
+        [outcome.job.swept[up] for outcome in outcomes],
+        x_setting=across,
+        y_setting=up,
+        averaged=[SEED] if _differ(outcomes, SEED, [across, up]) else [],
+        **_measured(table, outcomes),
+    )
+
+
+def _by_seed(table: SweepTable) -> Figure:
+    outcomes = _ended(table, SEED)
+    return sweep_seeds([outcome.job.swept[SEED] for outcome in outcomes], **_measured(table, outcomes))
+
+
+def _loss(table: SweepTable) -> str:
+    """The loss whose curves are shown: the objective where it is one that was recorded along the way."""
+    recorded = {name for outcome in table.outcomes for name in outcome.losses}
+    metric = table.objective.metric if table.objective else None
+    return metric if metric in recorded else "train/loss"
+
+
+def _curves(table: SweepTable, outcomes: list[Outcome]) -> Figure:
+    """All curves of a loss; in colour the learning rate, or else what was swept first."""
+    loss = _loss(table)
+    settings = [key for key in table.keys if key != SEED]
+    # A longer run goes on where a shorter one ends: nothing to tell by colour.
+    telling = [key for key in settings if key != DURATION] or settings
+    colour = next((key for key in telling if key.endswith(".lr")), telling[0] if telling else None)
+    dash = next((key for key in telling if key != colour and 1 < _levels(outcomes, key) <= DASHES), None)
+    return sweep_curves(
+        [outcome.losses[loss] for outcome in outcomes],
+        loss=loss,
+        diverged=[outcome.status == "diverged" for outcome in outcomes],
+        colours=[outcome.job.swept.get(colour) for outcome in outcomes] if colour else None,
+        colour_setting=colour or "",
+        dashes=[outcome.job.swept.get(dash) for outcome in outcomes] if dash else None,
+        dash_setting=table.names.get(dash, ""),
+    )

@@ -1,0 +1,65 @@
+"""sweep.json: which jobs a sweep consists of, and what was asked for."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingError
+from ..runs.files import write_atomically
+
+FILE = "sweep.json"
+
+
+@dataclass
+class Job:
+    """One run of a sweep. How far it came stands in the files of its own folder.
+
+    Args:
+        number: counts from 0; jobs that are added to a sweep go on counting.
+        folder: the name of its run folder, below the sweep's.
+        overrides: what was set for it, as on a command line.
+        swept: what tells it from the other jobs: settings by dotted name, choices by the name of their group.
+        attempts: how often it was started.
+        error: ``type`` and ``message``, only where it could not say so itself: its process died.
+    """
+
+    number: int
+    folder: str
+    overrides: list[str]
+    swept: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    error: dict[str, str] | None = None
+
+
+@dataclass
+class Manifest:
+    """A whole sweep.
+
+    Args:
+        arguments: the command line as typed, without the name of the program.
+        objective: the metric to compare jobs by, such as ``val/loss``; None is the task's own.
+        direction: ``minimize`` or ``maximize``; None is what the metric's name suggests.
+        jobs: in the order of their numbers.
+    """
+
+    arguments: list[str]
+    objective: str | None = None
+    direction: str | None = None
+    jobs: list[Job] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Raises SettingError where ``folder`` is not that of a sweep, or its sweep.json is damaged."""
+        path = Path(folder) / FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**content | {"jobs": [Job(**job) for job in content["jobs"]]})
+        except FileNotFoundError:
+            raise SettingError(f"{folder}: there is no {FILE} in it, so it is not the folder of a sweep.") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise SettingError(f"{path} is damaged: {error}.") from error
+
+    def write(self, folder: Path) -> None:
+        """Replaces ``folder``'s sweep.json at once."""
+        write_atomically(Path(folder) / FILE, json.dumps(asdict(self), indent=1) + "\n")

@@ -1,0 +1,71 @@
+"""By which metric the jobs of a sweep are compared."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import SettingError
+from .outcomes import Outcome, is_rising
+
+# What is compared where nothing was asked for: the first of these that all completed runs have.
+DEFAULTS = ("val/loss", "test/acc", "test/mae", "test/loss", "train/loss")
+
+Direction = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric, measured at the end of each run, and which way it should go.
+
+    Args:
+        why: where it comes from, to stand in brackets behind its name.
+    """
+
+    metric: str
+    direction: Direction
+    why: str
+
+    @property
+    def wish(self) -> str:
+        return "lower is better" if self.direction == "minimize" else "higher is better"
+
+    def value(self, outcome: Outcome) -> float | None:
+        """What a job reached; None where it did not complete, or has no such number."""
+        value = outcome.metrics.get(self.metric, math.nan)
+        return value if outcome.completed and math.isfinite(value) else None
+
+    def cost(self, value: float) -> float:
+        """For sorting: the lower, the better."""
+        return value if self.direction == "minimize" else -value
+
+    def rank(self, outcome: Outcome) -> tuple[bool, float, int]:
+        """A sort key: the best first; those without a value last, by number."""
+        value = self.value(outcome)
+        return value is None, 0.0 if value is None else self.cost(value), outcome.job.number
+
+
+def choose_objective(outcomes: Sequence[Outcome], metric: str | None, direction: str | None) -> Objective | None:
+    """What was asked for, or the default; None as long as no run has a metric at all.
+
+    Raises:
+        SettingError: no run has the metric that was asked for, or the direction is none.
+    """
+    if direction not in (None, "minimize", "maximize"):
+        raise SettingError(f"The direction of a sweep is minimize or maximize, not {direction}.")
+    completed = [outcome.metrics for outcome in outcomes if outcome.completed]
+    there = sorted({name for outcome in outcomes for name in outcome.metrics})
+    if not there:
+        return None
+    if metric is not None:
+        if metric not in there:
+            raise SettingError(f"No run has the metric {metric} to be compared by; there are {', '.join(there)}.")
+        chosen, why = metric, "as asked for"
+    else:
+        common = [name for name in DEFAULTS if completed and all(name in metrics for metrics in completed)]
+        chosen = next(iter([*common, *(name for name in DEFAULTS if name in there), *there]))
+        why = "the default" if chosen == "val/loss" else "the default for runs without a validation set"
+        if chosen != "val/loss" and "val/loss" in there:
+            why = "the default where not all runs have a validation set"
+    suggested = "maximize" if is_rising(chosen) else "minimize"
+    return Objective(chosen, direction or suggested, why)

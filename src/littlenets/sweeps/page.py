@@ -1,0 +1,129 @@
+"""sweep.md: a sweep for reading."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from . import commands
+from .names import number_text, value_text
+from .outcomes import Outcome
+from .table import SEED, SweepTable
+
+# A message longer than this is in train.log.
+REASON = 300
+
+
+def page_text(table: SweepTable, figures: Sequence[str] = ()) -> str:
+    """The jobs by what they reached, means over seeds, failures with their reasons, and figures.
+
+    Args:
+        figures: paths of the pictures to show, relative to the sweep's folder.
+    """
+    title = " and ".join(table.keys) or "one setting"
+    sections = [f"# {table.folder.resolve().name}: a sweep over {title}"]
+    if table.manifest.arguments:
+        sections.append(f"    python train.py {shlex.join(table.manifest.arguments)}")
+    sections += [f"{table.counts}.", _order(table), _best(table), _groups(table)]
+    if figures:
+        sections += ["## Figures", *(f"![{name}]({name})" for name in figures)]
+    sections += [_failures(table), _remarks(table), _runs(table), _more(table)]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _order(table: SweepTable) -> str:
+    if table.problem:
+        return f"The jobs are in the order of their numbers. {table.problem}"
+    if not table.objective:
+        return "No job has come to an end with a metric yet."
+    return (
+        f"Sorted by `{table.objective.metric}` at the end of each run: {table.objective.wish} ({table.objective.why})."
+    )
+
+
+def _best(table: SweepTable) -> str:
+    if not table.best:
+        return ""
+    run = table.folder / table.best.job.folder
+    return "\n".join(
+        [
+            f"The best run is {table.best_so_far}:",
+            "",
+            f"    {commands.look_at(run)}",
+            f"    {commands.evaluate(run)}",
+            f"    {commands.repeat(table.best.job.overrides)}",
+        ]
+    )
+
+
+def _groups(table: SweepTable) -> str:
+    if not table.groups:
+        return ""
+    metric = table.objective.metric
+    keys = [key for key in table.keys if key != SEED]
+    header = [*(table.names[key] for key in keys), f"mean {metric}", "standard deviation", "n"]
+    rows = []
+    for group in table.groups:
+        n, jobs = len(group.values), len(group.outcomes)
+        rows.append(
+            [
+                *(value_text(group.swept[key]) if key in group.swept else "" for key in keys),
+                number_text(group.mean),
+                number_text(group.deviation),
+                str(n) if n == jobs else f"{n} of {jobs}",
+            ]
+        )
+    text = "The standard deviation is that of a sample (divided by n - 1); n counts the runs that completed."
+    return "\n\n".join(["## Over the seeds", text, _markdown(header, rows)])
+
+
+def _runs(table: SweepTable) -> str:
+    bests = table.bests
+    measures = table.measures
+    names = [table.names[key] for key in table.keys]
+    header = ["number", *names, "status", *measures, *(f"best {name}" for name in bests), "epochs", "seconds", "folder"]
+    rows = [
+        [
+            str(outcome.job.number),
+            *table.swept_texts(outcome),
+            outcome.ending,
+            *(number_text(outcome.metrics.get(name)) for name in measures),
+            *(number_text(outcome.best.get(name)) for name in bests),
+            "" if outcome.epochs is None else f"{outcome.epochs:,}",
+            "" if outcome.seconds is None else f"{outcome.seconds:.2f}",
+            outcome.job.folder,
+        ]
+        for outcome in table.ranked
+    ]
+    return "\n\n".join(["## Runs", _markdown(header, rows)])
+
+
+def _failures(table: SweepTable) -> str:
+    return _listed("## Not completed", table, ((outcome, outcome.reason) for outcome in table.failures))
+
+
+def _remarks(table: SweepTable) -> str:
+    remarks = ((outcome, outcome.remark) for outcome in table.outcomes if outcome.completed and outcome.remark)
+    return _listed("## Incomplete histories", table, remarks)
+
+
+def _listed(title: str, table: SweepTable, outcomes: Iterable[tuple[Outcome, str]]) -> str:
+    lines = []
+    for outcome, text in outcomes:
+        reason = " ".join(text.split())
+        reason = reason if len(reason) <= REASON else f"{reason[:REASON]} ... (train.log has all of it)"
+        lines.append(f"- [{table.name(outcome)}]({outcome.job.folder}): {outcome.ending}. {reason}".rstrip())
+    return "\n\n".join([title, "\n".join(lines)]) if lines else ""
+
+
+def _more(table: SweepTable) -> str:
+    others = [f"`{name}`" for name in table.measures if not table.objective or name != table.objective.metric]
+    again = f"`sweep.csv` has the same for other programs. `{commands.report(table.folder)}` makes all of it anew"
+    return f"{again}; with `objective=NAME` by another metric: {', '.join(others)}." if others else f"{again}."
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; numbers stand to the right, as all columns here are short."""
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [header, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["| " + " | ".join(map(str.rjust, row, widths)) + " |" for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|")
+    return "\n".join(lines)

@@ -1,0 +1,217 @@
+"""What a sweep says when it has ended: tables and figures in its folder, and some lines for the terminal."""
+
+import os
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..runs.files import write_atomically
+from . import commands
+from .names import number_text, value_text
+from .page import page_text
+from .spreadsheet import csv_text
+from .table import SEED, Group, SweepTable
+
+WIDTH = 80
+# A terminal's height less what is said around the table.
+ROWS = 20
+# Failures that are told with their reasons.
+REASONS = 8
+# The longest value of a setting that is shown whole.
+CELL = 24
+
+
+@dataclass
+class Summary:
+    """A sweep's table, and what came of drawing it.
+
+    Args:
+        figures: paths of the pictures, relative to the sweep's folder.
+        remarks: what could not be drawn, and why.
+    """
+
+    table: SweepTable
+    figures: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """For the end of a sweep in a terminal: the table, the best run, what did not complete, and where to go on.
+
+        All but commands and paths fit into 80 columns.
+        """
+        table = self.table
+        sections = [_head(table), _table(table), _spread(table), _failures(table), self._best(), self._files()]
+        return [line for section in sections if section for line in ["", *section]][1:]
+
+    def _best(self) -> list[str]:
+        best = self.table.best
+        if not best:
+            return []
+        run = self.table.folder / best.job.folder
+        return [
+            *textwrap.wrap(f"Best run: {self.table.best_so_far}", WIDTH),
+            f"  look at it       {commands.look_at(run)}",
+            f"  evaluate it      {commands.evaluate(run)}",
+            f"  repeat it alone  {commands.repeat(best.job.overrides)}",
+        ]
+
+    def _files(self) -> list[str]:
+        folder = self.table.folder
+        files = ["sweep.md", "sweep.csv", *(["figures/"] if self.figures else [])]
+        return [
+            *(line for remark in self.remarks for line in textwrap.wrap(remark, WIDTH)),
+            f"Sweep folder     {os.path.relpath(folder)} ({', '.join(files)})",
+            f"TensorBoard      {commands.look_at(folder)}",
+        ]
+
+
+def write_tables(table: SweepTable | Path) -> None:
+    """Writes sweep.csv and sweep.md from what a sweep's folder holds, each of them at once.
+
+    For after every finished job. Whoever does that often keeps a `SweepTable`, refreshes it and gives it instead of
+    the folder. An objective that no run has is said in sweep.md.
+
+    Raises:
+        SettingError: the folder is no sweep's, or its sweep.json is damaged.
+    """
+    if not isinstance(table, SweepTable):
+        table = SweepTable(table)
+    drawn = sorted(path.relative_to(table.folder).as_posix() for path in table.folder.glob("figures/*.png"))
+    write_atomically(table.folder / "sweep.csv", csv_text(table))
+    write_atomically(table.folder / "sweep.md", page_text(table, drawn))
+
+
+def write_summary(folder: Path, objective: str | None = None, direction: str | None = None) -> Summary:
+    """Writes all that is said of a sweep, from its folder alone: sweep.csv, sweep.md and figures/.
+
+    Args:
+        objective: instead of the one that the sweep was started with.
+        direction: likewise.
+
+    Raises:
+        SettingError: the folder is no sweep's, its sweep.json is damaged, or no run has the objective that was asked
+            for. In the last case all else is written.
+    """
+    table = SweepTable(Path(folder), objective, direction)
+    # First the tables, which are there at once, and should be even where drawing is interrupted.
+    write_tables(table)
+    # Imports matplotlib.
+    from .drawing import draw_figures
+
+    figures, remarks = draw_figures(table)
+    write_tables(table)
+    if table.problem:
+        raise table.problem
+    return Summary(table, figures, remarks)
+
+
+def _head(table: SweepTable) -> list[str]:
+    objective = table.objective
+    order = f"Sorted by {objective.metric}, {objective.wish} ({objective.why})." if objective else ""
+    return textwrap.wrap(f"{table.counts}. {order}", WIDTH)
+
+
+def _table(table: SweepTable) -> list[str]:
+    """The best runs, or where several settings were tried with several seeds, the best settings."""
+    if _by_group(table):
+        return _group_table(table, table.groups)
+    ranked = table.ranked
+    shown = ranked[:ROWS]
+    measures = table.measures
+    others = measures[1:] if table.objective else measures
+    columns = {"number": [str(outcome.job.number) for outcome in shown]}
+    for position, key in enumerate(table.keys):
+        columns[_heading(table, key)] = [_cut(table.swept_texts(outcome)[position]) for outcome in shown]
+    for name in measures:
+        columns[name] = [number_text(outcome.metrics.get(name)) for outcome in shown]
+    columns["epochs"] = ["" if outcome.epochs is None else f"{outcome.epochs:,}" for outcome in shown]
+    columns["seconds"] = ["" if outcome.seconds is None else f"{outcome.seconds:.1f}" for outcome in shown]
+    columns["status"] = [outcome.ending for outcome in shown]
+    if all(outcome.completed for outcome in shown):
+        del columns["status"]
+    dispensable = ["seconds", "epochs", *reversed(others), *(_heading(table, key) for key in reversed(table.keys))]
+    return [*_aligned(columns, dispensable), *_left_over(len(ranked))]
+
+
+def _heading(table: SweepTable, key: str) -> str:
+    """The short name of a setting, unless a column of the table has it."""
+    name = table.names[key]
+    return key if name in ("number", "epochs", "seconds", "status", "deviation", "runs") else name
+
+
+def _by_group(table: SweepTable) -> bool:
+    return 1 < len(table.groups) < len(table.outcomes)
+
+
+def _group_table(table: SweepTable, groups: Sequence[Group]) -> list[str]:
+    shown = groups[:ROWS]
+    columns = {}
+    keys = [key for key in table.keys if key != SEED]
+    for key in keys:
+        columns[_heading(table, key)] = [
+            _cut(value_text(group.swept[key])) if key in group.swept else "" for group in shown
+        ]
+    columns[f"mean {table.objective.metric}"] = [number_text(group.mean) for group in shown]
+    columns["deviation"] = [number_text(group.deviation) for group in shown]
+    columns["runs"] = [_runs(group) for group in shown]
+    return [*_aligned(columns, [_heading(table, key) for key in reversed(keys)]), *_left_over(len(groups))]
+
+
+def _runs(group: Group) -> str:
+    done, started = len(group.values), len(group.outcomes)
+    return str(done) if done == started else f"{done} of {started}"
+
+
+def _left_over(count: int) -> list[str]:
+    return [f"... and {count - ROWS:,} more in sweep.md"] if count > ROWS else []
+
+
+def _spread(table: SweepTable) -> list[str]:
+    """The mean over the seeds, where nothing else was swept."""
+    groups = table.groups
+    if len(groups) != 1 or groups[0].deviation is None:
+        return []
+    (group,) = groups
+    spread = f"{number_text(group.mean)}, standard deviation {number_text(group.deviation)}"
+    return textwrap.wrap(f"Over the seeds: {table.objective.metric} {spread} (n = {len(group.values)})", WIDTH)
+
+
+def _failures(table: SweepTable) -> list[str]:
+    """What did not complete, and why. That a run diverged is all there is to say of it, if its row does not."""
+    rows = [] if _by_group(table) else table.ranked[:ROWS]
+    diverged = [outcome for outcome in table.failures if outcome.status == "diverged" and outcome not in rows]
+    others = [outcome for outcome in table.failures if outcome.status != "diverged"]
+    lines = []
+    for outcome in others[:REASONS]:
+        lines += _wrapped(f"{table.name(outcome)}: {outcome.ending}. {outcome.reason}".rstrip(), " ... (see train.log)")
+    if len(others) > REASONS:
+        lines.append(f"  ... and {len(others) - REASONS:,} more in sweep.md")
+    if diverged:
+        numbers = ", ".join(f"{outcome.job.number} ({outcome.epochs})" for outcome in diverged)
+        lines += _wrapped(f"diverged, by number (epoch): {numbers}", " ... (all are in sweep.md)")
+    return ["Not completed:", *lines] if lines else []
+
+
+def _wrapped(text: str, placeholder: str) -> list[str]:
+    """At most three lines, indented."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=placeholder
+    )
+
+
+def _aligned(columns: dict[str, list[str]], dispensable: Sequence[str]) -> list[str]:
+    """The columns side by side, less as many of the dispensable ones, in their order, as do not fit."""
+    columns = dict(columns)
+    widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
+    for name in dispensable:
+        if sum(widths.values()) + 2 * (len(widths) - 1) <= WIDTH:
+            break
+        del widths[name], columns[name]
+    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    aligned = ("  ".join(map(str.rjust, row, widths.values())) for row in rows)
+    return [line.rstrip() for line in aligned]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CELL else f"{text[: CELL - 3]}..."

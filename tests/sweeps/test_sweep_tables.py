@@ -1,0 +1,402 @@
+"""sweep.csv and sweep.md against what stands in the run folders."""
+
+import csv
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import run_folders
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from run_folders import diverged, read_csv, write_run, write_sweep
+
+from littlenets.errors import SettingError
+from littlenets.sweeps import table as table_module
+from littlenets.sweeps.names import value_text
+from littlenets.sweeps.outcomes import read_outcome
+from littlenets.sweeps.summary import Summary, write_summary, write_tables
+from littlenets.sweeps.table import SweepTable
+
+
+def sections(sweep: Path) -> dict[str, list[list[str]]]:
+    """The tables of sweep.md by their headings, cell by cell, header first."""
+    found: dict[str, list[list[str]]] = {}
+    heading = ""
+    for line in (sweep / "sweep.md").read_text().splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        if line.startswith("|") and not line.startswith("|-"):
+            found.setdefault(heading, []).append([cell.strip() for cell in line.strip("|").split("|")])
+    return found
+
+
+def finals(sweep: Path, metric: str) -> dict[str, float]:
+    """A metric of each run by the name of its folder, from the runs' own results.json."""
+    results = {file.parent.name: json.loads(file.read_text()) for file in sweep.glob("*/results.json")}
+    return {name: result["metrics"][metric] for name, result in results.items() if metric in result["metrics"]}
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> Path:
+    """Three learning rates with four seeds each; of the largest one run diverged, of the smallest one did complete."""
+    random = np.random.default_rng(3)
+    jobs = []
+    for lr in (0.001, 0.01, 0.1):
+        for seed in range(4):
+            lost = (lr == 0.1 and seed == 2) or (lr == 0.001 and seed > 0)
+            end = diverged(37) if lost else {"metrics": {"val/loss": random.lognormal(), "test/acc": random.random()}}
+            jobs.append(write_run(tmp_path, len(jobs), {"optimizer.lr": lr, "seed": seed}, **end))
+    return write_sweep(tmp_path, jobs)
+
+
+def test_mean_and_deviation_over_seeds_are_those_of_the_results(seeds: Path):
+    write_tables(seeds)
+    values = finals(seeds, "val/loss")
+    expected = []
+    for lr in (0.001, 0.01, 0.1):
+        reached = np.array([value for name, value in values.items() if f"lr-{lr}_" in name])
+        # By the definition: the sum of squares by n - 1.
+        deviation = (
+            math.sqrt(((reached - reached.mean()) ** 2).sum() / (len(reached) - 1)) if len(reached) > 1 else None
+        )
+        expected.append((reached.mean(), lr, deviation, len(reached)))
+    header, *rows = sections(seeds)["Over the seeds"]
+    assert header == ["lr", "mean val/loss", "standard deviation", "n"]
+    for row, (mean, lr, deviation, n) in zip(rows, sorted(expected), strict=True):
+        assert row[0] == str(lr)
+        assert float(row[1]) == pytest.approx(mean, rel=1e-4)
+        assert row[2] == "" if deviation is None else float(row[2]) == pytest.approx(deviation, rel=1e-4)
+        assert row[3] == ("4" if n == 4 else f"{n} of 4")
+
+
+def test_groups_have_full_precision(seeds: Path):
+    values = finals(seeds, "val/loss")
+    for group in SweepTable(seeds).groups:
+        reached = [value for name, value in values.items() if f"lr-{group.swept['optimizer.lr']}_" in name]
+        assert group.mean == pytest.approx(np.mean(reached), rel=1e-12)
+        if len(reached) > 1:
+            assert group.deviation == pytest.approx(np.std(reached, ddof=1), rel=1e-12)
+
+
+def test_a_row_of_the_csv_has_all_that_the_run_says(tmp_path: Path):
+    history = [
+        {"epoch": 1, "train/loss": 3.0, "train/acc": 0.5, "weight": 9.0, "lr": 0.1},
+        {"epoch": 2, "train/loss": 0.123456789012, "train/acc": 0.9, "weight": 8.0, "lr": 0.1},
+        {"epoch": 3, "train/loss": 2.0, "train/acc": 0.7, "weight": 7.0, "lr": 0.1},
+    ]
+    metrics = {"train/loss": 2.0, "test/acc": 0.1 + 0.2}
+    job = write_run(tmp_path, 0, {"optimizer.lr": 1e-5, "model": "spiral"}, metrics, history, seconds=2.25)
+    write_sweep(tmp_path, [job])
+    write_tables(tmp_path)
+    (row,) = read_csv(tmp_path)
+    assert float(row["test/acc"]) == 0.1 + 0.2
+    assert float(row["train/loss"]) == 2.0
+    assert float(row["best train/loss"]) == 0.123456789012
+    assert float(row["best train/acc"]) == 0.9
+    assert not {"best weight", "best lr"} & set(row)
+    assert (row["number"], row["optimizer.lr"], row["model"]) == ("0", "1e-05", "spiral")
+    assert (row["status"], row["epochs"], row["seconds"]) == ("completed", "3", "2.25")
+    assert (tmp_path / row["folder"] / "results.json").is_file()
+    assert row["reason"] == ""
+
+
+def test_rows_of_the_csv_stand_by_number_and_those_of_the_page_by_the_objective(tmp_path: Path):
+    losses = [0.5, 0.1, math.nan, 0.3]
+    jobs = [write_run(tmp_path, n, {"seed": n}, {"test/loss": loss}) for n, loss in enumerate(losses)]
+    jobs.insert(1, write_run(tmp_path, 4, {"seed": 4}, **diverged(1037)))
+    jobs.append(write_run(tmp_path, 5, {"seed": 5}, {"test/loss": 0.001}, status="interrupted"))
+    write_sweep(tmp_path, sorted(jobs, key=lambda job: job["number"]))
+    write_tables(tmp_path)
+    assert [row["number"] for row in read_csv(tmp_path)] == ["0", "1", "2", "3", "4", "5"]
+    header, *rows = sections(tmp_path)["Runs"]
+    # Of a run that did not complete, the number is not that of the others.
+    assert [row[0] for row in rows] == ["1", "3", "0", "2", "4", "5"]
+    assert rows[4][header.index("status")] == "diverged at epoch 1,037"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0.1, 1e-7, 3, -2.5], ["adam", "sgd"], [True, False, None], [[16, 16], []], [{"a": 1, "b": [2]}]],
+    ids=str,
+)
+def test_swept_values_are_written_as_hydra_reads_them(tmp_path: Path, values: list[Any]):
+    jobs = [write_run(tmp_path, n, {"data.key": value}) | {"folder": "x"} for n, value in enumerate(values)]
+    write_sweep(tmp_path, jobs)
+    write_tables(tmp_path)
+    parser = OverridesParser.create()
+    for row, value in zip(read_csv(tmp_path), values, strict=True):
+        assert parser.parse_override(f"key={row['data.key']}").value() == value
+        assert row["data.key"] == value_text(value)
+
+
+def test_a_setting_that_some_jobs_do_not_have_is_empty_there(tmp_path: Path):
+    jobs = [
+        write_run(tmp_path, 0, {"optimizer.lr": 0.1}),
+        write_run(tmp_path, 1, {"optimizer.lr": 0.1, "model": "cnn"}),
+    ]
+    write_sweep(tmp_path, jobs)
+    write_tables(tmp_path)
+    assert [row["model"] for row in read_csv(tmp_path)] == ["", "cnn"]
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def rewrite(name: str, change: Callable[[str], str | bytes]) -> Callable[[Path], None]:
+    def damage(run: Path) -> None:
+        changed = change((run / name).read_text())
+        (run / name).write_bytes(changed.encode() if isinstance(changed, str) else changed)
+
+    return damage
+
+
+def replace_by_folder(run: Path) -> None:
+    (run / "results.json").unlink()
+    (run / "results.json").mkdir()
+
+
+DAMAGE = {
+    "no folder": (remove, "lost", "gone"),
+    "a file for a folder": (lambda run: (remove(run), run.write_text("")), "lost", "gone"),
+    "no results": (lambda run: remove(run / "results.json"), "unfinished", "killed"),
+    "results empty": (rewrite("results.json", lambda text: ""), "damaged", "results.json"),
+    "results cut off": (rewrite("results.json", lambda text: text[: len(text) // 2]), "damaged", "results.json"),
+    "results no text": (rewrite("results.json", lambda text: b"\xff\xfe\x00"), "damaged", "results.json"),
+    "results a list": (rewrite("results.json", lambda text: "[1, 2]"), "damaged", "results.json"),
+    "results without status": (rewrite("results.json", lambda text: "{}"), "damaged", "results.json"),
+    "results of another kind": (rewrite("results.json", lambda text: '{"status": 3}'), "damaged", "results.json"),
+    "results a folder": (replace_by_folder, "damaged", "results.json"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_run_is_a_row_with_its_reason(tmp_path: Path, kind: str):
+    jobs = [write_run(tmp_path, n, {"seed": n}, {"test/loss": 0.5 + n}) for n in range(3)]
+    write_sweep(tmp_path, jobs)
+    damage, status, reason = DAMAGE[kind]
+    damage(tmp_path / jobs[1]["folder"])
+    write_tables(tmp_path)
+    lines = Summary(SweepTable(tmp_path)).lines()
+    rows = read_csv(tmp_path)
+    assert [row["status"] for row in rows] == ["completed", status, "completed"]
+    assert [row["test/loss"] for row in rows] == ["0.5", "", "2.5"]
+    assert reason in rows[1]["reason"]
+    told = (tmp_path / "sweep.md").read_text().partition("## Not completed")[2]
+    assert "number 1 (seed=1)" in told
+    assert rows[1]["reason"] in told
+    assert any(f"number 1 (seed=1): {status}" in line for line in lines)
+
+
+HISTORIES = {
+    # What is left of best train/loss, of 3, 2 and 1 in three rows, and what is said.
+    "missing": (lambda path: path.unlink(), "", "no history.csv"),
+    "empty": (lambda path: path.write_text(""), "", "no rows"),
+    "header alone": (lambda path: path.write_text("epoch,train/loss\n"), "", "no rows"),
+    "no text": (lambda path: path.write_bytes(b"\xff\xfe"), "", "cannot be read"),
+    "half a row at the end": (lambda path: path.write_text(path.read_text()[:-2]), "2.0", ""),
+    "a word": (lambda path: path.write_text(path.read_text().replace("2.0", "two")), "3.0", "line 3"),
+    "a row too long": (lambda path: path.write_text(path.read_text().replace("2.0", "2.0,5")), "3.0", "line 3"),
+    "a folder": (lambda path: (path.unlink(), path.mkdir()), "", "cannot be read"),
+    "another file": (lambda path: path.write_text("{}\n{}\n{}\n"), "", "no rows"),
+}
+
+
+@pytest.mark.parametrize("kind", HISTORIES)
+def test_a_damaged_history_costs_no_more_than_itself(tmp_path: Path, kind: str):
+    history = [{"epoch": epoch, "train/loss": 4.0 - epoch} for epoch in (1, 2, 3)]
+    jobs = [write_run(tmp_path, n, {"seed": n}, {"train/loss": 1.0}, history) for n in range(2)]
+    write_sweep(tmp_path, jobs)
+    damage, best, remark = HISTORIES[kind]
+    damage(tmp_path / jobs[0]["folder"] / "history.csv")
+    write_tables(tmp_path)
+    damaged, whole = read_csv(tmp_path)
+    assert (damaged["status"], damaged["train/loss"], damaged["epochs"]) == ("completed", "1.0", "3")
+    assert (damaged["best train/loss"], whole["best train/loss"]) == (best, "1.0")
+    assert remark in damaged["reason"]
+    assert bool(damaged["reason"]) == bool(remark)
+
+
+def test_all_damage_at_once_costs_no_picture(tmp_path: Path):
+    kinds = [damage for damage, *_ in DAMAGE.values()]
+    kinds += [lambda run, damage=damage: damage(run / "history.csv") for damage, *_ in HISTORIES.values()]
+    history = [{"epoch": epoch, "train/loss": 4.0 - epoch} for epoch in (1, 2, 3)]
+    jobs = [write_run(tmp_path, n, {"seed": n}, {"test/loss": 1.0 + n}, history) for n in range(len(kinds) + 1)]
+    for job, damage in zip(jobs, kinds, strict=False):
+        damage(tmp_path / job["folder"])
+    summary = write_summary(write_sweep(tmp_path, jobs))
+    assert summary.remarks == []
+    assert sorted(summary.figures) == ["figures/by_seed.png", "figures/loss_curves.png"]
+    assert len(read_csv(tmp_path)) == len(jobs)
+
+
+def test_what_the_launcher_says_of_a_job_that_could_not_speak(tmp_path: Path):
+    jobs = [write_run(tmp_path, n, {"seed": n}, {"test/loss": 0.5}) for n in range(4)]
+    (tmp_path / jobs[1]["folder"] / "results.json").unlink()
+    shutil.rmtree(tmp_path / jobs[3]["folder"])
+    jobs[3]["attempts"] = 0
+    # Of an attempt before: the run was interrupted then, and gone on with.
+    jobs.append(write_run(tmp_path, 4, {"seed": 4}, {"test/loss": 0.5}, status="interrupted"))
+    for number in (1, 2, 4):
+        jobs[number]["error"] = {"type": "WorkerDied", "message": "killed by signal 9"}
+    write_sweep(tmp_path, jobs)
+    write_tables(tmp_path)
+    rows = read_csv(tmp_path)
+    assert [row["status"] for row in rows] == ["completed", "failed", "completed", "waiting", "failed"]
+    assert rows[1]["reason"] == rows[4]["reason"] == "WorkerDied: killed by signal 9"
+
+
+def test_a_long_history_is_thinned_where_nobody_sees_it(tmp_path: Path):
+    values = [1 / epoch for epoch in range(1, 10_001)]
+    history = [{"epoch": epoch, "train/loss": value} for epoch, value in enumerate(values, 1)]
+    job = write_run(tmp_path, 0, {}, {}, history)
+    (outcome,) = SweepTable(write_sweep(tmp_path, [job])).outcomes
+    epochs, losses = outcome.losses["train/loss"]
+    assert losses == [1 / epoch for epoch in epochs]
+    assert epochs == sorted(set(epochs))
+    assert len(epochs) < 500
+    # On either axis no gap is seen: a hundredth of its length at most, but for the first whole numbers.
+    assert epochs[:5] == [1, 2, 3, 4, 5]
+    assert epochs[-1] == 10_000
+    assert max(np.diff(epochs)) <= 100
+    assert max(np.diff(np.log(epochs[20:]))) < 0.01 * np.log(10_000)
+
+
+class TestObjective:
+    def sweep(self, folder: Path, *runs: dict[str, float], **manifest: Any) -> Path:
+        return write_sweep(folder, [write_run(folder, n, {"seed": n}, run) for n, run in enumerate(runs)], **manifest)
+
+    @pytest.mark.parametrize(
+        ("runs", "metric", "direction"),
+        [
+            ([{"val/loss": 1, "test/acc": 0.5}], "val/loss", "minimize"),
+            ([{"test/acc": 0.5, "test/loss": 1, "train/acc": 1}], "test/acc", "maximize"),
+            ([{"test/mae": 0.5, "test/loss": 1}], "test/mae", "minimize"),
+            ([{"test/loss": 0.5, "train/loss": 1}], "test/loss", "minimize"),
+            # What all of them have beats what comes first.
+            ([{"val/loss": 1, "test/acc": 0.5}, {"test/acc": 0.5}], "test/acc", "maximize"),
+            ([{"test/mae": 1, "test/loss": 0.5}, {"test/acc": 0.5, "test/loss": 0.1}], "test/loss", "minimize"),
+            ([{"test/mae": 1}, {"test/acc": 0.5}], "test/acc", "maximize"),
+            ([{"test/psnr": 1}], "test/psnr", "minimize"),
+        ],
+    )
+    def test_default(self, tmp_path: Path, runs: list[dict[str, float]], metric: str, direction: str):
+        objective = SweepTable(self.sweep(tmp_path, *runs)).objective
+        assert (objective.metric, objective.direction) == (metric, direction)
+
+    def test_diverged_runs_do_not_decide(self, tmp_path: Path):
+        jobs = [
+            write_run(tmp_path, 0, {}, {"val/loss": 1.0}),
+            write_run(tmp_path, 1, {}, {"train/loss": 9.0}, **diverged(2)),
+        ]
+        assert SweepTable(write_sweep(tmp_path, jobs)).objective.metric == "val/loss"
+
+    @pytest.mark.parametrize(
+        ("manifest", "best"),
+        [
+            ({"objective": "val/loss"}, 0),
+            ({"objective": "test/acc"}, 1),
+            ({"objective": "val/loss", "direction": "maximize"}, 1),
+            ({"direction": "maximize"}, 1),
+        ],
+    )
+    def test_asked_for_in_the_sweep(self, tmp_path: Path, manifest: dict[str, str], best: int):
+        sweep = self.sweep(tmp_path, {"val/loss": 1, "test/acc": 0.5}, {"val/loss": 2, "test/acc": 0.7}, **manifest)
+        write_tables(sweep)
+        assert SweepTable(sweep).best.job.number == best
+        assert sections(sweep)["Runs"][1][0] == str(best)
+
+    def test_the_page_says_which_and_why(self, tmp_path: Path):
+        sweep = self.sweep(tmp_path, {"test/mae": 1})
+        write_tables(sweep)
+        page = (sweep / "sweep.md").read_text()
+        assert "`test/mae` at the end of each run: lower is better (the default for runs without a" in page
+
+    def test_that_no_run_has(self, tmp_path: Path):
+        sweep = self.sweep(tmp_path, {"test/mae": 1, "train/loss": 2}, objective="test/acc")
+        write_tables(sweep)  # never stops a sweep
+        for file in ("sweep.csv", "sweep.md"):
+            (sweep / file).unlink()
+        with pytest.raises(SettingError, match=r"metric test/acc .* there are test/mae, train/loss"):
+            write_summary(sweep)
+        assert read_csv(sweep)[0]["test/mae"] == "1.0"
+        assert "No run has the metric test/acc" in (sweep / "sweep.md").read_text()
+
+    def test_instead_of_the_one_in_the_sweep(self, tmp_path: Path):
+        sweep = self.sweep(tmp_path, {"test/mae": 1, "train/loss": 2}, {"test/mae": 2, "train/loss": 1})
+        assert write_summary(sweep, objective="train/loss").table.best.job.number == 1
+        assert write_summary(sweep, direction="maximize").table.best.job.number == 1
+        with pytest.raises(SettingError, match="minimize or maximize, not up"):
+            write_summary(sweep, direction="up")
+
+    def test_before_anything_has_ended(self, tmp_path: Path):
+        jobs = [write_run(tmp_path, n, {"seed": n}) for n in range(2)]
+        for job in jobs:
+            shutil.rmtree(tmp_path / job["folder"])
+            job["attempts"] = 0
+        sweep = write_sweep(tmp_path, jobs, objective="val/loss")
+        assert write_summary(sweep).table.best is None
+        assert [row["status"] for row in read_csv(sweep)] == ["waiting", "waiting"]
+
+
+class TestRefreshing:
+    def test_only_what_changed_is_read_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        jobs = [write_run(tmp_path, n, {"seed": n}, {"test/loss": 1.0 + n}) for n in range(5)]
+        table = SweepTable(write_sweep(tmp_path, jobs))
+        read = []
+
+        def spy(sweep: Path, job: Any) -> Any:
+            read.append(job.number)
+            return read_outcome(sweep, job)
+
+        monkeypatch.setattr(table_module, "read_outcome", spy)
+        results = tmp_path / jobs[3]["folder"] / "results.json"
+        results.write_text(results.read_text().replace("4.0", "0.125"))
+        table.refresh()
+        assert read == [3]
+        assert table.best.job.number == 3
+
+    def test_jobs_that_are_added_and_end_meanwhile(self, tmp_path: Path):
+        jobs = [write_run(tmp_path, 0, {"seed": 0}, {"test/loss": 1.0})]
+        table = SweepTable(write_sweep(tmp_path, jobs))
+        jobs.append(write_run(tmp_path, 1, {"seed": 1}, {"test/loss": 0.5}))
+        results = tmp_path / jobs[1]["folder"] / "results.json"
+        content = results.read_text()
+        results.unlink()
+        write_sweep(tmp_path, jobs)
+        table.refresh()
+        assert [outcome.status for outcome in table.outcomes] == ["completed", "unfinished"]
+        results.write_text(content)
+        table.refresh()
+        write_tables(table)
+        assert [row["status"] for row in read_csv(tmp_path)] == ["completed", "completed"]
+        assert table.best.job.number == 1
+
+
+def test_nothing_but_the_tables_is_left(seeds: Path):
+    before = set(seeds.iterdir())
+    write_tables(seeds)
+    assert {path.name for path in set(seeds.iterdir()) - before} == {"sweep.csv", "sweep.md"}
+
+
+def test_cells_cannot_break_the_tables(tmp_path: Path):
+    error = {"type": "RuntimeError", "message": 'a | "quoted", text\nin two lines'}
+    job = write_run(tmp_path, 0, {"data.key": "x|y"}, status="failed", error=error)
+    write_sweep(tmp_path, [job])
+    write_tables(tmp_path)
+    (row,) = read_csv(tmp_path)
+    assert row["reason"] == 'RuntimeError: a | "quoted", text\nin two lines'
+    page = (tmp_path / "sweep.md").read_text()
+    assert r"x\|y" in page
+    assert 'failed. RuntimeError: a | "quoted", text in two lines' in page
+
+
+def test_the_test_writer_writes_what_the_csv_module_reads(tmp_path: Path):
+    """The histories of these tests are those of a run: a header, and a row an epoch."""
+    run_folders.write_history(tmp_path, [{"epoch": 1, "train/loss": 0.5}])
+    with (tmp_path / "history.csv").open() as file:
+        assert list(csv.DictReader(file)) == [{"epoch": "1", "train/loss": "0.5"}]
