@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .saturation import SATURATED
-from .style import BLUE, ORANGE, Values, class_colour, class_marker, label, new_figure, numbers, title
+from .style import BLUE, ORANGE, Values, class_colour, class_marker, label, legend, new_figure, numbers, title
 
 
 def functions() -> Figure:
@@ -60,6 +60,6 @@ def saturation(epochs: Values, shares: Mapping[str, Values]) -> Figure:
         ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set_ylim(-3, 103)
     ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
-    ax.legend(fontsize=9.5, frameon=False)
-    title(ax, "Saturated units during training")
+    legend(ax)
+    title(ax, "Saturated units")
     return figure

@@ -12,9 +12,13 @@ LAST_MILLISECONDS = 3000
 
 def gif(frames: Sequence[bytes]) -> bytes:
     """An endless GIF of PNG pictures of one size, the last of which stays longer."""
-    # One palette for all frames, so that nothing flickers: that of the last, which has the most colours.
     pictures = [Image.open(io.BytesIO(frame)).convert("RGB") for frame in frames]
-    palette = pictures[-1].quantize(128, dither=Image.Dither.NONE)
+    # One palette for all frames, so that nothing flickers, of the colours of all of them.
+    width, height = (max(1, side // 4) for side in pictures[0].size)
+    together = Image.new("RGB", (width, height * len(pictures)))
+    for number, picture in enumerate(pictures):
+        together.paste(picture.resize((width, height), Image.Resampling.NEAREST), (0, height * number))
+    palette = together.quantize(256, dither=Image.Dither.NONE)
     first, *others = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     file = io.BytesIO()
     durations = [MILLISECONDS] * len(others) + [LAST_MILLISECONDS]

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import BLACK, BLUE, GREY, ORANGE, Values, epoch_axis, label, new_figure, numbers, title
+from .style import BLACK, BLUE, GREY, ORANGE, Values, epoch_axis, label, legend, new_figure, numbers, title
 
 # A curve of so few points shows each of them.
 FEW = 30
@@ -80,4 +80,4 @@ def _curves(ax: Axes, epochs: np.ndarray, train: np.ndarray, val: Values | None,
         ax.plot(epochs[-1:], [test], color=BLACK, linestyle="", marker="D", markersize=6, label="test, at the end")
     ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.legend(fontsize=9.5, frameon=False)
+    legend(ax)

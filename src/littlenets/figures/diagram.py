@@ -65,8 +65,10 @@ def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], tota
             text = f"{layer.parameters:,} parameter{'s' * (layer.parameters != 1)}"
             ax.text(left + wide + 0.15, at + _BOX / 2, text, va="center", fontsize=9.5)
         shape = "no tensor" if layer.output is None else _shape(layer.output.shape[1:])
-        ax.text(middle + 0.1, at - 0.12, shape, ha="left", va="center", fontsize=9)
-        at -= 0.0
+        if layer is shown[-1]:
+            ax.text(middle, at - 0.14, f"output: {shape}", ha="center", va="center", fontsize=9.5)
+        else:
+            ax.text(middle + 0.1, at - 0.14, shape, ha="left", va="center", fontsize=9)
     return figure
 
 
@@ -95,7 +97,10 @@ def _fill(module: nn.Module) -> str:
 
 
 def _shape(shape: Sequence[int]) -> str:
-    return " × ".join(f"{size:,}" for size in shape) or "1 number"
+    if len(shape) > 1:
+        return " × ".join(f"{size:,}" for size in shape)
+    count = shape[0] if shape else 1
+    return f"{count:,} number{'s' * (count != 1)}"
 
 
 def _arrow(ax, x: float, start: float, end: float) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .style import BLACK, BLUE, GREY, ORANGE, VERMILLION, Values, epoch_axis, label, new_figure, numbers, title
+from .style import BLACK, BLUE, GREY, ORANGE, VERMILLION, Values, epoch_axis, label, legend, new_figure, numbers, title
 
 
 def parameters(epochs: Values, weight: Values, bias: Values, best_weight: float, best_bias: float) -> Figure:
@@ -32,7 +32,7 @@ def parameters(epochs: Values, weight: Values, bias: Values, best_weight: float,
     label(ax, "epoch", "value")
     epoch_axis(ax, epochs)
     ax.margins(y=0.12)
-    ax.legend(fontsize=9.5, frameon=False, loc="center")
+    legend(ax)
     title(ax, "Weight and bias during training")
     return figure
 
@@ -61,8 +61,8 @@ def fit(
                 fontsize=9.5,
             )
     label(ax, "x", "y")
-    ax.legend(fontsize=9.5, frameon=False, loc="upper left")
-    title(ax, "Data, fitted function and prediction")
+    legend(ax)
+    title(ax, "Data and fit")
     return figure
 
 

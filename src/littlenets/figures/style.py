@@ -60,6 +60,21 @@ def label(ax: Axes, x: str, y: str) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def legend(ax: Axes) -> None:
+    """Beside the title, where it hides nothing; looking for room among many points would take seconds."""
+    columns = len(ax.get_legend_handles_labels()[0])
+    ax.legend(
+        fontsize=9.5,
+        frameon=False,
+        loc="lower right",
+        bbox_to_anchor=(1, 0.99),
+        borderaxespad=0,
+        ncols=columns,
+        columnspacing=1.4,
+        handletextpad=0.5,
+    )
+
+
 def epoch_axis(ax: Axes, epochs: Values) -> None:
     """Whole epochs with thousands separated."""
     ax.set_xlabel("epoch", fontsize=10)
