@@ -22,8 +22,8 @@ from .figures.saturation import activations as hidden_activations
 from .modules import SupervisedModule
 from .moments import Moment, restore
 
-# Pixels of a side of the plane: in a figure of its own, in one of several, and in one neuron's.
-SIDE, SMALL_SIDE, NEURON_SIDE = 300, 120, 48
+# Pixels of a side of the plane: in a figure of its own, in an animation, in one of several, and in one neuron's.
+SIDE, FRAME_SIDE, SMALL_SIDE, NEURON_SIDE = 300, 200, 120, 48
 # As far outside of the data as a picture can show together with it.
 FAR = 5.0
 
@@ -215,7 +215,7 @@ def far(run: Trained) -> Iterator[Picture]:
     left, right, bottom, top = run.extent
     outside = (places[..., 0] < left) | (places[..., 0] > right) | (places[..., 1] < bottom) | (places[..., 1] > top)
     confidence = probabilities.amax(dim=2)[outside].mean().item()
-    text = f"Outside the frame it never saw a point, and is {100 * confidence:.0f}% sure on average"
+    text = f"Outside the frame it never saw a point: {100 * confidence:.0f}% sure on average"
     yield Picture("far", plane.regions(probabilities, extent, x, y, text, data_extent=run.extent))
 
 
@@ -239,7 +239,7 @@ def moments(run: Trained) -> Iterator[Picture]:
     small = [run.plane_probabilities(run.extent, SMALL_SIDE, run.network_at(moment)) for moment in kept]
     yield Picture("moments", plane.moments([moment.epoch for moment in kept], small, run.extent, x, y))
     for moment in kept:
-        probabilities = run.plane_probabilities(run.extent, SIDE, run.network_at(moment))
+        probabilities = run.plane_probabilities(run.extent, FRAME_SIDE, run.network_at(moment))
         text = f"What the network answers where, after {moment.epoch:,} epoch{'s' * (moment.epoch != 1)}"
         yield Picture("regions", plane.regions(probabilities, run.extent, x, y, text), moment.epoch)
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-# A network that is trained for long learns its shape in the first part of the run, and polishes it afterwards.
-FIRST_SHARE = 0.005
+# A network that is trained for long takes its shape in the first hundredth of the run, and is polished afterwards.
+FIRST_SHARE = 0.0005
 
 
 class Moment(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .saturation import SATURATED
-from .style import BLUE, ORANGE, Values, class_colour, class_marker, label, legend, new_figure, numbers, title
+from .style import BLUE, ORANGE, Values, class_colour, class_marker, epoch_axis, label, new_figure, numbers, title
 
 
 def functions() -> Figure:
@@ -42,7 +42,7 @@ def saturation(epochs: Values, shares: Mapping[str, Values]) -> Figure:
 
     A unit is counted for every sample on which its gradient is below a twentieth of the largest.
     """
-    figure = new_figure(3.6)
+    figure = new_figure(3.9)
     ax = figure.subplots()
     for index, (name, values) in enumerate(shares.items()):
         ax.plot(
@@ -54,12 +54,14 @@ def saturation(epochs: Values, shares: Mapping[str, Values]) -> Figure:
             label=name,
         )
     label(ax, "epoch", "units with no gradient to speak of (%)")
+    epoch_axis(ax, epochs)
     if max(epochs) > 20:
         ax.set_xscale("symlog", linthresh=1)
         ax.set_xlabel("epoch (logarithmic)", fontsize=10)
         ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.set_xlim(-0.2, 1.3 * max(epochs))
     ax.set_ylim(-3, 103)
     ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
-    legend(ax)
-    title(ax, "Saturated units")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9.5, frameon=False)
+    title(ax, "Saturated units during training")
     return figure

@@ -33,13 +33,13 @@ def kernels(weight: Tensor) -> Figure:
     if channels == 1:
         colours = DIVERGING.with_extremes(bad="#8C8C8C")
         shades = ax.imshow(np.ma.masked_invalid(pictures[0]), cmap=colours, vmin=-largest, vmax=largest)
-        scale = figure.add_axes((0.1 / WIDTH, 0.25 / height, 2.0 / WIDTH, 0.12 / height))
+        scale = figure.add_axes((0.35 / WIDTH, 0.25 / height, 2.0 / WIDTH, 0.12 / height))
         bar = figure.colorbar(
             shades, cax=scale, orientation="horizontal", ticks=[-largest, 0, largest], format="{x:.2g}"
         )
         bar.ax.tick_params(labelsize=8, pad=1, length=2)
         bar.outline.set_linewidth(0.5)
-        figure.text(2.4 / WIDTH, 0.25 / height, "weight", fontsize=9.5)
+        figure.text(2.6 / WIDTH, 0.25 / height, "weight", fontsize=9.5)
     else:
         ax.imshow(np.nan_to_num((np.stack(pictures, axis=2) / largest + 1) / 2, nan=0.55))
     frame_without_ticks(ax)

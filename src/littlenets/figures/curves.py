@@ -29,6 +29,7 @@ def loss(epochs: Values, train: Values, val: Values | None = None, test: float |
     if len(shown) and shown.min() > 0 and shown.max() / shown.min() >= 10:
         ax.set_yscale("log")
         ax.set_ylabel("loss (logarithmic)", fontsize=10)
+    _show_a_fast_start(ax, np.log(train) if ax.get_yscale() == "log" else train)
     diverged = np.flatnonzero(~np.isfinite(train))
     if len(diverged):
         epoch = numbers(epochs)[diverged[0]]
@@ -48,16 +49,27 @@ def accuracy(epochs: Values, train: Values, val: Values | None = None, test: flo
     """Share of right answers, 0..1, in training (E,), validation (E,; NaN where there was none) and the test."""
     figure = new_figure(3.6)
     ax = figure.subplots()
-    percent = [None if values is None else 100 * numbers(values) for values in (train, val)]
-    _curves(ax, numbers(epochs), *percent, None if test is None else 100 * test)
+    train, val = (None if values is None else 100 * numbers(values) for values in (train, val))
+    _curves(ax, numbers(epochs), train, val, None if test is None else 100 * test)
     label(ax, "epoch", "right answers (%)")
     epoch_axis(ax, epochs)
     shown = np.concatenate([line.get_ydata() for line in ax.lines])
     lowest = shown.min() if len(shown) else 0.0
+    _show_a_fast_start(ax, train)
     ax.set_ylim(lowest - 0.05 * (100 - lowest) - 0.2, 100 + 0.05 * (100 - lowest) + 0.2)
     ax.axhline(100, color=GREY, linewidth=0.6, zorder=0)
     title(ax, "Accuracy")
     return figure
+
+
+def _show_a_fast_start(ax: Axes, values: np.ndarray) -> None:
+    """Makes the epochs logarithmic where most of what happens, in a long run, happens in the first few."""
+    start = len(values) // 25
+    if len(values) >= 200 and np.isfinite(values).all() and np.ptp(values[:start]) > 0.9 * np.ptp(values):
+        ax.set_xscale("log")
+        ax.set_xlim(1, 1.1 * ax.lines[0].get_xdata()[-1])
+        ax.set_xlabel("epoch (logarithmic)", fontsize=10)
+        ax.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _curves(ax: Axes, epochs: np.ndarray, train: np.ndarray, val: Values | None, test: float | None) -> None:

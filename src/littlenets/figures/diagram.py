@@ -11,7 +11,7 @@ from .tracing import Layer
 
 # A diagram of more does not fit on a page; the middle is left out.
 MOST = 40
-_BOX, _GAP = 0.36, 0.34
+_BOX, _GAP = 0.36, 0.24
 
 
 def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], total: int) -> Figure:
@@ -30,7 +30,7 @@ def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], tota
     notes = [f"{name}: {total:,} parameter{'s' * (total != 1)}"]
     if elsewhere:
         notes.append(f"{elsewhere:,} of them outside of the layers below")
-    height = 0.75 + 0.2 * (len(notes) - 1) + len(shown) * (_BOX + _GAP) + 0.2
+    height = 0.67 + 0.2 * (len(notes) - 1) + len(shown) * (_BOX + _GAP) + 0.3
     figure = new_figure(height, constrained=False)
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set_xlim(0, WIDTH)
@@ -44,8 +44,8 @@ def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], tota
     ax.text(middle, at, f"input: {_shape(input_shape)}", ha="center", va="center", fontsize=9.5)
     at -= 0.12
     for layer in shown:
-        _arrow(ax, middle, at, at - _GAP + 0.12)
-        at -= _GAP - 0.12 + _BOX
+        _arrow(ax, middle, at, at - _GAP)
+        at -= _GAP + _BOX
         if isinstance(layer, int):
             ax.text(middle, at + _BOX / 2, f"… {layer} more layers …", ha="center", va="center", fontsize=9.5)
             continue

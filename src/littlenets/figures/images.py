@@ -42,7 +42,7 @@ def confusion(labels: Tensor, answers: Tensor, classes: int) -> Figure:
     """How often each true class (N,) was given each answer (N,)."""
     counts = np.zeros((classes, classes), dtype=int)
     np.add.at(counts, (labels.cpu().numpy(), answers.cpu().numpy()), 1)
-    figure = new_figure(5.2)
+    figure = new_figure(5.9)
     ax = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The root shows a mistake in a thousand, which among right answers would be white.
