@@ -87,7 +87,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                     steps, batches = trainer.global_step, trainer.num_training_batches
                     run.results.update(epochs=steps // batches if steps else 0, steps=steps)
                     metrics.update(measured(trainer), **module.latest)
-        except (DivergedError, StoppedError, KeyboardInterrupt):
+        except (DivergedError, KeyboardInterrupt):
             with run.timed("figures"):
                 draw_figures(trainer, module, metrics, completed=False)
             raise

@@ -289,6 +289,18 @@ def test_what_was_seen_is_in_the_checkpoint_and_comes_back(launch):
         torch.testing.assert_close(row, weights, atol=1e-5, rtol=1e-5)
 
 
+def test_a_resumed_run_shows_its_first_part_too(tmp_path: Path, arguments):
+    overrides = [*SPIRAL[:-1], "figures=all", "figures.only=[moments,saturation]"]
+    composing.launch(tmp_path / "run", *overrides, "trainer.max_epochs=4")
+    moments = arguments(plane, "moments")
+    composing.launch(tmp_path / "run", *overrides, f"resume={tmp_path / 'run'}", "trainer.max_epochs=9")
+    ((epochs, small, extent, *_),) = moments
+    assert epochs == list(range(10))
+    for epoch in (0, 3, 4, 5, 9):
+        expected = answers(by_hand(epoch), extent, len(small[epoch]))
+        torch.testing.assert_close(small[epoch], expected, atol=1e-4, rtol=1e-4)
+
+
 NETWORK = """
 import torch
 from torch import Tensor, nn
