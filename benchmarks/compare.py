@@ -1,6 +1,6 @@
 """Times each recipe against the plain PyTorch script that does the same training, as whole processes, in turn.
 
-    python -m pip install -c constraints.txt -e ".[benchmarks]" && python benchmarks/compare.py
+    python -m pip install -c constraints.txt -e . && python benchmarks/compare.py
 
 takes about 40 minutes on two cores and writes docs/performance.json, the tables in docs/performance.md between its
 markers, and docs/images/performance.png. `--recipes spiral` measures that one anew and keeps the others' figures.

@@ -68,7 +68,9 @@ def launch(folder: Path, *overrides: str, logger: str = "none") -> RunFolder:
     """Trains into ``folder``, on one core of the CPU."""
     from littlenets.training import train
 
-    config = compose_config(f"logger={logger}", "trainer.accelerator=cpu", "threads=1", *overrides)
+    asked = any(override.startswith("figures") for override in overrides)
+    quick = [] if asked else ["figures=none"]  # which take longer than most of these runs
+    config = compose_config(f"logger={logger}", "trainer.accelerator=cpu", "threads=1", *quick, *overrides)
     folder.mkdir(exist_ok=True)
     run = RunFolder(folder)
     train(config, folder)

@@ -28,18 +28,24 @@ runpy.run_path("%s", run_name="__main__")
 modules["trained"] = sorted(sys.modules)
 import scipy.signal
 modules["scipy.signal"] = dir(scipy.signal)
+from torchmetrics.classification import BinaryAccuracy
+metric = BinaryAccuracy()
+import torch
+metric.update(torch.tensor([1.0, 0.0]), torch.tensor([1, 1]))
+figure, axes = metric.plot()
+modules["plotted"] = [f"{type(figure).__module__} {type(axes).__module__}"]
 Path("modules.json").write_text(json.dumps(modules))
 """
 
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The modules after importing littlenets.command, then Lightning, and after training ``linear``.
+    """The modules after importing littlenets.command, then Lightning, and after training ``linear`` without figures.
 
-    And the names in ``scipy.signal``, imported after all of it.
+    And the names in ``scipy.signal``, imported after all of it, and where what a metric plots then comes from.
     """
     folder = tmp_path_factory.mktemp("imports")
-    overrides = ["model=linear", "logger=none", "trainer.max_epochs=5", "trainer.accelerator=cpu"]
+    overrides = ["model=linear", "logger=none", "figures=none", "trainer.max_epochs=5", "trainer.accelerator=cpu"]
     subprocess.run(
         [sys.executable, "-c", STEPS % (REPOSITORY / "train.py").as_posix(), json.dumps(overrides)],
         cwd=folder,
@@ -73,7 +79,13 @@ def test_training_a_line_imports_neither_scikit_learn_nor_tensorboard(modules: d
 
 def test_training_a_line_imports_no_more_pictures_than_lightning_itself(modules: dict[str, set[str]]):
     more = packages(modules["trained"]) - packages(modules["lightning"])
-    assert not more & {"torchvision", "matplotlib", "PIL"}
+    assert not more & {"torchvision", "PIL"}
+
+
+def test_matplotlib_is_imported_for_drawing_alone(modules: dict[str, set[str]]):
+    assert "matplotlib" not in packages(modules["trained"])
+    # And is whole afterwards, for torchmetrics too.
+    assert modules["plotted"] == {"matplotlib.figure matplotlib.axes._axes"}
 
 
 def test_scipy_is_whole_afterwards(modules: dict[str, set[str]]):

@@ -1,5 +1,6 @@
 """What TensorBoard and the other loggers get, and how."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,3 +52,14 @@ def flat(prefix: str, node: Any) -> dict[str, Any]:
     if isinstance(node, dict):
         return {key: leaf for name, value in node.items() for key, leaf in flat(f"{prefix}.{name}", value).items()}
     return {prefix: node if isinstance(node, int | float | str) else str(node)}
+
+
+def log_image(logger: Logger, name: str, png: bytes, epoch: int) -> None:
+    """A picture, which TensorBoard shows with a slider where one of the same name is there for other epochs."""
+    if isinstance(logger, TensorBoardLogger):
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        # The file as it is, which begins with its size; torch's own writer would unpack it and pack it again.
+        width, height = struct.unpack(">II", png[16:24])
+        image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+        logger.experiment._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), epoch)

@@ -12,7 +12,7 @@ from .runs.loading import check_saved
 from .runs.saved import find_folder, read_config, read_results
 
 # What a resumed run may have other than before; everything else would make it another run.
-CHANGEABLE = ("trainer", "checkpoint", "logger.every", "threads", "compile", "resume", "trust")
+CHANGEABLE = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "resume", "trust")
 
 
 class Resumed(NamedTuple):

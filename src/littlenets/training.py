@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .building import build, build_module, check_fit
-from .callbacks import Stopping
+from .callbacks import Figures, Stopping
 from .config.check import check
 from .config.choices import load_choice
 from .data import TensorDataModule
-from .errors import DataUnavailableError, SettingError, StoppedError
+from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
 from .loggers import flat, log_hyperparameters, log_point, open_logger
 from .modules import SupervisedModule
@@ -57,6 +59,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         with run.timed("setup"):
             if before is None:
                 check(config, choices)
+                if not figures_wanted(HydraConfig.get()):
+                    config.figures = None
             else:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
@@ -75,16 +79,25 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
             write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
             log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))
-        with run.timed("fit"):
-            try:
-                fit(trainer, module, datamodule, before.checkpoint if before else None)
-            finally:
-                steps, batches = trainer.global_step, trainer.num_training_batches
-                run.results.update(epochs=steps // batches if steps else 0, steps=steps)
-                metrics = run.results["metrics"]
-                metrics.update(measured(trainer), **module.latest)
+        metrics = run.results["metrics"]
+        try:
+            with run.timed("fit"):
+                try:
+                    fit(trainer, module, datamodule, before.checkpoint if before else None)
+                finally:
+                    steps, batches = trainer.global_step, trainer.num_training_batches
+                    run.results.update(epochs=steps // batches if steps else 0, steps=steps)
+                    metrics.update(measured(trainer), **module.latest)
+        except (DivergedError, KeyboardInterrupt):
+            with run.timed("figures"):
+                draw_figures(trainer, module, metrics, completed=False)
+            raise
         with run.timed("test"):
             metrics.update(test(trainer, module, datamodule))
+        with run.timed("figures"):
+            draw_figures(trainer, module, metrics, completed=True)
+        # After the figures, which show the network on its own data.
+        with run.timed("test"):
             for name, other in others.items():
                 tested = test(trainer, module, other)
                 metrics.update({metric.replace("test/", f"{name}/", 1): value for metric, value in tested.items()})
@@ -140,6 +153,12 @@ def build_threads(config: DictConfig, module: SupervisedModule, datamodule: Ligh
     return choose_threads(config.threads, module.try_out, datamodule.sample().x, batch_size)
 
 
+def figures_wanted(hydra: HydraConf) -> bool:
+    """A sweep may be of hundreds of jobs, so only on request."""
+    asked = any(override.lstrip("+").startswith(("figures=", "figures.")) for override in hydra.overrides.task)
+    return asked or hydra.mode is not RunMode.MULTIRUN
+
+
 def build_trainer(
     config: DictConfig, folder: Path, datamodule: LightningDataModule, before: Resumed | None = None
 ) -> Trainer:
@@ -148,7 +167,11 @@ def build_trainer(
     torch.utils.deterministic.fill_uninitialized_memory = False
     trainer = build(
         config.trainer,
-        callbacks=[Stopping(), *(build(node) for node in (config.callbacks or {}).values() if node)],
+        callbacks=[
+            Stopping(),
+            # A run from before there were figures has none in its configuration.
+            *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
+        ],
         logger=[
             open_logger(build(node), folder, before.finished_epochs if before else 0)
             for node in (config.logger or {}).values()
@@ -188,6 +211,13 @@ def fit(
     received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
     if received is not None:
         raise StoppedError(received)
+
+
+def draw_figures(trainer: Trainer, module: SupervisedModule, metrics: dict[str, float], completed: bool) -> None:
+    """What the network learned, where the configuration wants that drawn."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, Figures):
+            callback.draw(trainer, module, metrics, completed)
 
 
 def log_outcome(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 # No program listens on port 1 of this machine.
 NOTHING_THERE = "data.mirrors=[http://127.0.0.1:1/]"
-FIVE_BATCHES = ["model=cnn", "trainer.max_epochs=1", "+trainer.limit_train_batches=5", "threads=1"]
+FIVE_BATCHES = ["model=cnn", "figures=none", "trainer.max_epochs=1", "+trainer.limit_train_batches=5", "threads=1"]
 FILES = [f"{half}-{kind}-ubyte" for half in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 

@@ -16,6 +16,7 @@ RUN_FILES = {
     "checkpoints/last.ckpt",
     "checkpoints/best.ckpt",
     "tensorboard/events",
+    *(f"figures/{name}.png" for name in ("loss", "parameters", "fit", "surface", "network")),
     "tensorboard/hparams.yaml",  # Lightning's logger writes it beside the events
     "train.log",
 }
@@ -89,7 +90,7 @@ def test_its_results(default_run):
     assert results["status"] == "completed"
     assert (results["model"], results["data"], results["overrides"]) == ("linear", "line", [])
     assert (results["seed"], results["epochs"], results["steps"], results["error"]) == (0, 200, 200, None)
-    assert {"setup", "fit", "test"} <= results["seconds"].keys()
+    assert {"setup", "fit", "test", "figures"} <= results["seconds"].keys()
     assert all(seconds >= 0 for seconds in results["seconds"].values())
     assert all(isinstance(value, float) for value in results["metrics"].values())
     assert {"train/loss", "weight", "bias", "test/loss", "test/mae"} <= results["metrics"].keys()

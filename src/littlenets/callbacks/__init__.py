@@ -1,8 +1,9 @@
 """What is recorded and shown while a network trains."""
 
 from .checkpoints import Checkpoints
+from .figures import Figures
 from .history import History
 from .progress import Progress
 from .stopping import Stopping
 
-__all__ = ["Checkpoints", "History", "Progress", "Stopping"]
+__all__ = ["Checkpoints", "Figures", "History", "Progress", "Stopping"]

@@ -214,10 +214,11 @@ class SupervisedModule(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._evaluate(batch, "val", self.val_metrics)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch, "test", self.test_metrics)
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The network's output, for whoever looks at single samples."""
+        return self._evaluate(batch, "test", self.test_metrics)
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], stage: str, metrics: MetricCollection) -> None:
+    def _evaluate(self, batch: tuple[Tensor, Tensor], stage: str, metrics: MetricCollection) -> Tensor:
         x, y = batch
         output, target = self.network(x), self.target(y)
         with torch.autocast(self.device.type, enabled=False):
@@ -227,3 +228,4 @@ class SupervisedModule(LightningModule):
         # Loggers get these from the History callback, together with what training measured.
         self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, logger=False, batch_size=len(x))
         self.log_dict(metrics, on_step=False, on_epoch=True, logger=False, batch_size=len(x))
+        return output

@@ -1,0 +1,208 @@
+"""What is kept of a training for its figures, and the drawing of them afterwards: figures/*.png in the run folder."""
+
+import difflib
+import io
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+
+from ..data import TensorDataModule
+from ..errors import SettingError
+from ..figures import NAMES, saturation, tracing
+from ..loggers import log_image
+from ..modules import SupervisedModule
+from ..moments import Moment, moments_of, packed, state_row, thinned, unpacked
+from ..ranges import Count
+from ..runs.history import read_history
+
+if TYPE_CHECKING:
+    from ..gallery import Picture
+
+log = logging.getLogger(__name__)
+# Goes to train.log alone (conf/hydra/default.yaml).
+traceback_log = logging.getLogger("littlenets.traceback")
+
+# A checkpoint holds a dozen of them.
+LARGEST_STATE = 100_000
+# Enough to measure shares of units to a few percent.
+PROBES = 256
+# For the many pictures of an animation.
+FRAME_DPI = 100
+
+
+class Figures(Callback):
+    """Looks at some moments of training, and draws what the network learned once it was tested.
+
+    Args:
+        only: names of figures; None is all that fit the network and its data.
+        moments: at how many moments of training the regions and the saturated units are shown.
+
+    Raises:
+        SettingError: there is no figure of such a name.
+    """
+
+    def __init__(self, only: Sequence[str] | None = None, moments: Count = 12) -> None:
+        for name in only or ():
+            if name not in NAMES:
+                near = difflib.get_close_matches(name, NAMES, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}."
+                raise SettingError(f"figures.only: there is no figure {name}; {hint}")
+        self.only = only
+        self.count = moments
+        self._wanted = [name for name in NAMES if only is None or name in only]
+        self._moments: list[Moment] = []
+        self._due: list[int] = []
+        self._keeps_state = False
+        self._probes: Tensor | None = None
+        self._sample: Tensor | None = None
+        self._tested: list[Tensor] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+        network, data = pl_module.network, trainer.datamodule
+        if isinstance(data, TensorDataModule):
+            x = data.splits["train"].x
+            on_a_plane = data.classes is not None and x.shape[1:] == (2,)
+            small = sum(value.numel() for value in network.state_dict().values()) <= LARGEST_STATE
+            self._keeps_state = "moments" in self._wanted and on_a_plane and small
+            # Spread over all samples, which may be sorted by class.
+            probes = data.transform(x[:: max(1, len(x) // PROBES)][:PROBES])
+            if "saturation" in self._wanted and saturation.activations(tracing.trace(network, probes[:2])):
+                self._probes = tracing.suited(probes, network)
+        if self._keeps_state or self._probes is not None:
+            self._due = moments_of(trainer.max_epochs, self.count)
+        if not self._moments and trainer.current_epoch == 0:
+            self._keep(0, pl_module)
+
+    def epochs_until_due(self, trainer: Trainer) -> int | None:
+        under_way = trainer.current_epoch + 1
+        return next((epoch - under_way for epoch in self._due if epoch >= under_way), None)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+        if trainer.current_epoch + 1 in self._due:
+            self._keep(trainer.current_epoch + 1, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+        if self._due and self._moments and self._moments[-1].epoch < trainer.current_epoch:
+            self._keep(trainer.current_epoch, pl_module)
+
+    def on_test_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+        self._tested = []
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: SupervisedModule,
+        outputs: Tensor,
+        batch: tuple[Tensor, Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._tested.append(outputs.cpu())
+        self._sample = batch[0][:1].cpu()
+
+    def state_dict(self) -> dict[str, Any]:
+        return packed(self._moments)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._moments = unpacked(state_dict)
+
+    def _keep(self, epoch: int, module: SupervisedModule) -> None:
+        shares = {}
+        if self._probes is not None:
+            shares = saturation.saturated_shares(tracing.trace(module.network, self._probes))
+        state = state_row(module.network) if self._keeps_state else torch.empty(0)
+        watched = {name: value.item() for name, value in getattr(module.network, "watched", dict)().items()}
+        self._moments.append(Moment(epoch, state, shares, watched))
+
+    def draw(self, trainer: Trainer, module: SupervisedModule, metrics: dict[str, float], completed: bool) -> None:
+        """Draws into ``figures/`` of the run folder, and for TensorBoard; what fails is one warning each.
+
+        Args:
+            metrics: those of the test, by name.
+            completed: whether the run got to its end; of another one only its curves are drawn.
+        """
+        if not trainer.is_global_zero or trainer.fast_dev_run:
+            return
+        try:
+            # matplotlib takes half a second to import.
+            from ..gallery import GALLERY, OF_A_STOPPED_RUN, Trained
+
+            data = trainer.datamodule if isinstance(trainer.datamodule, TensorDataModule) else None
+            run = Trained(
+                module=module,
+                datamodule=data,
+                sample=self._sample,
+                history=read_history(Path(trainer.default_root_dir)),
+                moments=thinned(self._moments, self.count),
+                tested=torch.cat(self._tested) if self._tested else None,
+                metrics=metrics,
+            )
+        except Exception as error:  # any: a run is not lost for want of a picture
+            _warn("The figures", error)
+            return
+        # The events of a run that did not get to its end are closed by then.
+        loggers = trainer.loggers if completed else []
+        album = _Album(Path(trainer.default_root_dir) / "figures", loggers, run.epochs)
+        for name in self._wanted:
+            if not (completed or name in OF_A_STOPPED_RUN):
+                continue
+            count = album.count
+            try:
+                for picture in GALLERY[name](run):
+                    album.add(picture)
+                album.animate()
+            except Exception as error:
+                _warn(f"The figure {name}", error)
+                continue
+            if self.only is not None and completed and album.count == count:
+                log.warning("The figure %s does not fit this network and its data.", name)
+
+
+class _Album:
+    """Where pictures go: files, and TensorBoard's images, with a slider where there are several of one name."""
+
+    def __init__(self, folder: Path, loggers: Sequence[Logger], epochs: int) -> None:
+        self.folder, self.loggers, self.epochs = folder, loggers, epochs
+        self.count = 0
+        self._frames: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._logged: set[tuple[str, int]] = set()
+
+    def add(self, picture: "Picture") -> None:
+        file = io.BytesIO()
+        moment = picture.epoch is not None
+        picture.figure.savefig(file, format="png", dpi=FRAME_DPI if moment else "figure")
+        if moment:
+            self._frames[picture.name].append(file.getvalue())
+        else:
+            self._write(f"{picture.name}.png", file.getvalue())
+        step = picture.epoch if moment else self.epochs
+        if (picture.name, step) not in self._logged:
+            self._logged.add((picture.name, step))
+            for logger in self.loggers:
+                log_image(logger, f"figures/{picture.name}", file.getvalue(), step)
+
+    def animate(self) -> None:
+        """Makes a GIF of the moments that were added since the last call."""
+        from ..figures.animation import gif
+
+        for name, frames in self._frames.items():
+            self._write(f"{name}.gif", gif(frames))
+        self._frames.clear()
+
+    def _write(self, name: str, content: bytes) -> None:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / name).write_bytes(content)
+        self.count += 1
+
+
+def _warn(what: str, error: Exception) -> None:
+    reason = " ".join(str(error).split())
+    log.warning("%s could not be drawn: %s: %s", what, type(error).__name__, reason)
+    traceback_log.error("%s could not be drawn.", what, exc_info=error)

@@ -1,0 +1,67 @@
+"""Where activations stop to learn: the functions with their gradients, and how many units are there in training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .saturation import SATURATED
+from .style import BLUE, ORANGE, Values, class_colour, class_marker, epoch_axis, label, new_figure, numbers, title
+
+
+def functions() -> Figure:
+    """ReLU, tanh and sigmoid with their gradients; shaded where the gradient is next to nothing."""
+    x = np.linspace(-6, 6, 601)
+    sigmoid = 1 / (1 + np.exp(-x))
+    curves = {
+        "ReLU": (np.maximum(x, 0), (x > 0).astype(float)),
+        "tanh": (np.tanh(x), 1 - np.tanh(x) ** 2),
+        "sigmoid": (sigmoid, sigmoid * (1 - sigmoid)),
+    }
+    figure = new_figure(2.9)
+    for ax, (name, (value, gradient)) in zip(figure.subplots(1, 3), curves.items(), strict=True):
+        saturated = gradient < SATURATED * gradient.max()
+        ax.fill_between(x, -1.2, 2.2, where=saturated, color="#E3E3E3", linewidth=0, label="saturated")
+        ax.plot(x, value, color=BLUE, linewidth=1.8, label="function")
+        ax.plot(x, gradient, color=ORANGE, linewidth=1.8, linestyle="--", label="gradient")
+        label(ax, "input", "output" if name == "ReLU" else "")
+        ax.set_xlim(-6, 6)
+        ax.set_ylim(-1.2, 2.2)
+        ax.set_xticks([-5, 0, 5])
+        ax.set_yticks([-1, 0, 1, 2])
+        ax.grid(color="#E6E6E6", linewidth=0.8)
+        ax.set_axisbelow(True)
+        title(ax, name)
+    handles, names = ax.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9.5, frameon=False)
+    return figure
+
+
+def saturation(epochs: Values, shares: Mapping[str, Values]) -> Figure:
+    """The share of units, 0..1, of each layer that are saturated after some numbers of epochs.
+
+    A unit is counted for every sample on which its gradient is below a twentieth of the largest.
+    """
+    figure = new_figure(3.9)
+    ax = figure.subplots()
+    for index, (name, values) in enumerate(shares.items()):
+        ax.plot(
+            *(numbers(epochs), 100 * numbers(values)),
+            color=class_colour(index, len(shares)),
+            marker=class_marker(index),
+            markersize=4.5,
+            linewidth=1.5,
+            label=name,
+        )
+    label(ax, "epoch", "units with no gradient to speak of (%)")
+    epoch_axis(ax, epochs)
+    if max(epochs) > 20:
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set_xlabel("epoch (logarithmic)", fontsize=10)
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.set_xlim(-0.2, 1.3 * max(epochs))
+    ax.set_ylim(-3, 103)
+    ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9.5, frameon=False)
+    title(ax, "Saturated units during training")
+    return figure

@@ -1,0 +1,95 @@
+"""Loss and accuracy over the epochs of a run.
+
+Shapes: E epochs.
+"""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .style import BLACK, BLUE, GREY, ORANGE, Values, epoch_axis, label, legend, new_figure, numbers, title
+
+# A curve of so few points shows each of them.
+FEW = 30
+
+
+def loss(epochs: Values, train: Values, val: Values | None = None, test: float | None = None) -> Figure:
+    """Loss of training (E,) and validation (E,; NaN where there was none), and of the test at the end.
+
+    On a logarithmic scale where it spans a decade or more. Where the loss becomes infinite or no number at all, the
+    curve ends and a mark says so.
+    """
+    figure = new_figure(3.6)
+    ax = figure.subplots()
+    train = numbers(train)
+    _curves(ax, numbers(epochs), train, val, test)
+    shown = np.concatenate([line.get_ydata() for line in ax.lines])
+    label(ax, "epoch", "loss")
+    epoch_axis(ax, epochs)
+    if len(shown) and shown.min() > 0 and shown.max() / shown.min() >= 10:
+        ax.set_yscale("log")
+        ax.set_ylabel("loss (logarithmic)", fontsize=10)
+    _show_a_fast_start(ax, np.log(train) if ax.get_yscale() == "log" else train)
+    diverged = np.flatnonzero(~np.isfinite(train))
+    if len(diverged):
+        epoch = numbers(epochs)[diverged[0]]
+        ax.axvline(epoch, color=BLACK, linestyle=":", linewidth=1.2)
+        ax.annotate(
+            f"diverged in epoch {epoch:,.0f} ",
+            (epoch, 0.5),
+            xycoords=("data", "axes fraction"),
+            ha="right",
+            fontsize=9.5,
+        )
+    title(ax, "Loss")
+    return figure
+
+
+def accuracy(epochs: Values, train: Values, val: Values | None = None, test: float | None = None) -> Figure:
+    """Share of right answers, 0..1, in training (E,), validation (E,; NaN where there was none) and the test."""
+    figure = new_figure(3.6)
+    ax = figure.subplots()
+    train, val = (None if values is None else 100 * numbers(values) for values in (train, val))
+    _curves(ax, numbers(epochs), train, val, None if test is None else 100 * test)
+    label(ax, "epoch", "right answers (%)")
+    epoch_axis(ax, epochs)
+    shown = np.concatenate([line.get_ydata() for line in ax.lines])
+    lowest = shown.min() if len(shown) else 0.0
+    _show_a_fast_start(ax, train)
+    ax.set_ylim(lowest - 0.05 * (100 - lowest) - 0.2, 100 + 0.05 * (100 - lowest) + 0.2)
+    ax.axhline(100, color=GREY, linewidth=0.6, zorder=0)
+    title(ax, "Accuracy")
+    return figure
+
+
+def _show_a_fast_start(ax: Axes, values: np.ndarray) -> None:
+    """Makes the epochs logarithmic where most of what happens, in a long run, happens in the first few."""
+    start = len(values) // 25
+    if len(values) >= 200 and np.isfinite(values).all() and np.ptp(values[:start]) > 0.9 * np.ptp(values):
+        ax.set_xscale("log")
+        ax.set_xlim(1, 1.1 * ax.lines[0].get_xdata()[-1])
+        ax.set_xlabel("epoch (logarithmic)", fontsize=10)
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def _curves(ax: Axes, epochs: np.ndarray, train: np.ndarray, val: Values | None, test: float | None) -> None:
+    marker = "o" if len(epochs) <= FEW else None
+    train = train if np.isfinite(train).all() else train[: np.flatnonzero(~np.isfinite(train))[0]]
+    ax.plot(epochs[: len(train)], train, color=BLUE, linewidth=1.4, marker=marker, markersize=4, label="training")
+    if val is not None and np.isfinite(val := numbers(val)).any():
+        there = np.isfinite(val)
+        marker = "s" if there.sum() <= FEW else None
+        ax.plot(
+            *(epochs[there], val[there]),
+            color=ORANGE,
+            linewidth=1.4,
+            linestyle="--",
+            marker=marker,
+            markersize=4,
+            label="validation",
+        )
+    if test is not None and np.isfinite(test):
+        ax.plot(epochs[-1:], [test], color=BLACK, linestyle="", marker="D", markersize=6, label="test, at the end")
+    ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
+    ax.set_axisbelow(True)
+    legend(ax)

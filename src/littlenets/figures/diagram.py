@@ -1,0 +1,112 @@
+"""The layers of any network, with what goes in and out of each and how many parameters it has."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from torch import nn
+
+from .style import GREY, WIDTH, new_figure
+from .tracing import Layer
+
+# A diagram of more does not fit on a page; the middle is left out.
+MOST = 40
+_BOX, _GAP = 0.36, 0.24
+
+
+def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], total: int) -> Figure:
+    """From top to bottom: what goes in, each layer in the order of calls, what comes out.
+
+    Args:
+        name: what the network is called.
+        input_shape: of one sample.
+        layers: as ``tracing.trace`` sees them.
+        total: the network's parameters; those that no layer has are said to be elsewhere.
+    """
+    shown: list[Layer | int] = list(layers)
+    if len(layers) > MOST:
+        shown = [*layers[: MOST // 2], len(layers) - MOST, *layers[len(layers) - MOST // 2 :]]
+    elsewhere = total - sum(layer.parameters for layer in layers)
+    notes = [f"{name}: {total:,} parameter{'s' * (total != 1)}"]
+    if elsewhere:
+        notes.append(f"{elsewhere:,} of them outside of the layers below")
+    height = 0.67 + 0.2 * (len(notes) - 1) + len(shown) * (_BOX + _GAP) + 0.3
+    figure = new_figure(height, constrained=False)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_xlim(0, WIDTH)
+    ax.set_ylim(0, height)
+    ax.axis("off")
+    for index, note in enumerate(notes):
+        ax.text(0.15, height - 0.12 - 0.2 * index, note, fontsize=10.5 if not index else 9.5, va="top")
+    left, wide = 0.3, 3.6
+    middle = left + wide / 2
+    at = height - 0.55 - 0.2 * (len(notes) - 1)
+    ax.text(middle, at, f"input: {_shape(input_shape)}", ha="center", va="center", fontsize=9.5)
+    at -= 0.12
+    for layer in shown:
+        _arrow(ax, middle, at, at - _GAP)
+        at -= _GAP + _BOX
+        if isinstance(layer, int):
+            ax.text(middle, at + _BOX / 2, f"… {layer} more layers …", ha="center", va="center", fontsize=9.5)
+            continue
+        ax.add_patch(
+            FancyBboxPatch(
+                *((left, at), wide, _BOX),
+                boxstyle="round,pad=0,rounding_size=0.07",
+                facecolor=_fill(layer.module),
+                edgecolor=GREY,
+                linewidth=0.8,
+            )
+        )
+        ax.text(middle, at + _BOX / 2, describe(layer.module), ha="center", va="center", fontsize=9.5)
+        if layer.again:
+            ax.text(left + wide + 0.15, at + _BOX / 2, "used again", va="center", fontsize=9.5)
+        elif layer.parameters:
+            text = f"{layer.parameters:,} parameter{'s' * (layer.parameters != 1)}"
+            ax.text(left + wide + 0.15, at + _BOX / 2, text, va="center", fontsize=9.5)
+        shape = "no tensor" if layer.output is None else _shape(layer.output.shape[1:])
+        if layer is shown[-1]:
+            ax.text(middle, at - 0.14, f"output: {shape}", ha="center", va="center", fontsize=9.5)
+        else:
+            ax.text(middle + 0.1, at - 0.14, shape, ha="left", va="center", fontsize=9)
+    return figure
+
+
+def describe(module: nn.Module) -> str:
+    """A layer in one line of at most 44 characters."""
+    kind = type(module).__name__
+    if isinstance(module, nn.Linear):
+        return f"{kind} {module.in_features:,} → {module.out_features:,}"
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        kernel = " × ".join(map(str, module.kernel_size))
+        return f"{kind} {module.in_channels} → {module.out_channels}, {kernel}"
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+        size = module.kernel_size
+        return f"{kind} {' × '.join(map(str, size if isinstance(size, tuple) else (size, size)))}"
+    settings = module.extra_repr().replace("inplace=True", "").replace("\n", " ")
+    text = f"{kind} ({settings})" if settings and not isinstance(module, nn.Flatten) else kind
+    return text if len(text) <= 44 else f"{text[:43]}…"
+
+
+def _fill(module: nn.Module) -> str:
+    if next(module.parameters(), None) is not None:
+        return "#CFE3F1"  # BLUE, paler
+    if type(module).__module__ == "torch.nn.modules.activation":
+        return "#FAE7BF"  # ORANGE, paler
+    return "#F0F0F0"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    if len(shape) > 1:
+        return " × ".join(f"{size:,}" for size in shape)
+    count = shape[0] if shape else 1
+    return f"{count:,} number{'s' * (count != 1)}"
+
+
+def _arrow(ax, x: float, start: float, end: float) -> None:
+    ax.annotate(
+        "",
+        (x, end),
+        (x, start),
+        arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0},
+    )

@@ -1,0 +1,111 @@
+"""What a classifier says of pictures, and where it is wrong.
+
+Shapes: N pictures, C channels, H W pixels, K classes.
+"""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .style import BLUE, GREY, LIGHT_GREY, VERMILLION, WIDTH, frame_without_ticks, label, new_figure, numbers, title
+
+COLUMNS, ROWS = 5, 2
+
+
+def predictions(images: Tensor, labels: Tensor, probabilities: Tensor) -> Figure:
+    """Pictures (N, C, H, W), of which ten are shown, one of each class first, with their probabilities (N, K)."""
+    # Every class's first, then every class's second, and so on.
+    seen: dict[int, int] = {}
+    turn = []
+    for index, k in enumerate(labels.tolist()):
+        seen[k] = seen.get(k, 0) + 1
+        turn.append((seen[k], k, index))
+        if len(seen) == probabilities.shape[1] and seen[k] > COLUMNS * ROWS:
+            break
+    chosen = [index for _, _, index in sorted(turn)[: COLUMNS * ROWS]]
+    return _cells(images[chosen], labels[chosen], probabilities[chosen], "Pictures of the test and their probabilities")
+
+
+def mistakes(images: Tensor, labels: Tensor, probabilities: Tensor) -> Figure | None:
+    """The ten wrong answers that were given with the highest probability; None where all are right."""
+    confidence, answer = probabilities.max(dim=1)
+    wrong = (answer != labels).nonzero()[:, 0]
+    if not len(wrong):
+        return None
+    chosen = wrong[confidence[wrong].argsort(descending=True, stable=True)][: COLUMNS * ROWS]
+    text = f"The most confident of {len(wrong):,} mistake{'s' * (len(wrong) > 1)} in {len(labels):,} pictures"
+    return _cells(images[chosen], labels[chosen], probabilities[chosen], text)
+
+
+def confusion(labels: Tensor, answers: Tensor, classes: int) -> Figure:
+    """How often each true class (N,) was given each answer (N,)."""
+    counts = np.zeros((classes, classes), dtype=int)
+    np.add.at(counts, (labels.cpu().numpy(), answers.cpu().numpy()), 1)
+    figure = new_figure(5.9)
+    ax = figure.subplots()
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # The root shows a mistake in a thousand, which among right answers would be white.
+    ax.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1.15)
+    if classes <= 20:
+        for row, column in np.ndindex(classes, classes):
+            if counts[row, column]:
+                ax.text(
+                    *(column, row, f"{counts[row, column]:,}"),
+                    ha="center",
+                    va="center",
+                    fontsize=9 if classes <= 10 else 6.5,
+                    color="white" if share[row, column] > 0.3 else "black",
+                )
+        ax.set_xticks(range(classes))
+        ax.set_yticks(range(classes))
+    label(ax, "answer", "true class")
+    right = int(counts.trace())
+    title(ax, f"{right:,} of {len(labels):,} right ({100 * right / max(len(labels), 1):.2f}%)")
+    return figure
+
+
+def picture(image: Tensor) -> np.ndarray:
+    """What imshow takes, in 0..1, from one picture (C, H, W) of any range."""
+    pixels = numbers(image)
+    low, high = pixels.min(), pixels.max()
+    pixels = (pixels - low) / (high - low or 1)
+    return pixels[0] if len(pixels) != 3 else pixels.transpose(1, 2, 0)
+
+
+def _cells(images: Tensor, labels: Tensor, probabilities: Tensor, text: str) -> Figure:
+    rows = -(-len(images) // COLUMNS)
+    height = 0.35 + rows * 2.1 + 0.3
+    figure = new_figure(height, constrained=False)
+    width = WIDTH / COLUMNS
+    for index, (image, k, values) in enumerate(zip(images, labels.tolist(), probabilities, strict=True)):
+        row, column = divmod(index, COLUMNS)
+        left, top = column * width + 0.08, height - 0.35 - row * 2.1
+        cell = width - 0.16
+        shown = figure.add_axes(
+            ((left + 0.12) / WIDTH, (top - 0.22 - 0.8) / height, (cell - 0.24) / WIDTH, 0.8 / height)
+        )
+        shown.imshow(picture(image), cmap="gray_r", interpolation="nearest")
+        frame_without_ticks(shown)
+        answer = int(values.argmax())
+        verdict = f"{answer}" if answer == k else f"{answer}, is {k}"
+        shown.set_title(f"{verdict} ({100 * values[answer]:.0f}%)", fontsize=9, pad=3)
+        _bars(figure.add_axes((left / WIDTH, (top - 1.83) / height, cell / WIDTH, 0.72 / height)), values, k, answer)
+    figure.text(0.08 / WIDTH, 1 - 0.08 / height, text, fontsize=10.5, va="top")
+    figure.text(0.08 / WIDTH, 0.08 / height, "Bars: probability of each class, 0 to 100%.", fontsize=9, va="bottom")
+    for place, colour, name in ((3.35, BLUE, "true class"), (4.4, VERMILLION, "wrong answer")):
+        figure.text(place / WIDTH, 0.08 / height, "■ ", fontsize=9, color=colour, va="bottom")
+        figure.text((place + 0.15) / WIDTH, 0.08 / height, name, fontsize=9, va="bottom")
+    return figure
+
+
+def _bars(ax: Axes, probabilities: Tensor, true: int, answer: int) -> None:
+    classes = len(probabilities)
+    colours = [BLUE if k == true else VERMILLION if k == answer else GREY for k in range(classes)]
+    ax.bar(range(classes), numbers(probabilities), color=colours, width=0.8)
+    ax.set_ylim(0, 1)
+    ax.set_yticks([])
+    ax.set_xticks(range(classes) if classes <= 10 else [])
+    ax.tick_params(labelsize=7.5, length=0, pad=2)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set_color(LIGHT_GREY)

@@ -1,0 +1,111 @@
+"""How all figures look: legible 600 pixels wide and 15 cm wide on paper, told apart without seeing red or green."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+# Inches: a page's text is about as wide, and at 100 dots an inch it is 600 pixels.
+WIDTH = 6.0
+# Sharp on a screen with fine pixels, and enough on paper.
+DPI = 150
+
+# Okabe and Ito 2008, Color Universal Design: distinct to colour-blind readers too.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY, LIGHT_GREY = "#6E6E6E", "#D9D9D9"
+
+# Neighbours differ in brightness as well, for print without colours.
+_CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, BLACK)
+_MARKERS = "os^Dv<>P"
+
+#: From negative over nothing to positive.
+DIVERGING = LinearSegmentedColormap.from_list("diverging", [VERMILLION, "#FFFFFF", BLUE])
+
+Values = Sequence[float] | Tensor
+
+
+def class_colour(label: int, classes: int) -> tuple[float, float, float]:
+    """Red, green and blue in 0..1 of one of ``classes`` classes."""
+    if classes <= len(_CLASSES):
+        return to_rgb(_CLASSES[label])
+    return to_rgb(matplotlib.colormaps["viridis"](label / (classes - 1)))
+
+
+def class_marker(label: int) -> str:
+    """A shape of its own for each of the first classes."""
+    return _MARKERS[label % len(_MARKERS)]
+
+
+def new_figure(height: float, constrained: bool = True) -> Figure:
+    """White, ``WIDTH`` inches wide, ``height`` inches high."""
+    return Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white", layout="constrained" if constrained else None)
+
+
+def title(ax: Axes, text: str) -> None:
+    ax.set_title(text, fontsize=10.5, loc="left")
+
+
+def label(ax: Axes, x: str, y: str) -> None:
+    """Names both axes, and makes them quiet."""
+    ax.set_xlabel(x, fontsize=10)
+    ax.set_ylabel(y, fontsize=10)
+    ax.tick_params(labelsize=9)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def legend(ax: Axes) -> None:
+    """Beside the title, where it hides nothing; looking for room among many points would take seconds."""
+    columns = len(ax.get_legend_handles_labels()[0])
+    ax.legend(
+        fontsize=9.5,
+        frameon=False,
+        loc="lower right",
+        bbox_to_anchor=(1, 0.99),
+        borderaxespad=0,
+        ncols=columns,
+        columnspacing=1.4,
+        handletextpad=0.5,
+    )
+
+
+def epoch_axis(ax: Axes, epochs: Values) -> None:
+    """Whole epochs with thousands separated."""
+    ax.set_xlabel("epoch", fontsize=10)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    first, last = min(numbers(epochs)), max(numbers(epochs))
+    margin = 0.02 * (last - first) or 0.5
+    ax.set_xlim(first - margin, last + margin)
+
+
+def frame_without_ticks(ax: Axes) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set_edgecolor(GREY)
+        spine.set_linewidth(0.6)
+
+
+def numbers(values: Values) -> np.ndarray:
+    """float64, off the device."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+    return np.asarray(torch.as_tensor(values, dtype=torch.float64))
+
+
+def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+    """Tiles (n, h, w) side by side, row by row, as one picture; NaN between them and where the last row has none."""
+    count, height, width = tiles.shape
+    rows = -(-count // columns)
+    picture = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for index, tile in enumerate(tiles):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        picture[top : top + height, left : left + width] = tile
+    return picture
