@@ -15,10 +15,15 @@ class DivergedError(Exception):
 
 
 class StoppedError(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM: no failure, and no reason to try the next thing."""
+    """Ctrl-C or SIGTERM: no failure, and no reason to try the next thing.
 
-    def __init__(self, signal_number: int) -> None:
-        self.signal = signal_number
+    Args:
+        signal_number: which of them.
+        at_once: whether it was the second, by somebody who does not want to wait.
+    """
+
+    def __init__(self, signal_number: int, at_once: bool = False) -> None:
+        self.signal, self.at_once = signal_number, at_once
         super().__init__(signal_number)
 
 

@@ -88,9 +88,10 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                     steps, batches = trainer.global_step, trainer.num_training_batches
                     run.results.update(epochs=steps // batches if steps else 0, steps=steps)
                     metrics.update(measured(trainer), **module.latest)
-        except (DivergedError, KeyboardInterrupt):
-            with run.timed("figures"):
-                draw_figures(trainer, module, metrics, completed=False)
+        except (DivergedError, StoppedError) as end:
+            if not getattr(end, "at_once", False):
+                with run.timed("figures"):
+                    draw_figures(trainer, module, metrics, completed=False)
             raise
         with run.timed("test"):
             metrics.update(test(trainer, module, datamodule))
@@ -205,7 +206,7 @@ def fit(
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
     except SystemExit:
         # Lightning turns the second Ctrl-C into an exit, which would end a whole sweep without a word.
-        raise StoppedError(signal.SIGINT) from None
+        raise StoppedError(signal.SIGINT, at_once=True) from None
     except MisconfigurationException as error:
         raise SettingError(f"trainer: {error}") from error
     received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))

@@ -40,6 +40,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     # After those whose values it takes over.
     "scheduler": ("optimizer", "total_steps"),
     "callbacks.*": (),
+    "figures": (),
     "logger.*": ("save_dir",),
 }
 # Those without which there is nothing to train.
