@@ -16,7 +16,6 @@ from run_folders import diverged, read_csv, write_run, write_sweep
 
 from littlenets.errors import SettingError
 from littlenets.sweeps import table as table_module
-from littlenets.sweeps.names import value_text
 from littlenets.sweeps.outcomes import read_outcome
 from littlenets.sweeps.summary import Summary, write_summary, write_tables
 from littlenets.sweeps.table import SweepTable
@@ -118,19 +117,31 @@ def test_rows_of_the_csv_stand_by_number_and_those_of_the_page_by_the_objective(
     assert rows[4][header.index("status")] == "diverged at epoch 1,037"
 
 
-@pytest.mark.parametrize(
-    "values",
-    [[0.1, 1e-7, 3, -2.5], ["adam", "sgd"], [True, False, None], [[16, 16], []], [{"a": 1, "b": [2]}]],
-    ids=str,
-)
-def test_swept_values_are_written_as_hydra_reads_them(tmp_path: Path, values: list[Any]):
-    jobs = [write_run(tmp_path, n, {"data.key": value}) | {"folder": "x"} for n, value in enumerate(values)]
+def test_swept_values_are_written_as_hydra_reads_them(tmp_path: Path):
+    texts = {
+        "0.1": 0.1,
+        "1e-07": 1e-7,
+        "3": 3,
+        "-2.5": -2.5,
+        "adam": "adam",
+        "true": True,
+        "false": False,
+        "null": None,
+    }
+    texts |= {"[16,16]": [16, 16], "[]": [], "[null,0.5]": [None, 0.5], "{a:1,b:[x]}": {"a": 1, "b": ["x"]}}
+    jobs = [write_run(tmp_path, n, {"data.key": value}) for n, value in enumerate(texts.values())]
     write_sweep(tmp_path, jobs)
     write_tables(tmp_path)
     parser = OverridesParser.create()
-    for row, value in zip(read_csv(tmp_path), values, strict=True):
-        assert parser.parse_override(f"key={row['data.key']}").value() == value
-        assert row["data.key"] == value_text(value)
+    assert [row["data.key"] for row in read_csv(tmp_path)] == list(texts)
+    assert [parser.parse_override(f"key={text}").value() for text in texts] == list(texts.values())
+
+
+def test_settings_stand_in_the_order_of_the_sweep_and_the_seed_last(tmp_path: Path):
+    jobs = [write_run(tmp_path, n, {"seed": n, "optimizer.lr": 0.1, "model": "cnn"}) for n in range(2)]
+    write_sweep(tmp_path, jobs)
+    write_tables(tmp_path)
+    assert list(read_csv(tmp_path)[0])[:5] == ["number", "optimizer.lr", "model", "seed", "status"]
 
 
 def test_a_setting_that_some_jobs_do_not_have_is_empty_there(tmp_path: Path):
