@@ -65,16 +65,13 @@ def sweep_setting(
     beyond: list[tuple[float, int]] = []
     for index, (colour, marker) in enumerate(zip(colours, itertools.cycle(MARKERS), strict=False)):
         shift = apart * (index - (len(levels) - 1) / 2)
+        mine = [run for run in range(len(values)) if lines is None or levels.place(lines[run]) == index]
+        places = {run: scale.at(values[run]) + shift for run in mine}
+        beyond += [(places[run], index) for run in mine if metrics[run] is None or metrics[run] > end]
         groups: dict[float, list[float]] = {}
-        for run, value in enumerate(values):
-            if lines is not None and levels.place(lines[run]) != index:
-                continue
-            x, height = scale.at(value) + shift, metrics[run]
-            if height is None or height > end:
-                beyond.append((x, index))
-            if height is not None:
-                groups.setdefault(x, []).append(height)
-        groups = dict(sorted(groups.items()))
+        for run in sorted(mine, key=places.__getitem__):
+            if metrics[run] is not None:
+                groups.setdefault(places[run], []).append(metrics[run])
         points = [(x, height) for x, group in groups.items() for height in group]
         _draw_points(axes, points, len(values), colour, marker, faint=bool(averaged))
         means = {x: mean for x, group in groups.items() if (mean := statistics.fmean(group)) <= end}
@@ -83,9 +80,8 @@ def sweep_setting(
         elif averaged:
             # Names have no order that a line could follow.
             axes.plot(list(means), list(means.values()), "_", color=colour, ms=14, markeredgewidth=2, label="means")
-        spreads = {
-            x: statistics.stdev(group) for x, group in groups.items() if of_seeds and len(group) > 1 and x in means
-        }
+        several = [x for x in means if of_seeds and len(groups[x]) > 1]
+        spreads = {x: statistics.stdev(groups[x]) for x in several}
         heights += _draw_spreads(axes, {x: means[x] for x in spreads}, spreads, colour)
     ends = [height for height in heights if height <= end + 0.5 * abs(end) and (height > 0 or not logarithmic)]
     # On a logarithmic axis a deviation as large as the mean has no lower end to show.
@@ -96,10 +92,8 @@ def sweep_setting(
     _mark_at_edge(axes, beyond, colours, rising)
     axes.set_xlabel(setting)
     axes.set_ylabel(metric)
-    mean = f"mean{' ± standard deviation' if of_seeds else ''} over {', '.join(averaged)}"
-    caption(
-        axes, *([f"{'line' if scale.levels.numeric else 'bar'}: {mean}"] if averaged else []), _beyond(metrics, end)
-    )
+    mark, spread = "line" if scale.levels.numeric else "bar", " ± standard deviation" if of_seeds else ""
+    caption(axes, f"{mark}: mean{spread} over {', '.join(averaged)}" if averaged else "", _beyond(metrics, end))
     if lines is not None:
         shown = zip(colours, itertools.cycle(MARKERS), levels.labels, strict=False)
         handles = [Line2D([], [], color=colour, marker=marker, label=text) for colour, marker, text in shown]
