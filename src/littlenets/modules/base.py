@@ -202,7 +202,10 @@ class SupervisedModule(LightningModule):
         if diverged is not None:
             self.finished = {name: values[: diverged + 1] for name, values in columns.items()}
             epoch = self.trainer.current_epoch + 1 - (len(losses) - 1 - diverged)
-            raise DivergedError(epoch, losses[diverged - 1] if diverged else self.latest.get("train/loss"))
+            if diverged:
+                # The last that can be told of, whenever Lightning heard of it.
+                self.latest = {name: values[diverged - 1] for name, values in columns.items()}
+            raise DivergedError(epoch, self.latest.get("train/loss"))
         self.finished = columns
         self.latest = {name: values[-1] for name, values in columns.items()}
         self.log_dict(self.latest, on_step=False, on_epoch=True, logger=False, batch_size=1)
