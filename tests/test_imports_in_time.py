@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 
-# Imports and trains, and lists the modules that were there after each step.
+# Imports, trains and predicts, and lists the modules that were there after each step.
 STEPS = """
 import gc, json, runpy, sys
 from pathlib import Path
@@ -26,6 +26,9 @@ modules["lightning"] = sorted(sys.modules)
 sys.argv = ["train.py", *json.loads(sys.argv[1])]
 runpy.run_path("%s", run_name="__main__")
 modules["trained"] = sorted(sys.modules)
+sys.argv = ["predict.py", "run=outputs/runs/linear/latest", "x=20"]
+runpy.run_path("%s", run_name="__main__")
+modules["predicted"] = sorted(sys.modules)
 import scipy.signal
 modules["scipy.signal"] = dir(scipy.signal)
 from torchmetrics.classification import BinaryAccuracy
@@ -47,7 +50,12 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     folder = tmp_path_factory.mktemp("imports")
     overrides = ["model=linear", "logger=none", "figures=none", "trainer.max_epochs=5", "trainer.accelerator=cpu"]
     subprocess.run(
-        [sys.executable, "-c", STEPS % (REPOSITORY / "train.py").as_posix(), json.dumps(overrides)],
+        [
+            sys.executable,
+            "-c",
+            STEPS % tuple((REPOSITORY / name).as_posix() for name in ("train.py", "predict.py")),
+            json.dumps(overrides),
+        ],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=True,
@@ -86,6 +94,11 @@ def test_matplotlib_is_imported_for_drawing_alone(modules: dict[str, set[str]]):
     assert "matplotlib" not in packages(modules["trained"])
     # And is whole afterwards, for torchmetrics too.
     assert modules["plotted"] == {"matplotlib.figure matplotlib.axes._axes"}
+
+
+def test_predicting_numbers_imports_no_pictures_and_no_exporters(modules: dict[str, set[str]]):
+    more = packages(modules["predicted"]) - packages(modules["lightning"])
+    assert not more & {"torchvision", "matplotlib", "PIL", "onnx", "onnxscript", "sklearn"}
 
 
 def test_scipy_is_whole_afterwards(modules: dict[str, set[str]]):

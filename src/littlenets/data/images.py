@@ -3,10 +3,26 @@
 Shapes: N images, B batch.
 """
 
+from typing import Literal, NamedTuple
+
 from torch import Tensor
 
 from ..ranges import Count, Positive, Share
 from .base import TensorDataModule
+
+IMAGE_SIZE = 28
+
+
+class PictureForm(NamedTuple):
+    """How the makers of a data set brought pictures to its form.
+
+    Attributes:
+        box: pixels of the longer side of what the picture shows.
+        centre: what lies in the middle of the image: the centre of mass, or that of the box.
+    """
+
+    box: int
+    centre: Literal["mass", "box"]
 
 
 class ImageDataModule(TensorDataModule):
@@ -19,6 +35,8 @@ class ImageDataModule(TensorDataModule):
 
     sample_name = "images"
     sample_shape = (1, 28, 28)
+    #: Of MNIST (LeCun, Cortes and Burges), whose form other digits are given as well.
+    picture_form = PictureForm(box=20, centre="mass")
 
     def __init__(
         self, mean: float, std: Positive, batch_size: Count | None, shuffle: bool, validation: Share, seed: int

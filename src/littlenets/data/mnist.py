@@ -7,7 +7,7 @@ from pathlib import Path
 from ..ranges import Count, Positive, Share
 from . import idx_files
 from .base import Split
-from .images import ImageDataModule
+from .images import ImageDataModule, PictureForm
 
 
 class _IdxImages(ImageDataModule):
@@ -66,6 +66,8 @@ class MNIST(_IdxImages):
 
 class FashionMNIST(_IdxImages):
     """Pictures of clothes (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747)."""
+
+    picture_form = PictureForm(box=28, centre="box")
 
     def torchvision_class(self) -> type:
         from torchvision.datasets import FashionMNIST

@@ -1,0 +1,113 @@
+"""A trained network as one file for another program.
+
+Shapes: N batch.
+"""
+
+import copy
+import importlib.util
+import io
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SettingError
+from ..modules import SupervisedModule
+from ..runs.files import write_atomically
+
+# They report every step of their work.
+for name in ("onnxscript", "onnx_ir"):
+    logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Predictor(nn.Module):
+    """From what the network takes, ``x`` (N, ...), to what predict.py prints, by name: see SupervisedModule."""
+
+    def __init__(self, module: SupervisedModule) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(module)
+        for parameter in self.module.parameters():
+            # In memory, weights lie as training is fastest; in a file, as every reader expects.
+            parameter.data = parameter.data.contiguous()
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return self.module.predictions(self.module.network(x))
+
+
+def check_path(path: Path) -> None:
+    """Makes sure that a file can be written, before the time for making it is spent.
+
+    Raises:
+        SettingError: there is such a file, it has no folder or an unknown ending, or a package is missing.
+    """
+    if path.suffix not in FORMATS:
+        raise SettingError(f"export={path}: end the name in {' or '.join(FORMATS)}, which decides what is written.")
+    if path.exists():
+        raise SettingError(f"export={path}: there is such a file already. Delete it, or choose another name.")
+    if not path.parent.is_dir():
+        raise SettingError(f"export={path}: there is no folder {path.parent}.")
+    missing = [name for name in NEEDS.get(path.suffix, ()) if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SettingError(
+            f"export={path} needs {' and '.join(missing)}: python -m pip install -c constraints.txt -e '.[export]'\n"
+            "Without them: export=model.pt2, which torch.export.load reads."
+        )
+
+
+def export(module: SupervisedModule, x: Tensor, path: Path) -> str:
+    """Writes the network and the step that makes predictions of its outputs; any number of samples fits.
+
+    Args:
+        module: trained, in evaluation mode, on the CPU.
+        x: two samples, as the network takes them.
+        path: of the new file: ``.onnx``, or ``.pt2`` for torch.export's own format.
+
+    Returns:
+        What the file takes and gives, in one line.
+
+    Raises:
+        SettingError: the file cannot be written, or the network cannot be exported.
+    """
+    check_path(path)
+    predictor = Predictor(module).eval()
+    with torch.no_grad():
+        given = predictor(x)
+    try:
+        content = FORMATS[path.suffix](predictor, x, list(given))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SettingError(f"export={path}: {type(module.network).__name__} cannot be exported: {reason}") from error
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise SettingError(f"export={path}: {error.strerror}.") from error
+    outputs = ", ".join(f"{name} {_form(tensor)}" for name, tensor in given.items())
+    return f"{path} takes x {_form(x)} and gives {outputs}."
+
+
+def _torch_export(predictor: Predictor, x: Tensor, names: list[str]) -> bytes:
+    buffer = io.BytesIO()
+    torch.export.save(_program(predictor, x), buffer)
+    return buffer.getvalue()
+
+
+def _onnx(predictor: Predictor, x: Tensor, names: list[str]) -> bytes:
+    program = torch.onnx.export(
+        _program(predictor, x), dynamo=True, input_names=["x"], output_names=names, verbose=False
+    )
+    return program.model_proto.SerializeToString()
+
+
+def _program(predictor: Predictor, x: Tensor) -> torch.export.ExportedProgram:
+    return torch.export.export(predictor, (x,), dynamic_shapes={"x": {0: torch.export.Dim("N")}})
+
+
+FORMATS: dict[str, Callable[[Predictor, Tensor, list[str]], bytes]] = {".onnx": _onnx, ".pt2": _torch_export}
+# The packages of the extra "export".
+NEEDS = {".onnx": ("onnx", "onnxscript")}
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} (N{''.join(f', {size}' for size in tensor.shape[1:])})"

@@ -1,0 +1,123 @@
+"""Predictions as text for people, and as JSON and CSV for programs: written while they are made.
+
+Shapes: N samples, K numbers for each.
+"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ..errors import SettingError
+from .samples import Samples
+
+# Characters of a probability of 1.
+BAR_WIDTH = 40
+
+# A sample by column: a name, a number or a list of K numbers.
+Record = dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """A batch of samples, and what a module predicts for them: tensors (N,) or (N, K) by name."""
+
+    samples: Samples
+    predictions: dict[str, Tensor]
+
+    def records(self) -> Iterator[Record]:
+        tensors = {**self.predictions, **self.samples.known}
+        columns = {**self.samples.names, **{name: _values(tensor) for name, tensor in tensors.items()}}
+        return (dict(zip(columns, sample, strict=True)) for sample in zip(*columns.values(), strict=True))
+
+
+def as_text(answers: Iterable[Answer]) -> Iterator[str]:
+    """A line a sample; for a sample with a name and classes to choose from, a bar for each of these as well."""
+    for answer in answers:
+        drawn = answer.samples.names and {"class", "probabilities"} <= answer.predictions.keys()
+        yield "".join(map(_chart if drawn else _line, answer.records()))
+
+
+def as_json(answers: Iterable[Answer]) -> Iterator[str]:
+    """One list of one object a sample, each on a line of its own."""
+    before = "[\n"
+    try:
+        for answer in answers:
+            yield before + ",\n".join(map(json.dumps, answer.records()))
+            before = ",\n"
+    except SettingError:
+        # So that what was predicted before the mistake can be read.
+        if before != "[\n":
+            yield "\n]\n"
+        raise
+    yield "\n]\n"
+
+
+def as_csv(answers: Iterable[Answer]) -> Iterator[str]:
+    """A line a sample below a line of names; a list takes a column for each of its numbers."""
+    header = None
+    for answer in answers:
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        for record in answer.records():
+            if header is None:
+                header = [column for name, value in record.items() for column in _columns(name, value)]
+                writer.writerow(header)
+            writer.writerow([cell for value in record.values() for cell in _cells(value)])
+        yield lines.getvalue()
+
+
+FORMATS: dict[str, Callable[[Iterable[Answer]], Iterator[str]]] = {"text": as_text, "json": as_json, "csv": as_csv}
+
+
+def _values(tensor: Tensor) -> list[Any]:
+    """Python's numbers, one or a list a sample; those of float32 with no more digits than tell them apart."""
+    flat = tensor.flatten(1) if tensor.dim() > 1 else tensor.unsqueeze(1)  # (N, K)
+    if flat.is_floating_point():
+        rows = [[float(str(number)) for number in row] for row in flat.numpy()]
+    else:
+        rows = flat.tolist()
+    return [row[0] for row in rows] if flat.shape[1] == 1 else rows
+
+
+def _cells(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _columns(name: str, value: Any) -> list[str]:
+    return [f"{name}_{index}" for index in range(len(value))] if isinstance(value, list) else [name]
+
+
+def _line(record: Record) -> str:
+    texts = {
+        name: " ".join(f"{cell:.4f}" if name == "probabilities" else str(cell) for cell in _cells(value))
+        for name, value in record.items()
+    }
+    if len(texts) == 1:
+        return "".join(texts.values()) + "\n"
+    return "   ".join(f"{name} {text}" for name, text in texts.items()) + "\n"
+
+
+def _chart(record: Record) -> str:
+    (kind, name), *_ = record.items()
+    head = f"{name if kind == 'image' else f'{kind} {name}'}: {record['class']}"
+    if "true" in record:
+        head += f" (truly {record['true']})"
+    block = _block()
+    bars = [
+        f"  {index}  {block * round(BAR_WIDTH * share):<{BAR_WIDTH}} {share:6.1%}"
+        for index, share in enumerate(record["probabilities"])
+    ]
+    return "\n".join([head, *bars]) + "\n"
+
+
+def _block() -> str:
+    """What bars are made of: a full block where the terminal can show it."""
+    try:
+        "█".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"

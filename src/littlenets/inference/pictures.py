@@ -1,0 +1,167 @@
+"""Any picture of a digit, brought to the form that a network was trained on.
+
+Shapes: H W pixels of the picture, C colours.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..data.images import IMAGE_SIZE, PictureForm
+from ..errors import SettingError
+
+# Formats that Pillow reads by itself; some others would start programs.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pbm", ".pgm", ".ppm"}
+
+# More than most telephones take. Pillow holds 4 bytes a pixel, and some pictures are held twice or three times.
+MAX_PIXELS = 64_000_000
+# A digit is scaled to 20 pixels: where the longer side has more than this, it is scaled down at once, to save memory.
+MAX_SIDE = 2000
+
+# Of the full range from black to white; what differs less is one colour to the eye.
+LEAST_CONTRAST = 0.05
+# Ink below this share of the strongest does not widen the digit's box: shadows, and what JPEG adds around edges.
+FAINT = 0.2
+
+
+def read_picture(path: Path, form: PictureForm) -> Tensor:
+    """The picture in a file in the form that MNIST gave to its digits: uint8 (1, 28, 28), light on black.
+
+    Background is the colour that the picture's border has mostly, or transparency; ink is how far a pixel is from it.
+    So dark on light and light on dark, grey, coloured and transparent pictures are all the same. The box around the ink
+    is scaled with anti-aliasing, its proportions kept, and put into the middle of a black square.
+
+    Raises:
+        SettingError: the file holds no picture, or one that is too large or shows nothing.
+    """
+    colours, alpha = _channels(_open(path))
+    strength = _ink(colours, alpha)
+    if strength.max() < LEAST_CONTRAST:
+        raise SettingError(f"{path} shows nothing: all of it has the same colour.")
+    return torch.from_numpy(_framed(_scaled(strength / strength.max(), form.box), form.centre)).unsqueeze(0)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder, by name, without those in folders below it.
+
+    Raises:
+        SettingError: there is none.
+    """
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not files:
+        raise SettingError(f"{folder} holds no picture: no file ends in {', '.join(sorted(SUFFIXES))}.")
+    return files
+
+
+def _open(path: Path) -> Image.Image:
+    """Decodes a file, no larger than is needed."""
+    if not path.is_file():
+        raise SettingError(f"{path}: there is no such file or folder.")
+    if path.stat().st_size == 0:
+        raise SettingError(f"{path} is empty.")
+    try:
+        with warnings.catch_warnings():
+            # Pillow's own limit for a warning; ours is below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path, formats=FORMATS)
+    except PermissionError:
+        raise SettingError(f"{path} may not be read.") from None
+    except Image.DecompressionBombError:
+        raise SettingError(_too_large(path)) from None
+    except Exception:  # of all kinds, where a file only starts like a picture
+        raise SettingError(f"{path} is no picture that can be read; these can: {', '.join(FORMATS)}.") from None
+    with picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise SettingError(_too_large(path))
+        # JPEG can be decoded at an eighth, a quarter or half its size.
+        picture.draft(None, (MAX_SIDE, MAX_SIDE))
+        try:
+            return ImageOps.exif_transpose(_reduced(picture))
+        except Exception as error:  # decoders raise all kinds
+            raise SettingError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+
+
+def _too_large(path: Path) -> str:
+    return f"{path} is too large: at most {MAX_PIXELS:,} pixels are read. Scale it down; 100 by 100 are enough."
+
+
+def _reduced(picture: Image.Image) -> Image.Image:
+    """The picture as L, RGB, RGBA or F, with no side far above MAX_SIDE."""
+    if picture.mode.startswith("I;16"):
+        # Pillow cuts 16 bits to 8 by clipping.
+        picture = Image.fromarray(np.asarray(picture, dtype=np.float32) / 65535)
+    elif picture.mode in ("I", "F"):
+        picture = Image.fromarray(_full_range(np.asarray(picture, dtype=np.float32)))
+    elif picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    else:
+        picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    factor = -(-max(picture.size) // MAX_SIDE)
+    return picture.reduce(factor) if factor > 1 else picture
+
+
+def _full_range(values: np.ndarray) -> np.ndarray:
+    """Numbers whose black and white nobody knows, brought to 0..1; what is no number becomes black."""
+    finite = np.isfinite(values)
+    low, high = values.min(where=finite, initial=np.inf), values.max(where=finite, initial=-np.inf)
+    if not high > low:
+        return np.zeros_like(values)
+    return np.where(finite, (values - low) / (high - low), np.float32(0))
+
+
+def _channels(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Colours, float32 (H, W, C) in 0..1, and where there is one the opacity, float32 (H, W)."""
+    values = np.asarray(picture, dtype=np.float32)
+    values = values.reshape(*values.shape[:2], -1) / (1 if picture.mode == "F" else 255)
+    return (values[..., :3], values[..., 3]) if picture.mode == "RGBA" else (values, None)
+
+
+def _ink(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """How far each pixel is from the background, float32 (H, W) in 0..1."""
+    border = _border(colours)
+    if alpha is not None:
+        opaque = _border(alpha[..., None])[:, 0] > 0.5
+        if opaque.mean() <= 0.5:
+            return alpha
+        border = border[opaque]
+    background = np.median(border, axis=0)  # (C,)
+    distance = np.abs(colours - background).max(axis=2)
+    if alpha is not None:
+        distance *= alpha
+    # Paper is never of one colour in a photograph; nothing is taken off a picture that was drawn.
+    texture = min(3 * np.median(np.abs(border - background).max(axis=1)), distance.max() / 2)
+    return np.maximum(distance - texture, 0)
+
+
+def _border(values: np.ndarray) -> np.ndarray:
+    """The outermost pixels, (n, C)."""
+    return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
+
+
+def _scaled(ink: np.ndarray, box: int) -> np.ndarray:
+    """The ink with nothing around it, its longer side ``box`` pixels, float32 (h, w) in 0..1."""
+    rows, columns = (np.flatnonzero((ink > FAINT).any(axis=axis)) for axis in (1, 0))
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    longer = max(ink.shape)
+    height, width = (max(1, round(side * box / longer)) for side in ink.shape)
+    scaled = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR))
+    # A thin line is faint when it is scaled down.
+    return scaled / scaled.max()
+
+
+def _framed(ink: np.ndarray, centre: str) -> np.ndarray:
+    """The ink in a black square, uint8 (28, 28)."""
+    square = np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
+    start = []
+    for axis, side in enumerate(ink.shape):
+        # In MNIST's files the mean index of the ink, weighted by its strength, is 14 when rounded.
+        middle = np.average(np.arange(side), weights=ink.sum(axis=1 - axis)) if centre == "mass" else side / 2
+        start.append(int(np.clip(np.floor(IMAGE_SIZE / 2 - middle + 0.5), 0, IMAGE_SIZE - side)))
+    (top, left), (height, width) = start, ink.shape
+    square[top : top + height, left : left + width] = np.rint(ink * 255)
+    return square

@@ -1,0 +1,218 @@
+"""Rows of numbers, from the command line or from a stream that may have no end.
+
+Shapes: N rows, F numbers a row.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple, TextIO
+
+import torch
+
+from ..errors import SettingError
+from .samples import Samples
+
+# Rows in memory at a time: enough to keep a small network busy, few enough to need a few megabytes.
+BATCH = 8192
+# Characters in a line, or in a row of JSON: what a row of some thousand numbers takes.
+LONGEST = 1 << 16
+
+_LARGEST = torch.finfo(torch.float32).max
+_SEPARATOR = re.compile(r"\s*,\s*|\s+")
+_AFTER_ELEMENT = set(", ]\n\r\t")
+_BLANKS = re.compile(r"\s*")
+
+
+class Row(NamedTuple):
+    """F numbers, and where they stand, such as ``line 3 of standard input``."""
+
+    place: str
+    values: list[float]
+
+
+def rows_in(value: Any, features: int) -> Iterator[Row]:
+    """The rows in a value from the command line: a number, a list of numbers or a list of lists.
+
+    A flat list is one number a row for a network that takes one, and a single row otherwise.
+
+    Raises:
+        SettingError: the value has another form, or is empty.
+    """
+    places = (f"row {number} of x" for number in range(1, 1 << 62))
+    if isinstance(value, dict):
+        raise SettingError(f"x={_shown(value)} is no number and no list.")
+    yield from _rows_of_list(value if isinstance(value, list) else [value], features, places, "x")
+
+
+def read_rows(stream: TextIO, features: int) -> Iterator[Row]:
+    """The rows in a text: one a line, numbers separated by commas or blanks; or JSON, which starts with a bracket.
+
+    JSON is lists as on the command line, one or several, so that a list a line is as good as a list of lists.
+
+    Raises:
+        SettingError: the text has another form, or holds no row.
+    """
+    text = _Pieces(stream)
+    if text.next_character() == "":
+        raise SettingError("x=-: there is nothing in standard input.")
+    if text.next_character() == "[":
+        places = (f"row {number} of standard input" for number in range(1, 1 << 62))
+        while text.next_character():
+            yield from _rows_of_list(text.elements(), features, places, "standard input")
+        return
+    for number, line in enumerate(text.lines(), text.line):
+        if stripped := line.strip():
+            place = f"line {number} of standard input"
+            try:
+                values = [float(field) for field in _SEPARATOR.split(stripped)]
+            except ValueError:
+                values = [_number(field, place) for field in _SEPARATOR.split(stripped)]
+            yield _row(values, features, place)
+
+
+def batched(rows: Iterable[Row]) -> Iterator[Samples]:
+    """The rows as float32 (N, F), a few thousand at a time.
+
+    Raises:
+        SettingError: a number is not finite in float32.
+    """
+    rows = iter(rows)
+    while batch := list(islice(rows, BATCH)):
+        places, values = zip(*batch, strict=True)
+        x = torch.tensor(values, dtype=torch.float64)  # (N, F)
+        wrong = ~(x.abs() <= _LARGEST)
+        if wrong.any():
+            index, column = wrong.nonzero()[0].tolist()
+            raise SettingError(f"{places[index]}: {x[index, column].item():g} is not a finite number in float32.")
+        yield Samples(x.float(), places.__getitem__, {}, {})
+
+
+def _rows_of_list(elements: Iterable[Any], features: int, places: Iterator[str], where: str) -> Iterator[Row]:
+    """The rows of one list of numbers or of lists."""
+    flat: list[float] = []
+    empty = True
+    for element in elements:
+        empty = False
+        if isinstance(element, list):
+            place = next(places)
+            if flat:
+                raise SettingError(f"{place}: a list stands among numbers.")
+            yield _row([_number(value, place) for value in element], features, place)
+        elif features == 1:
+            place = next(places)
+            yield Row(place, [_number(element, place)])
+        else:
+            flat.append(_number(element, where))
+            if len(flat) > features:
+                break
+    if empty:
+        raise SettingError(f"{where} is an empty list.")
+    if flat:
+        place = next(places)
+        yield _row(flat, features, place)
+
+
+def _row(values: list[float], features: int, place: str) -> Row:
+    if len(values) != features:
+        example = ",".join(str(number) for number in range(1, features + 1)) if features <= 5 else "..."
+        raise SettingError(
+            f"{place}: the network takes {features} number{'s' * (features > 1)} a row, not {len(values)}."
+            f" Several rows are x=[[{example}],[{example}]]."
+        )
+    return Row(place, values)
+
+
+def _number(value: Any, place: str) -> float:
+    """A number, or the text of one."""
+    if isinstance(value, bool | list | dict) or value is None:
+        raise SettingError(f"{place}: {_shown(value)} is not a number.")
+    try:
+        return float(value)
+    except ValueError:
+        raise SettingError(f"{place}: {_shown(value)} is not a number.") from None
+    except OverflowError:
+        return float("inf")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+class _Pieces:
+    """A stream of text, read piece by piece and never held whole."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._text, self._at = "", 0  # read, and how much of it is done with
+        #: Of the next character that is not blank, counted from 1.
+        self.line = 1
+        self._decoder = json.JSONDecoder()
+
+    def next_character(self) -> str:
+        """The next character that is not blank, which stays; empty at the end."""
+        while True:
+            blanks = _BLANKS.match(self._text, self._at)
+            self._at = blanks.end()
+            self.line += blanks[0].count("\n")
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def lines(self) -> Iterator[str]:
+        while True:
+            end = self._text.find("\n", self._at)
+            if end < 0:
+                if self._more():
+                    continue
+                yield self._text[self._at :]
+                return
+            yield self._text[self._at : end]
+            self._at = end + 1
+
+    def elements(self) -> Iterator[Any]:
+        """What is in the list that starts here."""
+        if self.next_character() != "[":
+            raise SettingError(f"standard input is no JSON list: {_shown(self._text[self._at : self._at + 50])}")
+        self._at += 1
+        if self.next_character() == "]":
+            self._at += 1
+            return
+        while True:
+            self.next_character()
+            yield self._element()
+            separator = self.next_character()
+            self._at += 1
+            if separator == "]":
+                return
+            if separator != ",":
+                raise SettingError(
+                    f"standard input is no JSON: a list goes on with {separator!r}."
+                    if separator
+                    else "standard input is no JSON: it ends inside a list."
+                )
+
+    def _element(self) -> Any:
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except (ValueError, RecursionError):
+                if not self._more():
+                    shown = _shown(self._text[self._at : self._at + 50])
+                    raise SettingError(f"standard input is no JSON: {shown}") from None
+                continue
+            # Of a number, only a part may have been read, such as `1.` or `1e`.
+            if self._text[end : end + 1] in _AFTER_ELEMENT or not self._more():
+                self._at = end
+                return value
+
+    def _more(self) -> bool:
+        """Reads on, unless that is the end; what is done with is forgotten."""
+        if len(self._text) - self._at > LONGEST:
+            raise SettingError(f"standard input: a row is longer than {LONGEST:,} characters.")
+        piece = self._stream.read(LONGEST)
+        self._text, self._at = self._text[self._at :] + piece, 0
+        return bool(piece)

@@ -1,0 +1,19 @@
+"""What a prediction is asked for: batches of inputs, and what each input is called."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+
+class Samples(NamedTuple):
+    """A batch of N inputs."""
+
+    #: What the network takes, float32 (N, ...).
+    x: Tensor
+    #: What an error calls the sample with an index in 0..N-1.
+    place: Callable[[int], str]
+    #: What stands before the predictions, by name: a list of N.
+    names: dict[str, list[Any]]
+    #: What the predictions should be, by name: (N, ...).
+    known: dict[str, Tensor]
