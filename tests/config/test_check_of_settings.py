@@ -60,6 +60,8 @@ def complaints(*overrides: str) -> list[str]:
         ("checkpoint.every=0", "greater than 0"),
         # no such choice
         ("trainer.accelerator=[1]", "string"),
+        ("trainer.accelerator=cpuu", "auto, gpu, .*cpu.*did you mean cpu\\?"),
+        ("trainer.accelerator=foo", "one of auto, gpu, .*cpu.*\\.$"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_should_be(override: str, says: str):

@@ -10,10 +10,21 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Le, Len
 from hydra.utils import get_object
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..ranges import Count, NotNegative, Positive, Share
 from .names import nearest
+
+
+def _accelerator(name: str) -> str:
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
+    known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
+    if name.lower() not in known:
+        near = nearest(name, known)
+        raise ValueError(f"it should be one of {', '.join(known)}{f'; did you mean {near}?' if near else ''}")
+    return name
+
 
 _Part = Annotated[float, Ge(0), Le(1)]
 # Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
@@ -38,6 +49,7 @@ RANGES: dict[str, dict[str, Any]] = {
         **dict.fromkeys(
             [f"limit_{stage}_batches" for stage in ("train", "val", "test")], Annotated[int, Ge(0)] | _Part | None
         ),
+        "accelerator": Annotated[str, AfterValidator(_accelerator)],
         "check_val_every_n_epoch": Count | None,
         "log_every_n_steps": Annotated[int, Ge(0)] | None,
         "num_sanity_val_steps": Annotated[int, Ge(-1)] | None,
@@ -121,11 +133,14 @@ def wrong_value(value: Any, annotation: Any, adapter: TypeAdapter | None) -> str
         # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
         adapter.validate_python(value, strict=isinstance(value, str | bool))
     except ValidationError as error:
-        messages = dict.fromkeys(detail["msg"].replace("Input should", "it should", 1) for detail in error.errors())
+        messages = dict.fromkeys(
+            detail["msg"].replace("Input should", "it should", 1).removeprefix("Value error, ")
+            for detail in error.errors()
+        )
         plain = [message for message in messages if "instance of" not in message and "valid dict" not in message]
         said = " or ".join(plain or messages).replace(" or it should", " or")
         near = nearest(value, _words(annotation)) if isinstance(value, str) else None
-        return f"{said}; did you mean {near}?" if near else f"{said}."
+        return f"{said}; did you mean {near}?" if near else said if said.endswith("?") else f"{said}."
     return None
 
 
