@@ -69,3 +69,13 @@ def test_a_stand_in_that_does_not_exist_is_named_with_those_that_do(launch, tmp_
 def test_what_torch_or_lightning_refuse_is_a_wrong_setting(launch, overrides: list[str], says: str):
     with pytest.raises(SettingError, match=says):
         launch("model=linear", *overrides)
+
+
+@pytest.mark.parametrize("overrides", [["+optimizer.foreach=true"], ["+optimizer.fused=false"]], ids=str)
+def test_how_the_optimizer_computes_may_be_chosen(launch, overrides: list[str]):
+    """Fused where nothing is said, and the same numbers in each way."""
+    plain, chosen = launch("trainer.max_epochs=3"), launch("trainer.max_epochs=3", *overrides)
+    assert chosen.column("train/loss") == pytest.approx(plain.column("train/loss"), rel=1e-6)
+    (key, value) = overrides[0].removeprefix("+optimizer.").split("=")
+    (group,) = chosen.checkpoint()["optimizer_states"][0]["param_groups"]
+    assert group[key] == (value == "true")

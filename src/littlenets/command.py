@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -130,6 +131,9 @@ def run(main: Callable[[], Any]) -> None:
     # Where the disk is full, one message says so, and not one for each line of a log.
     logging.raiseExceptions = False
     threading.excepthook = _in_thread
+    if flags := get_args_parser().parse_known_args()[1]:
+        lines = (f"{flag}: there is no such option; a setting is written KEY=VALUE, without dashes." for flag in flags)
+        sys.exit(_complain("\n".join([*lines, "--help shows the settings."]), 2))
     try:
         sys.argv += _resumed_folder(sys.argv[1:])
         main()

@@ -35,7 +35,7 @@ CHANGED = {
 def ends(commands, tmp_path_factory):
     """How each command of SHORTENED and CHANGED ended."""
     arguments = {name: [f"experiment={name}", *shorter] for name, (shorter, _, _) in SHORTENED.items()} | CHANGED
-    quick = ["logger=none", "trainer.accelerator=cpu"]
+    quick = ["logger=none", "figures=none", "trainer.accelerator=cpu"]
     lists = [[*these, *quick] for these in arguments.values()]
     done = commands.train_in_one_process(tmp_path_factory.mktemp("experiments"), lists)
     return dict(zip(arguments, done, strict=True))

@@ -33,6 +33,7 @@ TOGETHER = {
     "+optimizer.lr=3": [["optimizer.lr:", "without the plus: optimizer.lr=3"]],
     "trainer.max_steps=3": [["+trainer.max_steps=3"]],
     "trainer.limit_train_batch=3": [["did you mean +trainer.limit_train_batches?"]],
+    "--lr=0.1": [["--lr=0.1:", "KEY=VALUE"], ["--help"]],
     "optimizer.lr": [["optimizer.lr:", "KEY=VALUE"]],
     "=3": [["=3:"]],
     "optimizer.lr=0.1,0.2": [["optimizer.lr=0.1,0.2", "-m", "--multirun", "[0.1,0.2]"]],
@@ -65,6 +66,8 @@ TOGETHER = {
     "~optimizer": [["optimizer:", "missing"]],
     "~threads": [["threads:", "missing"]],
     "model.network=cnn": [["model.network=cnn", "_target_"]],
+    "hydra.run.dri=x": [["hydra.run.dri:", "hydra.run.dir"]],
+    "data.test_x.foo=3": [["data.test_x.foo:"]],
     "also_test=[colour_linse]": [["data=colour_linse", "colour_lines"]],
     # Before it looks for the files.
     "model=spiral data=mnist data.mirrors=[] data.stand_in=null": [["model.network", "data=mnist"]],

@@ -60,6 +60,12 @@ def complaints(*overrides: str) -> list[str]:
         ("checkpoint.every=0", "greater than 0"),
         # no such choice
         ("trainer.accelerator=[1]", "string"),
+        ("trainer.devices=abc", "auto, a number of devices"),
+        ("trainer.devices=0", "greater than 0"),
+        ("checkpoint.every=x", '"200 batches" or "5 minutes"'),
+        ("checkpoint.every=3 weeks", '"200 batches" or "5 minutes"'),
+        ("trainer.accelerator=cpuu", "auto, gpu, .*cpu.*did you mean cpu\\?"),
+        ("trainer.accelerator=foo", "one of auto, gpu, .*cpu.*\\.$"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_should_be(override: str, says: str):
@@ -139,6 +145,8 @@ def test_all_that_is_wrong_is_said_at_once():
         ["trainer.max_epochs=-1", "+trainer.max_steps=10", "+trainer.limit_train_batches=0.5"],
         ["+trainer.limit_train_batches=3", "trainer.precision=64-true", "trainer.devices=auto"],
         ["threads=4", "checkpoint.every=3", "seed=4294967295"],
+        ["checkpoint.every=200 batches", "trainer.devices=[0,1]"],
+        ["checkpoint.every=5 minutes", "trainer.devices='0,1'"],
         ["model=spiral", "model.network.hidden=[]", "optimizer.betas=[0,0.5]"],
         ["optimizer=sgd", "optimizer.momentum=0.9", "+optimizer.nesterov=true"],
         ["scheduler=onecycle", "+scheduler.div_factor=10"],

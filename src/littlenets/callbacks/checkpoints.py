@@ -19,7 +19,7 @@ _UNITS = re.compile(r"([1-9]\d*) ?(epoch|batch|minute)(?:s|es)?")
 
 
 def is_interval(text: str) -> bool:
-    """Whether it is a number of epochs, batches or minutes, such as "200 batches"."""
+    """a text such as "200 batches" or "5 minutes"."""
     return _UNITS.fullmatch(text) is not None
 
 

@@ -3,17 +3,34 @@
 import functools
 import inspect
 import logging
+import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
-from annotated_types import Ge, Le, Len
+from annotated_types import Ge, Le, Len, Predicate
 from hydra.utils import get_object
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..ranges import Count, NotNegative, Positive, Share
 from .names import nearest
+
+
+def _accelerator(name: str) -> str:
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
+    known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
+    if name.lower() not in known:
+        near = nearest(name, known)
+        raise ValueError(f"it should be one of {', '.join(known)}{f'; did you mean {near}?' if near else ''}")
+    return name
+
+
+def _devices(text: str) -> bool:
+    """auto, a number of devices, or a list of their numbers."""
+    return re.fullmatch(r"auto|-1|\d+(,\d+)*,?", text) is not None
+
 
 _Part = Annotated[float, Ge(0), Le(1)]
 # Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
@@ -38,6 +55,8 @@ RANGES: dict[str, dict[str, Any]] = {
         **dict.fromkeys(
             [f"limit_{stage}_batches" for stage in ("train", "val", "test")], Annotated[int, Ge(0)] | _Part | None
         ),
+        "accelerator": Annotated[str, AfterValidator(_accelerator)],
+        "devices": Count | Literal[-1] | list[Annotated[int, Ge(0)]] | Annotated[str, Predicate(_devices)],
         "check_val_every_n_epoch": Count | None,
         "log_every_n_steps": Annotated[int, Ge(0)] | None,
         "num_sanity_val_steps": Annotated[int, Ge(-1)] | None,
@@ -121,12 +140,29 @@ def wrong_value(value: Any, annotation: Any, adapter: TypeAdapter | None) -> str
         # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
         adapter.validate_python(value, strict=isinstance(value, str | bool))
     except ValidationError as error:
-        messages = dict.fromkeys(detail["msg"].replace("Input should", "it should", 1) for detail in error.errors())
+        messages = dict.fromkeys(_in_words(detail, annotation) for detail in error.errors())
         plain = [message for message in messages if "instance of" not in message and "valid dict" not in message]
-        said = " or ".join(plain or messages).replace(" or it should", " or")
+        said = " or ".join(plain or messages).replace(" or it should be ", " or ").replace(" or it should", " or")
         near = nearest(value, _words(annotation)) if isinstance(value, str) else None
-        return f"{said}; did you mean {near}?" if near else f"{said}."
+        return f"{said}; did you mean {near}?" if near else said if said.endswith("?") else f"{said}."
     return None
+
+
+def _in_words(detail: Mapping[str, Any], annotation: Any) -> str:
+    """pydantic's message in this project's tone."""
+    if detail["type"] == "predicate_failed":
+        (described,) = (
+            predicate.func.__doc__ for predicate in _predicates(annotation) if predicate.func.__name__ in detail["msg"]
+        )
+        return f"it should be {described.splitlines()[0].rstrip('.')}"
+    message = detail["msg"].removeprefix("Value error, ").replace("an instance of Sequence", "a list")
+    return re.sub(r"^(Input|Value|List|Tuple) should", "it should", message).replace(" after validation", "")
+
+
+def _predicates(annotation: Any) -> Iterator[Predicate]:
+    yield from (part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Predicate))
+    for part in typing.get_args(annotation):
+        yield from _predicates(part)
 
 
 def _words(annotation: Any) -> Iterator[str]:

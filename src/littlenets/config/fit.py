@@ -66,10 +66,12 @@ def _tried(nodes: str) -> dict[str, str]:
     if problem is None:
         return {}
     network, classes = model["network"], datamodule.classes
+    name = network["_target_"].rpartition(".")[2]
     if of_output and classes is not None and network.get("classes", classes) != classes:
         key = "model.network.classes"
-        return {key: f"{key}={network['classes']}: {named} has {classes} classes, so set {key}={classes}."}
-    return {"model.network": misfit(network["_target_"].rpartition(".")[2], named, problem)}
+        said = f"model.network ({name}) does not fit {named}, which has {classes} classes; set {key}={classes}."
+        return {key: f"{key}={network['classes']}: {said}"}
+    return {"model.network": misfit(name, named, problem)}
 
 
 def _build_and_try_out(

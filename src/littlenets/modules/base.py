@@ -90,7 +90,9 @@ class SupervisedModule(LightningModule):
     def configure_optimizers(self) -> dict:
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         fused = {}
-        if "fused" in inspect.signature(self.make_optimizer).parameters and self.device.type in FUSED_DEVICES:
+        chosen = {"fused", "foreach", "differentiable"} & set(getattr(self.make_optimizer, "keywords", {}))
+        possible = "fused" in inspect.signature(self.make_optimizer).parameters
+        if possible and not chosen and self.device.type in FUSED_DEVICES:
             # One kernel for all parameters; the same formula.
             fused = {"fused": True}
         try:
