@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
@@ -62,13 +62,15 @@ class Figures(Callback):
         self._due: list[int] = []
         self._keeps_state = False
         self._probes: Tensor | None = None
+        self._data: LightningDataModule | None = None
         self._sample: Tensor | None = None
         self._tested: list[Tensor] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
-        if isinstance(trainer.datamodule, TensorDataModule):
+        self._data = trainer.datamodule
+        if isinstance(self._data, TensorDataModule):
             try:
-                self._plan(trainer.max_epochs, pl_module.network, trainer.datamodule)
+                self._plan(trainer.max_epochs, pl_module.network, self._data)
             except Exception as error:  # any: a run is not lost for want of a picture
                 self._give_up(error)
         if not self._moments and trainer.current_epoch == 0:
@@ -107,9 +109,6 @@ class Figures(Callback):
         if self._due and self._moments and self._moments[-1].epoch < trainer.current_epoch:
             self._keep(trainer.current_epoch, pl_module)
 
-    def on_test_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
-        self._tested = []
-
     def on_test_batch_end(
         self,
         trainer: Trainer,
@@ -119,8 +118,10 @@ class Figures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._tested.append(outputs.cpu())
-        self._sample = batch[0][:1].cpu()
+        # There may be tests on other data as well.
+        if trainer.datamodule is self._data:
+            self._tested.append(outputs.cpu())
+            self._sample = batch[0][:1].cpu()
 
     def state_dict(self) -> dict[str, Any]:
         return packed(self._moments)
@@ -152,7 +153,7 @@ class Figures(Callback):
             # matplotlib takes half a second to import.
             from ..gallery import GALLERY, OF_A_STOPPED_RUN, Trained
 
-            data = trainer.datamodule if isinstance(trainer.datamodule, TensorDataModule) else None
+            data = self._data if isinstance(self._data, TensorDataModule) else None
             run = Trained(
                 module=module,
                 datamodule=data,
@@ -180,7 +181,7 @@ class Figures(Callback):
                 _warn(f"The figure {name}", error)
                 continue
             if self.only is not None and completed and album.count == count:
-                log.warning("The figure %s does not fit this network and its data.", name)
+                log.warning("The figure %s has nothing to show of this network and its data.", name)
 
 
 class _Album:
