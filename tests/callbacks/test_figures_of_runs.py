@@ -1,6 +1,8 @@
 """The figures of whole runs: which there are, that they show the run's own network, and that they cost it nothing."""
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
 from plain_pytorch import PlainFit
+from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
@@ -244,12 +247,17 @@ def test_the_jobs_of_a_sweep_draw_on_request_alone(overrides: list[str], wanted:
     assert figures_wanted(HydraConfig.get()) == wanted
 
 
+class Interrupting(Callback):
+    """Ctrl-C in the fourth epoch."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_a_stopped_run_has_its_curves(launch, tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
-        launch(
-            *(*SPIRAL, "figures=all", "+callbacks.observer._target_=observers.EpochObserver"),
-            *("+callbacks.observer.fail_after=4", "+callbacks.observer.error=KeyboardInterrupt"),
-        )
+        launch(*SPIRAL, "figures=all", "+callbacks.observer._target_=test_figures_of_runs.Interrupting")
     run = composing.RunFolder(tmp_path / "run1")
     assert run.results["status"] == "interrupted"
     assert drawn(run) == png("loss", "accuracy")
