@@ -24,7 +24,7 @@ from littlenets import gallery
 from littlenets.callbacks import Figures
 from littlenets.data import Digits, Spirals
 from littlenets.errors import DivergedError, SettingError
-from littlenets.figures import NAMES, images, plane
+from littlenets.figures import NAMES, images, plane, saturation
 from littlenets.moments import moments_of
 from littlenets.training import figures_wanted
 
@@ -133,9 +133,10 @@ def test_regions_are_those_of_the_network_at_its_end_and_at_each_moment(launch, 
     torch.testing.assert_close(probabilities, answers(by_hand(9), extent, len(probabilities)), atol=1e-4, rtol=1e-4)
 
 
-def test_confusion_is_that_of_the_test(launch, arguments):
+@pytest.mark.parametrize("also", ["also_test=[]", "also_test=[digits]"])
+def test_confusion_is_that_of_the_test(launch, arguments, also: str):
     confusions = arguments(images, "confusion")
-    run = launch(*TINY_CNN, "figures=all", "figures.only=[confusion]")
+    run = launch(*TINY_CNN, "figures=all", "figures.only=[confusion]", also)
     ((labels, answered, classes),) = confusions
     data = Digits(seed=0)
     data.setup()
@@ -198,6 +199,19 @@ def test_a_figure_that_fails_is_one_warning(launch, monkeypatch: pytest.MonkeyPa
     assert drawn(run) == png("parameters", "surface", "fit", "network")
     (message,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert message == "The figure loss could not be drawn: ZeroDivisionError: there is no such thing"
+
+
+def test_a_look_that_fails_is_one_warning(launch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    def fail(*args: Any) -> Any:
+        raise ZeroDivisionError("no such layer")
+
+    monkeypatch.setattr(saturation, "saturated_shares", fail)
+    run = launch(*SPIRAL, "figures=all", "figures.only=[loss,saturation]")
+    assert (run.results["status"], len(run.rows)) == ("completed", 9)
+    assert drawn(run) == png("loss")
+    failed, absent = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "no such layer" in failed
+    assert "saturation" in absent
 
 
 def test_a_full_disk_does_not_harm_the_run(launch, monkeypatch: pytest.MonkeyPatch, caplog):
