@@ -254,11 +254,13 @@ def test_a_wrong_name_is_told_with_the_right_ones(launch, name: str, hint: str):
         (["hydra.mode=MULTIRUN", "seed=3"], False),
         (["hydra.mode=MULTIRUN", "figures=all"], True),
         (["hydra.mode=MULTIRUN", "figures.only=[loss]"], True),
+        (["hydra.mode=MULTIRUN", "figures=none"], False),
+        (["hydra.mode=MULTIRUN", "experiment=spiral_activations"], True),
     ],
 )
 def test_the_jobs_of_a_sweep_draw_on_request_alone(overrides: list[str], wanted: bool):
-    composing.compose_config(*overrides)
-    assert figures_wanted(HydraConfig.get()) == wanted
+    config = composing.compose_config(*overrides)
+    assert figures_wanted(config, HydraConfig.get()) == wanted
 
 
 class Interrupting(Callback):
