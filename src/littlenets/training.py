@@ -155,10 +155,11 @@ def build_threads(config: DictConfig, module: SupervisedModule, datamodule: Ligh
 
 
 def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
-    """Always of a single run; a sweep may be of hundreds, so it wants them by name, or the group on its command line."""
+    """Of a single run by default; a sweep may be of hundreds, so it names them, or the group on its command line."""
     if hydra.mode is not RunMode.MULTIRUN or config.figures is None:
         return config.figures is not None
-    return config.figures.only is not None or any(override.startswith("figures=") for override in hydra.overrides.task)
+    named = config.figures.get("only") is not None
+    return named or any(override.startswith("figures=") for override in hydra.overrides.task)
 
 
 def build_trainer(
