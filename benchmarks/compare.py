@@ -79,7 +79,8 @@ def ours(
 ) -> Timing:
     run = Path(tempfile.mkdtemp(dir=folder)) / "run"
     command = [sys.executable, str(ROOT / "train.py"), f"model={recipe}", f"trainer.max_epochs={epochs}"]
-    command += [f"hydra.run.dir={run}", f"trainer.accelerator={args.device}", *settings]
+    # The plain scripts draw nothing.
+    command += [f"hydra.run.dir={run}", f"trainer.accelerator={args.device}", "figures=none", *settings]
     command += [f"data.root={args.data}", "data.stand_in=null"] if recipe == "cnn" else []
     seconds, memory = spawn(command + ([f"threads={threads}"] if threads else []), folder)
     result = json.loads((run / "results.json").read_text())

@@ -42,7 +42,7 @@ def train(seed: int, data: Path, settings: Sequence[str], folder: Path) -> Outco
     """
     run = folder / str(seed)
     command = [sys.executable, str(ROOT / "train.py"), "experiment=mnist_fast", f"seed={seed}", f"hydra.run.dir={run}"]
-    command += [f"data.root={data}", "data.stand_in=null", *settings]
+    command += [f"data.root={data}", "data.stand_in=null", "figures=none", *settings]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     started = time.perf_counter()
     process = subprocess.run(

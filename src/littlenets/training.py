@@ -59,7 +59,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         with run.timed("setup"):
             if before is None:
                 check(config, choices)
-                if not figures_wanted(HydraConfig.get()):
+                if not figures_wanted(config, HydraConfig.get()):
                     config.figures = None
             else:
                 run.go_on(before.results, before.steps)
@@ -154,10 +154,12 @@ def build_threads(config: DictConfig, module: SupervisedModule, datamodule: Ligh
     return choose_threads(config.threads, module.try_out, datamodule.sample().x, batch_size)
 
 
-def figures_wanted(hydra: HydraConf) -> bool:
-    """A sweep may be of hundreds of jobs, so only on request."""
-    asked = any(override.lstrip("+").startswith(("figures=", "figures.")) for override in hydra.overrides.task)
-    return asked or hydra.mode is not RunMode.MULTIRUN
+def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
+    """Of a single run by default; a sweep may be of hundreds, so it names them, or the group on its command line."""
+    if hydra.mode is not RunMode.MULTIRUN or config.figures is None:
+        return config.figures is not None
+    named = config.figures.get("only") is not None
+    return named or any(override.startswith("figures=") for override in hydra.overrides.task)
 
 
 def build_trainer(

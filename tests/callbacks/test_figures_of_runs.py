@@ -1,6 +1,8 @@
 """The figures of whole runs: which there are, that they show the run's own network, and that they cost it nothing."""
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
 from plain_pytorch import PlainFit
+from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
@@ -21,7 +24,7 @@ from littlenets import gallery
 from littlenets.callbacks import Figures
 from littlenets.data import Digits, Spirals
 from littlenets.errors import DivergedError, SettingError
-from littlenets.figures import NAMES, images, plane
+from littlenets.figures import NAMES, images, plane, saturation
 from littlenets.moments import moments_of
 from littlenets.training import figures_wanted
 
@@ -130,9 +133,10 @@ def test_regions_are_those_of_the_network_at_its_end_and_at_each_moment(launch, 
     torch.testing.assert_close(probabilities, answers(by_hand(9), extent, len(probabilities)), atol=1e-4, rtol=1e-4)
 
 
-def test_confusion_is_that_of_the_test(launch, arguments):
+@pytest.mark.parametrize("also", ["also_test=[]", "also_test=[digits]"])
+def test_confusion_is_that_of_the_test(launch, arguments, also: str):
     confusions = arguments(images, "confusion")
-    run = launch(*TINY_CNN, "figures=all", "figures.only=[confusion]")
+    run = launch(*TINY_CNN, "figures=all", "figures.only=[confusion]", also)
     ((labels, answered, classes),) = confusions
     data = Digits(seed=0)
     data.setup()
@@ -197,6 +201,19 @@ def test_a_figure_that_fails_is_one_warning(launch, monkeypatch: pytest.MonkeyPa
     assert message == "The figure loss could not be drawn: ZeroDivisionError: there is no such thing"
 
 
+def test_a_look_that_fails_is_one_warning(launch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    def fail(*args: Any) -> Any:
+        raise ZeroDivisionError("no such layer")
+
+    monkeypatch.setattr(saturation, "saturated_shares", fail)
+    run = launch(*SPIRAL, "figures=all", "figures.only=[loss,saturation]")
+    assert (run.results["status"], len(run.rows)) == ("completed", 9)
+    assert drawn(run) == png("loss")
+    failed, absent = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "no such layer" in failed
+    assert "saturation" in absent
+
+
 def test_a_full_disk_does_not_harm_the_run(launch, monkeypatch: pytest.MonkeyPatch, caplog):
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
@@ -237,19 +254,26 @@ def test_a_wrong_name_is_told_with_the_right_ones(launch, name: str, hint: str):
         (["hydra.mode=MULTIRUN", "seed=3"], False),
         (["hydra.mode=MULTIRUN", "figures=all"], True),
         (["hydra.mode=MULTIRUN", "figures.only=[loss]"], True),
+        (["hydra.mode=MULTIRUN", "figures=none"], False),
+        (["hydra.mode=MULTIRUN", "experiment=spiral_activations"], True),
     ],
 )
 def test_the_jobs_of_a_sweep_draw_on_request_alone(overrides: list[str], wanted: bool):
-    composing.compose_config(*overrides)
-    assert figures_wanted(HydraConfig.get()) == wanted
+    config = composing.compose_config(*overrides)
+    assert figures_wanted(config, HydraConfig.get()) == wanted
+
+
+class Interrupting(Callback):
+    """Ctrl-C in the fourth epoch."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 3:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_stopped_run_has_its_curves(launch, tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
-        launch(
-            *(*SPIRAL, "figures=all", "+callbacks.observer._target_=observers.EpochObserver"),
-            *("+callbacks.observer.fail_after=4", "+callbacks.observer.error=KeyboardInterrupt"),
-        )
+        launch(*SPIRAL, "figures=all", "+callbacks.observer._target_=test_figures_of_runs.Interrupting")
     run = composing.RunFolder(tmp_path / "run1")
     assert run.results["status"] == "interrupted"
     assert drawn(run) == png("loss", "accuracy")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import TensorDataModule
 from ..errors import SettingError
@@ -31,8 +31,9 @@ traceback_log = logging.getLogger("littlenets.traceback")
 
 # A checkpoint holds a dozen of them.
 LARGEST_STATE = 100_000
-# Enough to measure shares of units to a few percent.
+# Samples enough to measure shares of units to a few percent, and the share of a run that looking at them may take.
 PROBES = 256
+SHARE_OF_TRAINING = 0.01
 # For the many pictures of an animation.
 FRAME_DPI = 100
 
@@ -61,24 +62,40 @@ class Figures(Callback):
         self._due: list[int] = []
         self._keeps_state = False
         self._probes: Tensor | None = None
+        self._data: LightningDataModule | None = None
         self._sample: Tensor | None = None
         self._tested: list[Tensor] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
-        network, data = pl_module.network, trainer.datamodule
-        if isinstance(data, TensorDataModule):
-            x = data.splits["train"].x
-            on_a_plane = data.classes is not None and x.shape[1:] == (2,)
-            small = sum(value.numel() for value in network.state_dict().values()) <= LARGEST_STATE
-            self._keeps_state = "moments" in self._wanted and on_a_plane and small
-            # Spread over all samples, which may be sorted by class.
-            probes = data.transform(x[:: max(1, len(x) // PROBES)][:PROBES])
-            if "saturation" in self._wanted and saturation.activations(tracing.trace(network, probes[:2])):
-                self._probes = tracing.suited(probes, network)
-        if self._keeps_state or self._probes is not None:
-            self._due = moments_of(trainer.max_epochs, self.count)
+        self._data = trainer.datamodule
+        if isinstance(self._data, TensorDataModule):
+            try:
+                self._plan(trainer.max_epochs, pl_module.network, self._data)
+            except Exception as error:  # any: a run is not lost for want of a picture
+                self._give_up(error)
         if not self._moments and trainer.current_epoch == 0:
             self._keep(0, pl_module)
+
+    def _plan(self, epochs: int | None, network: nn.Module, data: TensorDataModule) -> None:
+        """Decides at what to look, and when."""
+        x = data.splits["train"].x
+        on_a_plane = data.classes is not None and x.shape[1:] == (2,)
+        small = sum(value.numel() for value in network.state_dict().values()) <= LARGEST_STATE
+        self._keeps_state = "moments" in self._wanted and on_a_plane and small
+        due = moments_of(epochs, self.count)
+        if "saturation" in self._wanted and saturation.activations(tracing.trace(network, data.sample().x)):
+            # A step of training computes about three times as much as a look.
+            affordable = int(3 * SHARE_OF_TRAINING * len(x) * due[-1] / len(due))
+            count = min(PROBES, len(x), max(8, affordable))
+            # Spread over all samples, which may be sorted by class.
+            probes = x[torch.linspace(0, len(x) - 1, count).long()]
+            self._probes = tracing.suited(data.transform(probes), network)
+        if self._keeps_state or self._probes is not None:
+            self._due = due
+
+    def _give_up(self, error: Exception) -> None:
+        self._due, self._keeps_state, self._probes = [], False, None
+        _warn("The development of the network", error)
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
         under_way = trainer.current_epoch + 1
@@ -92,9 +109,6 @@ class Figures(Callback):
         if self._due and self._moments and self._moments[-1].epoch < trainer.current_epoch:
             self._keep(trainer.current_epoch, pl_module)
 
-    def on_test_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
-        self._tested = []
-
     def on_test_batch_end(
         self,
         trainer: Trainer,
@@ -104,8 +118,10 @@ class Figures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._tested.append(outputs.cpu())
-        self._sample = batch[0][:1].cpu()
+        # There may be tests on other data as well.
+        if trainer.datamodule is self._data:
+            self._tested.append(outputs.cpu())
+            self._sample = batch[0][:1].cpu()
 
     def state_dict(self) -> dict[str, Any]:
         return packed(self._moments)
@@ -114,12 +130,15 @@ class Figures(Callback):
         self._moments = unpacked(state_dict)
 
     def _keep(self, epoch: int, module: SupervisedModule) -> None:
-        shares = {}
-        if self._probes is not None:
-            shares = saturation.saturated_shares(tracing.trace(module.network, self._probes))
-        state = state_row(module.network) if self._keeps_state else torch.empty(0)
-        watched = {name: value.item() for name, value in getattr(module.network, "watched", dict)().items()}
-        self._moments.append(Moment(epoch, state, shares, watched))
+        try:
+            shares = {}
+            if self._probes is not None:
+                shares = saturation.saturated_shares(tracing.trace(module.network, self._probes))
+            state = state_row(module.network) if self._keeps_state else torch.empty(0)
+            watched = {name: value.item() for name, value in getattr(module.network, "watched", dict)().items()}
+            self._moments.append(Moment(epoch, state, shares, watched))
+        except Exception as error:
+            self._give_up(error)
 
     def draw(self, trainer: Trainer, module: SupervisedModule, metrics: dict[str, float], completed: bool) -> None:
         """Draws into ``figures/`` of the run folder, and for TensorBoard; what fails is one warning each.
@@ -134,7 +153,7 @@ class Figures(Callback):
             # matplotlib takes half a second to import.
             from ..gallery import GALLERY, OF_A_STOPPED_RUN, Trained
 
-            data = trainer.datamodule if isinstance(trainer.datamodule, TensorDataModule) else None
+            data = self._data if isinstance(self._data, TensorDataModule) else None
             run = Trained(
                 module=module,
                 datamodule=data,
@@ -162,7 +181,7 @@ class Figures(Callback):
                 _warn(f"The figure {name}", error)
                 continue
             if self.only is not None and completed and album.count == count:
-                log.warning("The figure %s does not fit this network and its data.", name)
+                log.warning("The figure %s has nothing to show of this network and its data.", name)
 
 
 class _Album:
