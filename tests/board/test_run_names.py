@@ -135,7 +135,7 @@ def test_the_command_line_of_tensorboard_is_corrected_for_runs_alone(outputs: di
         *((tmp_path / "outputs", True), (empty, True), (others, False), (tmp_path / "absent", False)),
         *(("gs://bucket/outputs", False), ("", False), (None, False)),
     ):
-        flags = Namespace(logdir=logdir if logdir is None else str(logdir))
+        flags = Namespace(logdir=logdir if logdir is None else str(logdir), samples_per_plugin={})
         before = flags.logdir
         ShortRunNames().fix_flags(flags)
         assert (flags.logdir != before) == ours, logdir

@@ -16,16 +16,16 @@ import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 RUNS = [
-    ["trainer.max_epochs=60"],
+    ["trainer.max_epochs=60", "figures=none"],
     [
         *("model=spiral", "data.n_points=100", "data.validation=0.2", "trainer.max_epochs=40", "seed=7"),
-        *("histograms=true", "gradient_norm=true"),
+        *("histograms=true", "gradient_norm=true", "figures=all"),
     ],
     [
         *("model=cnn", "data=digits", "data.batch_size=50", "trainer.max_epochs=2"),
-        *("model.network.channels=[4,8]", "model.network.hidden=[16]"),
+        *("model.network.channels=[4,8]", "model.network.hidden=[16]", "figures=none"),
     ],
-    ["-m", "optimizer.lr=0.01,0.02", "trainer.max_epochs=20,30"],
+    ["-m", "optimizer.lr=0.01,0.02", "trainer.max_epochs=20,30", "figures=none"],
 ]
 JOBS = [f"lr={lr}, max_epochs={epochs}" for lr in ("0.01", "0.02") for epochs in (20, 30)]
 # Milliseconds that a page may take; the machine may be busy.
@@ -152,6 +152,24 @@ def test_curves_are_drawn(look: Look):
         rows = f"{found} >> nth={card} >> tb-data-table-content-row"
         assert len(look.wait_for_texts(rows, lambda texts, runs=runs: len(texts) == runs)) == runs
     assert look.page.locator(f"{found} line-chart").count() == 3
+
+
+def test_figures_have_a_slider_through_training(look: Look):
+    look.open("timeseries")
+    look.page.locator("scalar-card").first.wait_for()
+    look.page.locator("metrics-tag-filter input").fill("^figures/regions$")
+    card = look.page.locator("metrics-filtered-view image-card")
+    card.locator("img").wait_for()
+    # In pixels; 0 where it has not been loaded.
+    assert card.locator("img").evaluate("picture => picture.decode().then(() => picture.naturalWidth)") >= 600
+    slider = card.locator("input[type=range]")
+    pictures = int(slider.get_attribute("max")) + 1
+    assert pictures > 5
+    (last,) = look.texts("metrics-filtered-view image-card")
+    slider.press("ArrowLeft")
+    (before,) = look.wait_for_texts("metrics-filtered-view image-card", lambda texts: texts != [last])
+    last_step, step_before = (int(text.rpartition("Step ")[2]) for text in (last, before))
+    assert 0 <= step_before < last_step <= 40
 
 
 def test_training_and_validation_share_a_chart(look: Look):

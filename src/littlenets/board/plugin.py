@@ -3,7 +3,7 @@
 TensorBoard calls a run by the path of its event files below ``--logdir``, such as
 ``runs/linear/2026-11-23_14-05-09-3f2a/tensorboard``, and shows it once more for each link that leads there, such as
 ``latest``. It also loads every class that an installed package names in its entry points ``tensorboard_plugins``, and
-lets it correct the command line. So it is pointed at a folder of links to the runs, which have the names that it is to
+lets it correct its command line. So it is pointed at a folder of links to the runs, which have the names that it is to
 show; nothing below ``--logdir`` is touched. A TensorBoard that is installed elsewhere shows the long names.
 """
 
@@ -21,6 +21,8 @@ from .names import holds_runs, run_names
 
 # As often as TensorBoard looks for new runs itself.
 SECONDS_BETWEEN_LOOKS = 5.0
+# TensorBoard keeps 10 of a slider's pictures unless told otherwise; a network is drawn at about 12 moments.
+IMAGES = 30
 
 
 class ShortRunNames(TBLoader):
@@ -38,6 +40,7 @@ class ShortRunNames(TBLoader):
             return  # this system lets nobody make links
         threading.Thread(target=links.follow, daemon=True).start()
         flags.logdir = str(links.folder)
+        flags.samples_per_plugin.setdefault("images", IMAGES)
 
 
 class RunLinks:
