@@ -1,5 +1,6 @@
 """Callbacks as a user may write them, which know nothing of the package: named by ``_target_`` in a run's settings."""
 
+import logging
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -69,3 +70,10 @@ class DueObserver(Observer):
 class ValidationObserver(Observer):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seen.append((trainer.current_epoch, trainer.global_step))
+
+
+class Talker(Observer):
+    """Logs a line after every epoch."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        logging.getLogger(__name__).info("said after epoch %d", trainer.current_epoch)

@@ -1,11 +1,16 @@
 """What TensorBoard and the other loggers get, and how."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import Tensor
+
+from .board import content
+from .modules import SupervisedModule
 
 
 def open_logger(make: Callable[..., Logger], folder: Path, finished_epochs: int) -> Logger:
@@ -20,7 +25,14 @@ def open_logger(make: Callable[..., Logger], folder: Path, finished_epochs: int)
     return logger
 
 
-def log_point(logger: Logger, epoch: int, metrics: dict[str, float]) -> None:
+class TensorBoard(TensorBoardLogger):
+    """Lightning's, without the file of hyperparameters that it writes beside the events: config.yaml has them."""
+
+    def save(self) -> None:
+        self.experiment.flush()
+
+
+def log_point(logger: Logger, step: int, metrics: dict[str, float]) -> None:
     """One point of each metric's curve.
 
     Lightning's own way would flush TensorBoard's file each time, and make an event, with a checksum computed in Python,
@@ -30,28 +42,60 @@ def log_point(logger: Logger, epoch: int, metrics: dict[str, float]) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
-        logger.experiment._get_file_writer().add_summary(Summary(value=values), epoch)
+        logger.experiment._get_file_writer().add_summary(Summary(value=values), step)
     else:
-        logger.log_metrics(metrics, step=epoch)
+        logger.log_metrics(metrics, step=step)
 
 
-def log_hyperparameters(logger: Logger, values: dict[str, Any], metrics: dict[str, float]) -> None:
-    """What was set, by dotted name, and for TensorBoard's HParams tab the names of the metrics that came of it."""
+def log_layout(logger: Logger, curves: Iterable[str]) -> None:
+    """Says which curves belong together, to loggers that can show it."""
     if isinstance(logger, TensorBoardLogger):
-        from torch.utils.tensorboard.summary import hparams
-
-        # Lightning would log the metrics once more, as a second last point of each curve.
-        for summary in hparams(values, metrics):
-            logger.experiment._get_file_writer().add_summary(summary)
-    else:
-        logger.log_hyperparams(values)
+        content.add_layout(logger, curves)
 
 
-def flat(prefix: str, node: Any) -> dict[str, Any]:
-    """A nested configuration by dotted name; what is no number or word as text, since it goes into a table."""
-    if isinstance(node, dict):
-        return {key: leaf for name, value in node.items() for key, leaf in flat(f"{prefix}.{name}", value).items()}
-    return {prefix: node if isinstance(node, int | float | str) else str(node)}
+def log_start(
+    trainer: Trainer,
+    module: SupervisedModule,
+    settings: dict[str, Any],
+    results: dict[str, Any],
+    stand_in_for: str | None,
+    sample: Tensor | None,
+) -> list[str]:
+    """What is known before training: settings, and for TensorBoard a card and the graph.
+
+    Args:
+        settings: what was set, by short name.
+        results: as in results.json, as far as known.
+        stand_in_for: the data that was asked for, where it was not available.
+        sample: a few inputs (N, ...), None where the data shows none before it is loaded.
+
+    Returns:
+        What did not work, in words.
+    """
+    complaints = []
+    for logger in trainer.loggers:
+        if not isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(settings)
+            continue
+        content.add_card(logger, results, stand_in_for)
+        content.add_settings(logger, settings)
+        problem = "no sample of the data is there yet"
+        if sample is not None:
+            problem = content.add_graph(logger, module.network, sample.to(module.device))
+        if problem:
+            complaints.append(f"TensorBoard has no graph of {type(module.network).__name__}: {problem}.")
+    return complaints
+
+
+def log_end(trainer: Trainer, results: dict[str, Any], stages: Iterable[str]) -> None:
+    """What came of it: one point of each metric of the ``stages`` after training, such as ``test``."""
+    tested = {name: value for name, value in results["metrics"].items() if name.partition("/")[0] in stages}
+    for logger in trainer.loggers:
+        log_point(logger, results["epochs"], tested)
+        if isinstance(logger, TensorBoardLogger):
+            content.add_end(logger)
+        # Without this, what is written after the fit is lost.
+        logger.finalize("success")
 
 
 def log_image(logger: Logger, name: str, png: bytes, epoch: int) -> None:

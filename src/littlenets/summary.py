@@ -2,13 +2,19 @@
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningDataModule, Trainer
+from rich.text import Text
 from torch import nn
 
 from .data import TensorDataModule
+from .sparkline import logarithmic, sparkline
+
+# Leaves room for two numbers in 60 columns.
+SPARKLINE = 24
 
 
 def describe(
@@ -45,18 +51,51 @@ def stand_in_warning(wanted: str, used: str, reason: str = "") -> str:
     return "\n".join([rule, text, *([reason] if reason else []), rule])
 
 
-def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> str:
-    """The final metrics, and where to look further."""
-    width = max(len(name) for name in metrics)
+def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
+    """How the loss came down, the final metrics by the data that they were measured on, and where to look further."""
+    losses = read_losses(folder)
+    epochs = f" {len(losses):,} epoch{'s' * (len(losses) > 1)}" if losses else ""
+    text = Text().append(f"Finished{epochs} in {seconds:.1f} s.\n", style="bold")
+    if len(losses) > 1:
+        text.append(f"Loss  {losses[0]:.4g} ").append(sparkline(losses, SPARKLINE), style="cyan")
+        text.append(f" {losses[-1]:.4g}{', log scale' * logarithmic(losses)}\n")
+    width = max(map(len, metrics), default=0)
+    for title, names in _by_data(metrics).items():
+        text.append(f"{title}:\n", style="dim")
+        for name in names:
+            text.append(f"  {name:<{width}}  ").append(f"{_number(metrics[name])}\n", style="green")
     shown = os.path.relpath(folder)
-    return "\n".join(
-        [
-            f"Finished in {seconds:.1f} s.",
-            *(f"  {name:<{width}}  {_number(value)}" for name, value in metrics.items()),
-            f"Run folder   {shown}",
-            *([f"TensorBoard  tensorboard --logdir {shown}"] if (folder / "tensorboard").is_dir() else []),
-        ]
-    )
+    text.append(f"Run folder   {shown}")
+    if (folder / "tensorboard").is_dir():
+        text.append(f"\nTensorBoard  tensorboard --logdir {shown}")
+    return text
+
+
+def read_losses(folder: Path) -> list[float]:
+    """``train/loss`` of every epoch, from a run's history.csv; empty where there is none."""
+    try:
+        with (folder / "history.csv").open(encoding="utf-8") as file:
+            column = file.readline().rstrip("\n").split(",").index("train/loss")
+            return [float(line.split(",", column + 1)[column]) for line in file]
+    except (OSError, ValueError):
+        return []
+
+
+def _by_data(metrics: dict[str, float]) -> dict[str, list[str]]:
+    titles = {
+        "train": "On the training data, during the last epoch",
+        "": "At the end of training",
+        "val": "On the validation data",
+        "test": "On test data, which was never trained on",
+        "other": "On further data, which was never trained on either",
+    }
+    names = {title: [name for name in metrics if _stage(name, titles) == stage] for stage, title in titles.items()}
+    return {title: chosen for title, chosen in names.items() if chosen}
+
+
+def _stage(name: str, stages: Iterable[str]) -> str:
+    stage, slash, _ = name.partition("/")
+    return stage if slash and stage in stages else "other" if slash else ""
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:

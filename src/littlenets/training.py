@@ -21,7 +21,7 @@ from .config.choices import load_choice
 from .data import TensorDataModule
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
-from .loggers import flat, log_hyperparameters, log_point, open_logger
+from .loggers import log_end, log_start, open_logger
 from .modules import SupervisedModule
 from .resuming import Resumed, resume
 from .runs import Run
@@ -29,6 +29,7 @@ from .runs.checkpoints import SafeCheckpointIO
 from .runs.environment import environment
 from .runs.files import write_atomically
 from .runs.folder import occupied
+from .settings import telling_settings
 from .summary import describe, stand_in_warning, summarize
 from .threads import choose_threads
 
@@ -78,6 +79,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             run.results["environment"] = environment(trainer.strategy.root_device)
             values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
             write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
+            announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
             log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))
         metrics = run.results["metrics"]
         try:
@@ -102,7 +104,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             for name, other in others.items():
                 tested = test(trainer, module, other)
                 metrics.update({metric.replace("test/", f"{name}/", 1): value for metric, value in tested.items()})
-        log_outcome(trainer, config, run.results)
+        log_end(trainer, run.results, stages=("test", *others))
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
     if origin["stand_in_for"]:
         log.warning(stand_in_warning(origin["stand_in_for"], used))
@@ -223,15 +225,16 @@ def draw_figures(trainer: Trainer, module: SupervisedModule, metrics: dict[str, 
             callback.draw(trainer, module, metrics, completed)
 
 
-def log_outcome(trainer: Trainer, config: DictConfig, results: dict[str, Any]) -> None:
-    """What was set and what came of it, for the loggers."""
-    values = {"model": results["model"], "data": results["data"], "seed": config.seed}
-    for group in ("model", "data", "optimizer", "scheduler", "trainer"):
-        values.update(flat(group, OmegaConf.to_container(config[group], resolve=True) if config[group] else {}))
-    stages = tuple(f"{stage}/" for stage in ("test", *config.get("also_test", [])))
-    tested = {name: value for name, value in results["metrics"].items() if name.startswith(stages)}
-    for logger in trainer.loggers:
-        log_point(logger, results["epochs"], tested)
-        log_hyperparameters(logger, values, results["metrics"])
-        # Without this, what is written after the fit is lost.
-        logger.finalize("success")
+def announce(
+    trainer: Trainer,
+    module: SupervisedModule,
+    datamodule: LightningDataModule,
+    config: DictConfig,
+    results: dict[str, Any],
+    stand_in_for: str | None,
+) -> None:
+    """Tells the loggers what is about to be trained, and how."""
+    settings = telling_settings(config, results["model"], results["data"], results["overrides"])
+    sample = datamodule.sample().x if isinstance(datamodule, TensorDataModule) else None
+    for complaint in log_start(trainer, module, settings, results, stand_in_for, sample):
+        log.warning(complaint)

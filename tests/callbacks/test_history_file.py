@@ -166,3 +166,39 @@ def test_rows_of_a_run_that_fails_are_those_of_the_epochs_that_lightning_heard_o
         launch("model=linear", SEE_EVERY_EPOCH, "+callbacks.observer.fail_after=9", "trainer.max_epochs=30")
     run = composing.RunFolder(tmp_path / "run1")
     assert [row["epoch"] for row in run.rows] == [str(epoch) for epoch in range(1, 10)]
+
+
+def tensorboard_points(run: composing.RunFolder, name: str) -> dict[int, float]:
+    events = EventAccumulator(str(run.path / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    return {point.step: point.value for point in events.Scalars(name)} if name in events.Tags()["scalars"] else {}
+
+
+@pytest.mark.parametrize("extra", [[], [SEE_EVERY_EPOCH]], ids=["ahead", "seen"])
+def test_many_batches_have_a_curve_over_steps(launch, extra: list[str]):
+    """25 batches an epoch, of 8 points but for a last one of 3: their losses average to that of the epoch."""
+    run = launch(
+        *("model=multispiral", "data.n_points=65", "data.batch_size=8", "trainer.max_epochs=3", *extra),
+        logger="tensorboard",
+    )
+    points = tensorboard_points(run, "train/batch_loss")
+    assert sorted(points) == list(range(1, 76))
+    for epoch, loss in enumerate(run.column("train/loss")):
+        losses = [points[step] for step in range(25 * epoch + 1, 25 * epoch + 26)]
+        assert np.average(losses, weights=[8] * 24 + [3]) == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_curve_over_steps_is_thinned(launch):
+    run = launch(
+        *("model=multispiral", "data.n_points=100", "data.batch_size=10", "trainer.max_epochs=40"),
+        logger="tensorboard",
+    )
+    steps = sorted(tensorboard_points(run, "train/batch_loss"))
+    assert 250 <= len(steps) <= 500
+    assert len(set(np.diff(steps))) == 1
+    assert steps[-1] >= 1195
+
+
+def test_few_batches_have_none(launch):
+    run = launch("model=linear", "data.batch_size=1", "trainer.max_epochs=30", logger="tensorboard")
+    assert tensorboard_points(run, "train/loss")
+    assert not tensorboard_points(run, "train/batch_loss")

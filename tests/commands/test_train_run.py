@@ -17,7 +17,6 @@ RUN_FILES = {
     "checkpoints/best.ckpt",
     "tensorboard/events",
     *(f"figures/{name}.png" for name in ("loss", "parameters", "fit", "surface", "network")),
-    "tensorboard/hparams.yaml",  # Lightning's logger writes it beside the events
     "train.log",
 }
 
@@ -143,7 +142,7 @@ def test_tensorboard_shows_history_and_settings(default_run):
     history = {row["epoch"]: pytest.approx(row["train/loss"], rel=1e-6) for row in default_run.run.history}
     assert {point.step: point.value for point in curve} == history
     shown = default_run.run.hyperparameters()
-    assert (shown["model"], shown["data"], shown["optimizer.lr"]) == ("linear", "line", pytest.approx(0.01))
+    assert (shown["model"], shown["data"], shown["lr"]) == ("linear", "line", pytest.approx(0.01))
 
 
 def test_two_at_once_do_not_share_a_folder(simultaneous):

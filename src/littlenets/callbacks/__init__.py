@@ -2,8 +2,9 @@
 
 from .checkpoints import Checkpoints
 from .figures import Figures
+from .gradients import Gradients
 from .history import History
 from .progress import Progress
 from .stopping import Stopping
 
-__all__ = ["Checkpoints", "Figures", "History", "Progress", "Stopping"]
+__all__ = ["Checkpoints", "Figures", "Gradients", "History", "Progress", "Stopping"]

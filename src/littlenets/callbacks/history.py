@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import IO, Literal
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..errors import DivergedError, SettingError
-from ..loggers import log_point
+from ..loggers import log_layout, log_point
 from ..modules import SupervisedModule
 from ..ranges import Count
 from ..runs.files import write_atomically
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # A curve of this many points looks like one of ten thousand. Each costs 0.1 ms, mostly for checksums in Python.
 POINTS_A_CURVE = 500
+# With fewer batches an epoch, the curve over epochs tells as much as one over steps.
+MANY_BATCHES = 20
 
 
 class History(Callback):
@@ -24,6 +27,8 @@ class History(Callback):
 
     The module keeps what several epochs measured until Lightning hears of an epoch's end; it is written then, all at
     once. Validation metrics stand in the row of the epoch after which they were measured; elsewhere the cell is empty.
+
+    Where an epoch has many batches, TensorBoard also gets ``train/batch_loss``, the loss of single batches over steps.
 
     Args:
         log_every: epochs between two points of a logger's curves; ``auto`` gives at most about 500 points. The first
@@ -49,6 +54,11 @@ class History(Callback):
         self._every = self.log_every
         if self._every == "auto":
             self._every = max(1, -(-(trainer.max_epochs or 0) // POINTS_A_CURVE))
+        self._steps = trainer.global_step  # of which the loggers have heard
+        self._steps_every = None
+        if trainer.num_training_batches >= MANY_BATCHES:
+            epochs = 1 if trainer.max_epochs in (None, -1) else trainer.max_epochs
+            self._steps_every = -(-epochs * trainer.num_training_batches // POINTS_A_CURVE)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -92,6 +102,8 @@ class History(Callback):
         measured = pl_module.validation_names() if trainer.enable_validation else []
         if self._file is None:
             self._file = self._open(",".join(["epoch", *columns, *measured]) + "\n")
+            for logger in trainer.loggers:
+                log_layout(logger, [*columns, *measured])
         rows = list(zip(*columns.values(), strict=True))
         # Nine digits give a float32 back exactly.
         line = "%d" + ",%.9g" * len(columns)
@@ -101,6 +113,7 @@ class History(Callback):
         self._file.write("\n".join(lines) + "\n")
         self._file.flush()
 
+        self._log_steps(trainer, pl_module.records.batch_losses.tolist())
         for logger in trainer.loggers:
             for epoch, row in enumerate(rows, self._epoch + 1):
                 if epoch % self._every == 0 or epoch in (1, trainer.max_epochs):
@@ -109,6 +122,16 @@ class History(Callback):
                 log_point(logger, self._epoch + len(rows), self._validation)
         self._epoch += len(rows)
         self._validation = {}
+
+    def _log_steps(self, trainer: Trainer, losses: list[float]) -> None:
+        if self._steps_every is not None:
+            # Others have one axis for all curves, which is that of the epochs.
+            loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+            for step, loss in enumerate(losses, self._steps + 1):
+                if step % self._steps_every == 0:
+                    for logger in loggers:
+                        log_point(logger, step, {"train/batch_loss": loss})
+        self._steps += len(losses)
 
 
 def keep_rows(path: Path, epochs: int) -> None:

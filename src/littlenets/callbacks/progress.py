@@ -1,7 +1,6 @@
 """What a person sees while a network trains."""
 
 import logging
-import sys
 import time
 from typing import Any
 
@@ -11,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from ..terminal import terminal
+
 log = logging.getLogger(__name__)
 
 # Nobody reads faster, and drawing at every batch would cost more than a small network.
@@ -18,10 +19,13 @@ SECONDS_BETWEEN_DRAWS = 0.1
 LINES_A_RUN = 10
 # Shorter epochs are over before anybody could read a batch number.
 LONG_EPOCH = 20
+# What the times need, "0:00:12 < 00:34", with the gaps between all columns.
+TIMES_WIDTH = 19
+SHORTEST_BAR = 10
 
 
 class Progress(ProgressBar):
-    """One bar for the whole run on a terminal, and about ten lines for the whole run where there is none."""
+    """One bar for the whole run on a terminal, and about ten lines for the whole run in the log and elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,20 +47,10 @@ class Progress(ProgressBar):
         self._line_every = max(1, (self._epochs or 0) // LINES_A_RUN)
         self._last_line = trainer.current_epoch
         self._drawn = 0.0
-        self._readings = ""
-        if self._enabled and trainer.is_global_zero and sys.stdout.isatty():
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=None),
-                TextColumn("{task.fields[readings]}"),
-                TimeElapsedColumn(),
-                TextColumn("<"),
-                TimeRemainingColumn(),
-                console=Console(file=sys.stdout),
-                expand=True,
-                # No thread of its own: it would take turns with the training loop.
-                auto_refresh=False,
-            )
+        self._readings: list[str] = []
+        self._console = terminal() if self._enabled and trainer.is_global_zero else None
+        if self._console is not None:
+            self._bar = _bar(self._console)
             self._task = self._bar.add_task("", total=self._epochs, readings="")
             self._bar.start()
             self._draw(trainer.current_epoch, 0)
@@ -68,25 +62,33 @@ class Progress(ProgressBar):
             self._draw(trainer.current_epoch, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        epoch = trainer.current_epoch + 1  # ended ones
-        due_line = epoch // self._line_every > self._last_line // self._line_every or epoch == self._epochs
-        if self._bar is None and not (self._enabled and trainer.is_global_zero and due_line):
+        if not (self._enabled and trainer.is_global_zero):
             return
-        metrics = trainer.callback_metrics.items()
-        self._readings = "  ".join(f"{name} {value:.4g}" for name, value in metrics if name.endswith(("loss", "acc")))
-        if self._bar is None:
-            log.info("epoch %s  %s", self._count(epoch), self._readings)
+        epoch = trainer.current_epoch + 1  # ended ones
+        if self._line_is_due(epoch) or self._due():
+            self._read(trainer)
+        if self._line_is_due(epoch):
+            log.info("epoch %s  %s", self._count(epoch), "  ".join(self._readings), extra={"in_bar": True})
             self._last_line = epoch
-        elif self._due():
+        if self._due():
             self._draw(epoch, 0)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._bar is not None:
+            self._read(trainer)
             self._draw(trainer.current_epoch, 0)
             self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._stop()
+
+    def _read(self, trainer: Trainer) -> None:
+        names = [name for name in trainer.callback_metrics if name.endswith(("loss", "acc"))]
+        names.sort(key=lambda name: not name.startswith("train/"))
+        self._readings = [f"{name} {trainer.callback_metrics[name]:.4g}" for name in names]
+
+    def _line_is_due(self, epoch: int) -> bool:
+        return epoch // self._line_every > self._last_line // self._line_every or epoch == self._epochs
 
     def _due(self) -> bool:
         return self._bar is not None and time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWS
@@ -97,7 +99,8 @@ class Progress(ProgressBar):
         description = f"epoch {self._count(epoch)}"
         if self._batches >= LONG_EPOCH and batch:
             description = f"epoch {self._count(epoch + 1)} batch {batch}/{self._batches}"
-        self._bar.update(self._task, completed=done, description=description, readings=self._readings, refresh=True)
+        readings = fit_readings(self._readings, self._console.width - len(description) - SHORTEST_BAR - TIMES_WIDTH)
+        self._bar.update(self._task, completed=done, description=description, readings=readings, refresh=True)
 
     def _count(self, epoch: int) -> str:
         return f"{epoch:,}" if self._epochs is None else f"{epoch:,}/{self._epochs:,}"
@@ -106,3 +109,28 @@ class Progress(ProgressBar):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def fit_readings(readings: list[str], width: int) -> str:
+    """As many of them, in their order, as fit into so many columns; without ``train/`` where that lets one more in."""
+    for chosen in (readings, [reading.removeprefix("train/") for reading in readings]):
+        if len(text := "  ".join(chosen)) <= width:
+            return text
+    while chosen and len("  ".join(chosen)) > width:
+        chosen = chosen[:-1]
+    return "  ".join(chosen)
+
+
+def _bar(console: Console) -> Bar:
+    return Bar(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[readings]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("<"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        expand=True,
+        # No thread of its own: it would take turns with the training loop.
+        auto_refresh=False,
+    )

@@ -22,6 +22,8 @@ SETTINGS: dict[str, Any] = {
     "seed": Annotated[int, Ge(0), Lt(2**32)],
     "threads": Count | Literal["auto"],
     "compile": bool,
+    "histograms": bool,
+    "gradient_norm": bool,
     "also_test": Sequence[str],
     "resume": str | None,
     "trust": Sequence[str],

@@ -52,6 +52,8 @@ class SupervisedModule(LightningModule):
         self.val_metrics, self.test_metrics = metrics.clone(prefix="val/"), metrics.clone(prefix="test/")
         self.records = EpochRecords()
         self._restored: dict[str, Any] | None = None
+        #: What else to record as it is at the end of an epoch, beside what the network itself has watched.
+        self.watching: list[Callable[[], dict[str, Tensor]]] = []
         #: What was measured in the epochs that ended since Lightning last heard of one, oldest first.
         self.finished: Columns = {}
         #: What was measured in the last of them.
@@ -154,7 +156,7 @@ class SupervisedModule(LightningModule):
         self._optimizer = self.optimizers()
         self._schedule = self.lr_schedulers()
         self._schedule_per_batch = any(config.interval == "step" for config in self.trainer.lr_scheduler_configs)
-        self._watched = getattr(self.network, "watched", dict)
+        self._watched = [getattr(self.network, "watched", dict), *self.watching]
         self.records.clear()
         self._unended: dict[str, Any] | None = None
         if self._restored:
@@ -191,7 +193,7 @@ class SupervisedModule(LightningModule):
             self._schedule.step()
 
     def _end_epoch(self) -> None:
-        watched = {name: value.detach() for name, value in self._watched().items()}
+        watched = {name: value.detach() for watch in self._watched for name, value in watch().items()}
         # The rate that the epoch's last step used.
         self.records.end_epoch(watched, self._lr if self._schedule_per_batch else self._optimizer.param_groups[0]["lr"])
         if self._schedule is not None and not self._schedule_per_batch:

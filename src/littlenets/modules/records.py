@@ -58,6 +58,8 @@ class EpochRecords:
 
     def clear(self) -> None:
         """Forgets everything."""
+        #: Mean loss of each batch (B,) of the epochs that were taken last, float64 on the CPU.
+        self.batch_losses = torch.empty(0, dtype=torch.float64)
         self._in_batches, self._at_ends = Tape(), Tape()
         self._names: list[str] = []
         self._sizes: list[int] = []  # B: samples in each batch
@@ -97,6 +99,7 @@ class EpochRecords:
         """One list a quantity with a number for each ended epoch since the last call; means over an epoch's samples."""
         epochs = len(self._batches)
         measured = self._in_batches.take().view(len(self._sizes), len(self._names))  # (B, Q)
+        self.batch_losses = measured[:, 0]
         sizes = torch.tensor(self._sizes, dtype=torch.float64)  # (B,)
         sums = torch.cat([measured[:, :1] * sizes[:, None], measured[:, 1:], sizes[:, None]], dim=1)  # (B, Q + 1)
         if len(self._sizes) > epochs:

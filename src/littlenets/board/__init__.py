@@ -1,0 +1,1 @@
+"""What TensorBoard shows of runs, and what it calls them."""
