@@ -22,6 +22,7 @@ class Job:
         swept: what tells it from the other jobs: settings by dotted name, choices by the name of their group.
         attempts: how often it was started.
         error: ``type`` and ``message``, only where it could not say so itself: its process died.
+        fingerprint: of its resolved configuration; tells whether a point has been tried already.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Job:
     swept: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
     error: dict[str, str] | None = None
+    fingerprint: str = ""
 
 
 @dataclass
