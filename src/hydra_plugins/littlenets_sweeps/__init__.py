@@ -53,14 +53,15 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from littlenets.sweeps.sweep import Sweep, run_by, run_in_workers
+        from littlenets.sweeps.command import run_by_launcher, run_in_workers
+        from littlenets.sweeps.sweep import Sweep
 
         overrides = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
         sweep = Sweep(overrides, self.config, self.hydra_context.config_loader)
         if isinstance(self.launcher, ParallelLauncher):
             run_in_workers(sweep, None if self.launcher.jobs == "auto" else self.launcher.jobs)
         else:
-            run_by(sweep, self.launcher.launch)
+            run_by_launcher(sweep, self.launcher.launch)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -72,9 +72,11 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
     from ..startup import fast_imports
 
     with fast_imports():
-        from ..config.check import find_problems
+        from .checking import find_problems
 
-    sweep.report({number: find_problems(config) for number, config in _configs(sweep)})
+    points = sweep.points
+    problems = find_problems(list(points.values()), sweep.compositions)
+    sweep.report(dict(zip(points, problems, strict=True)))
     if sweep.settings.preview:
         raise SettingError("sweep.preview needs hydra/launcher=parallel.")
     sweep.open()

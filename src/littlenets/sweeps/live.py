@@ -23,6 +23,7 @@ from .worker import Ending
 SECONDS_BETWEEN_DRAWS = 0.25
 # A terminal has some 24 lines, and the finished jobs are above.
 RUNNING_SHOWN = 8
+LONGEST_REASON = 300
 STYLES = {"completed": "green", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
 
 
@@ -32,7 +33,7 @@ class View(Protocol):
     def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
         """A job has ended, and ``table`` knows of it."""
 
-    def again(self, job: Job, why: str) -> None:
+    def again(self, table: SweepTable, job: Job, why: str) -> None:
         """A job is tried once more."""
 
     def say(self, line: str) -> None:
@@ -65,8 +66,8 @@ class Lines:
         for number, line in enumerate(self._describe(table, job, ending)):
             self._print(f"{count if number == 0 else ' ' * len(count)} {line}", ending.status)
 
-    def again(self, job: Job, why: str) -> None:
-        self._print(f"Job {job.number} is tried once more: {why}.", "interrupted")
+    def again(self, table: SweepTable, job: Job, why: str) -> None:
+        self._print(f"{_name(table, job)}  is tried once more: {why}", "interrupted")
 
     def say(self, line: str) -> None:
         self._print(line, "")
@@ -81,12 +82,12 @@ class Lines:
         print(line, flush=True)
 
     def _describe(self, table: SweepTable, job: Job, ending: Ending) -> list[str]:
-        outcome = next(outcome for outcome in table.outcomes if outcome.job.number == job.number)
-        name = table.describe(outcome) or f"job {job.number}"
+        outcome, name = table.outcomes[job.number], _name(table, job)
         if ending.status == "failed":
-            reason = f"{ending.error}: {ending.message}" if ending.error != "SettingError" else ending.message
+            kind = "" if ending.error in ("SettingError", "WorkerDied") else f"{ending.error}: "
+            reason = f"failed: {kind}{' '.join(ending.message.split())}"
             log = self._folder / job.folder / "train.log"
-            return [f"{name}  failed", *reason.splitlines()[:3], f"see {os.path.relpath(log)}"]
+            return [f"{name}  {reason[:LONGEST_REASON]}", f"see {os.path.relpath(log)}"]
         words = [name, outcome.ending if outcome.status == ending.status else ending.message or ending.status]
         if outcome.completed:
             words += [_reached(table, outcome), f"{outcome.epochs:,} epochs in {outcome.seconds:.1f} s"]
@@ -141,10 +142,8 @@ class Screen(Lines):
             self._left(),
         )
         rows = Table.grid(padding=(0, 2))
-        outcomes = {outcome.job.number: outcome for outcome in table.outcomes}
         for job in running[:RUNNING_SHOWN]:
-            name = table.describe(outcomes[job.number]) or f"job {job.number}"
-            rows.add_row("running", escape(name), self._progress(job))
+            rows.add_row("running", escape(_name(table, job)), self._progress(job))
         if len(running) > RUNNING_SHOWN:
             rows.add_row("", f"and {len(running) - RUNNING_SHOWN} more", "")
         if table.best:
@@ -178,6 +177,10 @@ def last_row(history: Path) -> dict[str, str]:
         return {}
     cells = lines[-1].split(",") if lines else []
     return dict(zip(names, cells, strict=True)) if len(cells) == len(names) else {}
+
+
+def _name(table: SweepTable, job: Job) -> str:
+    return table.describe(table.outcomes[job.number]) or f"job {job.number}"
 
 
 def _reached(table: SweepTable, outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -56,6 +56,7 @@ class Running:
         self._waiting: deque[Job] = deque()
         self._submitted: dict[Future[Ending], Job] = {}
         self._counted: set[Future[Ending]] = set()  # those that a worker has begun
+        self._deaths: Counter[int] = Counter()
         self._written = self._writing_took = 0.0
         self._unwritten = self._table_is_old = self._stopping = False
         #: Whether somebody wanted it to end early.
@@ -63,15 +64,15 @@ class Running:
         #: Whether a job failed.
         self.failed = False
 
-    def run(self, jobs: list[Job], resumed: set[int]) -> None:
+    def run(self, jobs: list[Job], begun: set[int]) -> None:
         """Returns when all jobs have ended, one way or another; how they ended stands in their folders.
 
         Args:
             jobs: those to run.
-            resumed: the numbers of those that go on from a checkpoint.
+            begun: the numbers of those that go on from a checkpoint.
         """
         self._waiting.extend(jobs)
-        self._resumed = set(resumed)
+        self._begun = set(begun)
         with self._signals():
             while self._submitted or (self._waiting and not self._stopping):
                 self._fill()
@@ -90,8 +91,8 @@ class Running:
         while self._waiting and not self._stopping and len(self._submitted) <= self._workers.share.workers:
             job = self._waiting.popleft()
             folder = self._folder / job.folder
-            resume = job.number in self._resumed
-            future = self._workers.submit(worker.train, self._points[job.number], job.number, folder, resume)
+            begun = job.number in self._begun
+            future = self._workers.submit(worker.train, self._points[job.number], job.number, folder, begun)
             self._submitted[future] = job
 
     def _count_starts(self) -> None:
@@ -109,17 +110,20 @@ class Running:
         try:
             ending = future.result()
         except ProcessExpired as error:
-            ending = self._lost(job, error)
+            code = error.exitcode or 0
+            ending = self._lost(job, signal.Signals(-code).name if code < 0 else f"exit code {code}")
         except Exception as error:  # what the worker could not even try
             ending = Ending("failed", type(error).__name__, str(error))
+        if ending is not None and ending.status == "interrupted" and not self._stopping:
+            ending = self._lost(job, "a signal")  # from somebody else
         if ending is None:
             return
         self._unwritten = True
         if ending.status == "not started":
             job.attempts -= 1
             return
-        has_results = (self._folder / job.folder / "results.json").is_file()
-        job.error = None if has_results else {"type": ending.error, "message": ending.message}
+        if ending.status == "failed" and not (self._folder / job.folder / "results.json").is_file():
+            job.error = {"type": ending.error, "message": ending.message}
         self._manifest.write(self._folder)
         self._unwritten = False
         self._table.refresh()
@@ -131,18 +135,18 @@ class Running:
                 self._view.say("A job failed, and sweep.on_error=stop: the others are ended.")
                 self._stop()
 
-    def _lost(self, job: Job, error: Exception) -> Ending | None:
+    def _lost(self, job: Job, reason: str) -> Ending | None:
         """What to say of a job whose worker died; None where it is tried again."""
-        code = getattr(error, "exitcode", 0)
-        reason = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
-        if job.attempts < ATTEMPTS and not self._stopping:
-            self._view.again(job, f"its process died ({reason})")
-            self._resumed.add(job.number)
+        self._deaths[job.number] += 1
+        if self._stopping:
+            return Ending("interrupted")
+        if self._deaths[job.number] < ATTEMPTS:
+            self._view.again(self._table, job, f"its process died ({reason})")
+            self._begun.add(job.number)
             self._waiting.appendleft(job)
             return None
-        return Ending(
-            "failed", "WorkerDied", f"Its process died ({reason}), {job.attempts} times. Was there enough memory?"
-        )
+        message = f"Its process died {self._deaths[job.number]} times ({reason}). Was there enough memory?"
+        return Ending("failed", "WorkerDied", message)
 
     def _write_tables(self, now: bool = False) -> None:
         """After every finished job, unless jobs end so quickly that it would keep the machine from working."""

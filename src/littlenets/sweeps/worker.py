@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config import resolvers
 from ..errors import DivergedError, SettingError
+from .checking import find_problems
 from .points import Composition, Point
 
 log = logging.getLogger(__name__)
@@ -101,42 +102,38 @@ def _interrupt(number: int, frame: object) -> None:
 
 def check(points: Sequence[Point]) -> list[str]:
     """What is wrong with the settings of each point; empty where nothing is."""
-    from ..config.check import check as check_settings
-
-    problems = []
-    for point in points:
-        try:
-            check_settings(_start.compositions[point.composition].set(point))
-            problems.append("")
-        except SettingError as error:
-            problems.append(str(error))
-    return problems
+    return find_problems(points, _start.compositions)
 
 
-def train(point: Point, number: int, folder: Path, resume: bool) -> Ending:
+def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
     """Trains a point into its folder, where everything that it says goes as well.
 
     Args:
         number: the job's, for Hydra.
-        resume: go on from its checkpoint.
+        begun: go on with what is in the folder.
     """
     global _busy
     if _stopping.is_set():
         return Ending("not started")
     from . import imported
 
-    _prepare(folder, resume)
     composition = _start.compositions[point.composition]
     config = composition.config(point)
     with flag_override(composition.hydra, ["readonly", "struct"], False):
         composition.hydra.hydra.runtime.output_dir = str(folder)
         composition.hydra.hydra.job.update(id=str(number), num=number)
+    if begun and (folder / "config.yaml").is_file():
+        config.resume = str(folder)
+    elif folder.exists():
+        # Of an attempt that came to nothing.
+        shutil.rmtree(folder)
+    folder.mkdir(exist_ok=True)
     imported.limit_threads(_start.threads)
     with _into(folder / "train.log"), _logging(composition.hydra):
         try:
             _busy = True
             imported.train(config, folder)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
             return Ending("interrupted")
         except DivergedError as error:
             log.error("%s", error)
@@ -148,13 +145,6 @@ def train(point: Point, number: int, folder: Path, resume: bool) -> Ending:
         finally:
             _busy = False
     return Ending("completed")
-
-
-def _prepare(folder: Path, resume: bool) -> None:
-    if folder.exists() and not resume:
-        # Of an attempt that came to nothing.
-        shutil.rmtree(folder)
-    folder.mkdir(exist_ok=True)
 
 
 @contextlib.contextmanager
