@@ -27,6 +27,7 @@ from .config import resolvers
 from .errors import DivergedError, SettingError, StoppedError
 from .runs.files import point_link
 from .runs.saved import find_folder
+from .sweeps.resuming import expand_resume
 
 resolvers.register()
 
@@ -131,12 +132,13 @@ def run(main: Callable[[], Any]) -> None:
     logging.raiseExceptions = False
     threading.excepthook = _in_thread
     try:
+        sys.argv[1:] = expand_resume(sys.argv[1:])
         sys.argv += _resumed_folder(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))
-    except JobFailedError:
-        sys.exit(_complain("At least one job failed; each has its message in its train.log.", 1))
+    except JobFailedError as error:
+        sys.exit(_complain(str(error), 1))
     except (SettingError, HydraException, OmegaConfBaseException, ValueError) as error:
         if _tracebacks_wanted:
             raise

@@ -43,11 +43,13 @@ class Sweep:
         self.settings = SweepSettings.read(config)
         self._composer = Points(loader, config)
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-        self._batch = expand([override for override in parsed if override.key_or_group != "resume"], self.settings.zip)
+        # What is said to the sweep is none of its runs' business.
+        for_runs = [override for override in parsed if override.key_or_group.partition(".")[0] not in ("resume", "sweep")]
+        self._batch = expand(for_runs, self.settings.zip)
         # A mistake in what all points have in common is told before anything is started.
         self._composer.compose(self._batch[:1])
         resumed = OmegaConf.select(config, "resume")
-        self._resumed = Path(resumed).absolute() if resumed else None
+        self._resumed = Path(resumed).resolve() if resumed else None
         self.manifest = Manifest.read(self._resumed) if self._resumed else Manifest(sys.argv[1:])
         self.manifest.objective = self.settings.objective or self.manifest.objective
         self.manifest.direction = self.settings.direction or self.manifest.direction

@@ -1,0 +1,48 @@
+"""Going on with a sweep from its folder: the command line that stands for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from .manifest import FILE, Manifest
+
+MULTIRUN = ("-m", "--multirun")
+
+
+def expand_resume(arguments: Sequence[str]) -> list[str]:
+    """Where ``resume=FOLDER`` names the folder of a sweep, what that sweep was started with, and what is added to it.
+
+    A setting that is given anew takes the place of the earlier one. Other arguments come back as they are.
+
+    Raises:
+        SettingError: the sweep's sweep.json is damaged.
+    """
+    folder = _folder(arguments)
+    if folder is None:
+        return list(arguments)
+    given = [argument for argument in arguments if argument not in MULTIRUN]
+    new = {_key(argument) for argument in given if not argument.startswith("-")}
+    kept = [
+        argument
+        for argument in Manifest.read(folder).arguments
+        if argument not in MULTIRUN and (argument.startswith("-") or _key(argument) not in new)
+    ]
+    return ["-m", *kept, *given]
+
+
+def _folder(arguments: Sequence[str]) -> Path | None:
+    """The folder of a sweep, where one is to be gone on with."""
+    given = next((argument for argument in arguments if argument.startswith("resume=")), None)
+    if given is None:
+        return None
+    try:
+        value = OverridesParser.create().parse_override(given).value()
+    except HydraException:
+        return None  # which Hydra will say in its own words
+    return Path(str(value)) if value and (Path(str(value)) / FILE).is_file() else None
+
+
+def _key(argument: str) -> str:
+    return argument.lstrip("+~").partition("=")[0]
