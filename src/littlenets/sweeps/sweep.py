@@ -97,7 +97,8 @@ class Sweep:
         if status in KEPT or (status == "failed" and not self.settings.retry_failed):
             return
         self.jobs.append(job)
-        if status in (None, "interrupted") and job.fingerprint == point.fingerprint and not job.error:
+        has_begun = (self._resumed / job.folder / "config.yaml").is_file()
+        if status in (None, "interrupted") and has_begun and job.fingerprint == point.fingerprint:
             self.begun.add(job.number)
         job.fingerprint, job.error = point.fingerprint, None
 
