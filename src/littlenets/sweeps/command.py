@@ -37,7 +37,7 @@ def run_in_workers(sweep: Sweep, at_once: int | None) -> None:
     with contextlib.closing(Workers(share, sweep.compositions)) as workers:
         parts = [list(points)[first :: share.workers] for first in range(share.workers)]
         checks: list[Future[list[str]]] = [
-            workers.submit(worker.check, [points[number] for number in part]) for part in parts
+            workers.submit(worker.check, [points[number] for number in part], sweep.trusted) for part in parts
         ]
         found = {}
         for part, check in zip(parts, checks, strict=True):
@@ -75,7 +75,7 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         from .checking import find_problems
 
     points = sweep.points
-    problems = find_problems(list(points.values()), sweep.compositions)
+    problems = find_problems(list(points.values()), sweep.compositions, sweep.trusted)
     sweep.report(dict(zip(points, problems, strict=True)))
     if sweep.settings.preview:
         raise SettingError("sweep.preview needs hydra/launcher=parallel.")

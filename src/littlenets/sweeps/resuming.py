@@ -1,5 +1,6 @@
 """Going on with a sweep from its folder: the command line that stands for it."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,9 @@ MULTIRUN = ("-m", "--multirun")
 def expand_resume(arguments: Sequence[str]) -> list[str]:
     """Where ``resume=FOLDER`` names the folder of a sweep, what that sweep was started with, and what is added to it.
 
-    A setting that is given anew takes the place of the earlier one. Other arguments come back as they are.
+    A setting that is given anew takes the place of the earlier one. Of the earlier ones, those of Hydra itself, by which
+    other code could be run, and what was trusted do not count: a folder may come from somebody else. Other arguments
+    come back as they are.
 
     Raises:
         SettingError: the sweep's sweep.json is damaged.
@@ -23,13 +26,14 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     if folder is None:
         return list(arguments)
     given = [argument for argument in arguments if argument not in MULTIRUN]
-    new = {_key(argument) for argument in given if not argument.startswith("-")}
-    kept = [
-        argument
-        for argument in Manifest.read(folder).arguments
-        if argument not in MULTIRUN and (argument.startswith("-") or _key(argument) not in new)
-    ]
-    return ["-m", *kept, *given]
+    taken = {_key(argument) for argument in given}
+    earlier = [argument for argument in Manifest.read(folder).arguments if _is_setting(argument)]
+    return ["-m", *(argument for argument in earlier if _key(argument) not in taken), *given]
+
+
+def _is_setting(argument: str) -> bool:
+    key = _key(argument)
+    return "=" in argument and not argument.startswith("-") and key != "trust" and not re.match(r"hydra\b", key)
 
 
 def _folder(arguments: Sequence[str]) -> Path | None:

@@ -44,7 +44,9 @@ class Sweep:
         self._composer = Points(loader, config)
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         # What is said to the sweep is none of its runs' business.
-        for_runs = [override for override in parsed if override.key_or_group.partition(".")[0] not in ("resume", "sweep")]
+        for_runs = [
+            override for override in parsed if override.key_or_group.partition(".")[0] not in ("resume", "sweep")
+        ]
         self._batch = expand(for_runs, self.settings.zip)
         # A mistake in what all points have in common is told before anything is started.
         self._composer.compose(self._batch[:1])
@@ -61,6 +63,11 @@ class Sweep:
     @property
     def compositions(self) -> list[Composition]:
         return self._composer.compositions
+
+    @property
+    def trusted(self) -> list[str] | None:
+        """What sweep.json may name from outside the package; None where all was typed, and may be named."""
+        return OmegaConf.to_container(self._config.trust, resolve=True) if self._resumed else None
 
     @property
     def points(self) -> dict[int, Point]:

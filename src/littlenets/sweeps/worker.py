@@ -100,9 +100,9 @@ def _interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
 
-def check(points: Sequence[Point]) -> list[str]:
-    """What is wrong with the settings of each point; empty where nothing is."""
-    return find_problems(points, _start.compositions)
+def check(points: Sequence[Point], trusted: Sequence[str] | None) -> list[str]:
+    """As `find_problems`."""
+    return find_problems(points, _start.compositions, trusted)
 
 
 def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
@@ -112,28 +112,51 @@ def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
         number: the job's, for Hydra.
         begun: go on with what is in the folder.
     """
-    global _busy
     if _stopping.is_set():
         return Ending("not started")
-    from . import imported
+    config = configure(point, number, folder)
+    if begun and (folder / "config.yaml").is_file():
+        config.resume = str(folder)
+        # The folder may name what the point itself names, which has been checked.
+        config.trust = sorted(_targets(OmegaConf.to_container(config, resolve=True)))
+    elif folder.exists():
+        # Of an attempt that came to nothing.
+        shutil.rmtree(folder)
+    folder.mkdir(exist_ok=True)
+    return run(config, point, folder)
 
+
+def _targets(node: object) -> set[str]:
+    """Every ``_target_`` in a configuration."""
+    if isinstance(node, list):
+        return {target for inner in node for target in _targets(inner)}
+    if not isinstance(node, dict):
+        return set()
+    own = {node["_target_"]} if isinstance(node.get("_target_"), str) else set()
+    return own | _targets(list(node.values()))
+
+
+def configure(point: Point, number: int, folder: Path) -> DictConfig:
+    """The configuration to train a point with, and Hydra's part of it in Hydra's own place."""
     composition = _start.compositions[point.composition]
     config = composition.config(point)
     with flag_override(composition.hydra, ["readonly", "struct"], False):
         composition.hydra.hydra.runtime.output_dir = str(folder)
         composition.hydra.hydra.job.update(id=str(number), num=number)
-    if begun and (folder / "config.yaml").is_file():
-        config.resume = str(folder)
-    elif folder.exists():
-        # Of an attempt that came to nothing.
-        shutil.rmtree(folder)
-    folder.mkdir(exist_ok=True)
+    return config
+
+
+def run(config: DictConfig, point: Point, folder: Path) -> Ending:
+    """Trains into an existing folder."""
+    global _busy
+    from . import imported
+
     imported.limit_threads(_start.threads)
-    with _into(folder / "train.log"), _logging(composition.hydra):
+    with _into(folder / "train.log"), _logging(_start.compositions[point.composition].hydra):
         try:
             _busy = True
             imported.train(config, folder)
-        except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
+        except KeyboardInterrupt:
             return Ending("interrupted")
         except DivergedError as error:
             log.error("%s", error)
