@@ -132,7 +132,11 @@ class Points:
             composition=index,
             values={override.key_or_group: override.value() for override in plain},
             added=frozenset(override.key_or_group for override in plain if override.is_add()),
-            assignments={override.key_or_group: override.value() for override in overrides if not override.is_delete()},
+            assignments={
+                override.get_key_element().lstrip("+"): override.value()
+                for override in overrides
+                if not override.is_delete()
+            },
         )
         task = self.compositions[index].set(point)
         point.settings = OmegaConf.to_container(task, resolve=True)

@@ -15,9 +15,9 @@ MULTIRUN = ("-m", "--multirun")
 def expand_resume(arguments: Sequence[str]) -> list[str]:
     """Where ``resume=FOLDER`` names the folder of a sweep, what that sweep was started with, and what is added to it.
 
-    A setting that is given anew takes the place of the earlier one. Of the earlier ones, those of Hydra itself, by which
-    other code could be run, and what was trusted do not count: a folder may come from somebody else. Other arguments
-    come back as they are.
+    A setting that is given anew takes the place of the earlier one. Of the earlier ones, those of Hydra itself, which
+    could run other code, and what was trusted do not count: a folder may come from somebody else. Other arguments come
+    back as they are.
 
     Raises:
         SettingError: the sweep's sweep.json is damaged.
