@@ -25,10 +25,9 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
     folder = _folder(arguments)
     if folder is None:
         return list(arguments)
-    given = [argument for argument in arguments if argument not in MULTIRUN]
-    taken = {_key(argument) for argument in given}
-    earlier = [argument for argument in Manifest.read(folder).arguments if _is_setting(argument)]
-    return ["-m", *(argument for argument in earlier if _key(argument) not in taken), *given]
+    settings = {_key(argument): argument for argument in Manifest.read(folder).arguments if _is_setting(argument)}
+    settings |= {_key(argument): argument for argument in arguments if argument not in MULTIRUN}
+    return ["-m", *settings.values()]
 
 
 def _is_setting(argument: str) -> bool:
