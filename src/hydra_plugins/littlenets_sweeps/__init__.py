@@ -59,7 +59,7 @@ class GridSweeper(Sweeper):
         overrides = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
         sweep = Sweep(overrides, self.config, self.hydra_context.config_loader)
         if isinstance(self.launcher, ParallelLauncher):
-            run_in_workers(sweep, None if self.launcher.jobs == "auto" else self.launcher.jobs)
+            run_in_workers(sweep, self.launcher.jobs)
         else:
             run_by_launcher(sweep, self.launcher.launch)
 

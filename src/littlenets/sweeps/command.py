@@ -5,23 +5,26 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Literal
 
 from ..command import JobFailedError
 from ..errors import SettingError
 from .sweep import Sweep
 
 
-def run_in_workers(sweep: Sweep, at_once: int | None) -> None:
+def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
     """Checks and trains the points in worker processes.
 
     Args:
-        at_once: so many jobs; None is as many as the machine has cores for.
+        at_once: so many jobs; ``auto`` is as many as the machine has cores for.
 
     Raises:
         SettingError: settings of some points are wrong.
         JobFailedError: a job failed.
         KeyboardInterrupt: the user stopped it.
     """
+    if at_once != "auto" and not (type(at_once) is int and at_once > 0):
+        raise SettingError(f"hydra.launcher.jobs={at_once}: it should be auto, or a number from 1.")
     # Tenths of a second, which a typo should not take.
     from . import worker
     from .cores import share_out
@@ -33,7 +36,7 @@ def run_in_workers(sweep: Sweep, at_once: int | None) -> None:
     sweep.compose()
     settings = {number: point.settings for number, point in sweep.points.items()}
     points = {number: replace(point, settings={}) for number, point in sweep.points.items()}
-    share = share_out(at_once, list(settings.values()))
+    share = share_out(None if at_once == "auto" else at_once, list(settings.values()))
     with contextlib.closing(Workers(share, sweep.compositions)) as workers:
         parts = [list(points)[first :: share.workers] for first in range(share.workers)]
         checks: list[Future[list[str]]] = [
