@@ -75,10 +75,10 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
     from ..startup import fast_imports
 
     with fast_imports():
-        from .checking import find_problems
+        from .checking import check_points
 
     points = sweep.points
-    problems = find_problems(list(points.values()), sweep.compositions, sweep.trusted)
+    problems = check_points(list(points.values()), sweep.compositions, sweep.trusted)
     sweep.report(dict(zip(points, problems, strict=True)))
     if sweep.settings.preview:
         raise SettingError("sweep.preview needs hydra/launcher=parallel.")

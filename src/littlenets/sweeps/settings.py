@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from ..config.check import wrong_settings
 from ..errors import SettingError
 
 
@@ -29,20 +30,8 @@ class SweepSettings(NamedTuple):
     @classmethod
     def read(cls, config: DictConfig) -> "SweepSettings":
         """Raises SettingError where a value is none that it takes."""
-        values: dict[str, Any] = OmegaConf.to_container(config.sweep, resolve=True) if "sweep" in config else {}
-        problems = []
-        for name, takes in (("direction", (None, "minimize", "maximize")), ("on_error", ("continue", "stop"))):
-            if name in values and values[name] not in takes:
-                words = [word for word in takes if word]
-                problems.append(f"sweep.{name}={values[name]}: it should be {' or '.join(words)}.")
-        for name in ("preview", "retry_failed"):
-            if not isinstance(values.get(name, False), bool):
-                problems.append(f"sweep.{name}={values[name]}: it should be true or false.")
-        if not isinstance(values.get("objective"), str | None):
-            problems.append(f"sweep.objective={values['objective']}: it should be the name of a metric.")
-        zipped = values.get("zip") or []
-        if not isinstance(zipped, list) or not all(isinstance(name, str) for name in zipped):
-            problems.append(f"sweep.zip={zipped}: it should be a list of settings, such as [optimizer.lr,seed].")
+        values: dict[str, Any] = OmegaConf.to_container(config.sweep, resolve=True)
+        problems = wrong_settings({"sweep": values})
         if problems:
-            raise SettingError("\n".join(problems))
-        return cls(**values | {"zip": tuple(zipped)})
+            raise SettingError("\n".join(problems.values()))
+        return cls(**values | {"zip": tuple(values["zip"] or ())})

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config import resolvers
 from ..errors import DivergedError, SettingError
-from .checking import find_problems
+from .checking import check_points
 from .points import Composition, Point
 
 log = logging.getLogger(__name__)
@@ -101,8 +101,8 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def check(points: Sequence[Point], trusted: Sequence[str] | None) -> list[str]:
-    """As `find_problems`."""
-    return find_problems(points, _start.compositions, trusted)
+    """As `check_points`."""
+    return check_points(points, _start.compositions, trusted)
 
 
 def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
