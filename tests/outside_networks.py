@@ -14,3 +14,16 @@ class RandomNet(nn.Module):
         if self.training:
             x = x + 0.1 * x.new_empty(x.shape).normal_()
         return self.layers(x)
+
+
+class OutOfOrder(nn.Module):
+    """A line that breaks as soon as it is trained, if it is told to."""
+
+    def __init__(self, breaks: bool = False) -> None:
+        super().__init__()
+        self.layer, self.breaks = nn.Linear(1, 1), breaks
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.breaks and self.training:
+            raise ValueError("out of order")
+        return self.layer(x)

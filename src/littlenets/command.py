@@ -28,6 +28,7 @@ from .config import resolvers
 from .errors import DivergedError, SettingError, StoppedError
 from .runs.files import point_link
 from .runs.saved import find_folder
+from .sweeps.resuming import expand_resume
 
 resolvers.register()
 
@@ -135,12 +136,13 @@ def run(main: Callable[[], Any]) -> None:
         lines = (f"{flag}: there is no such option; a setting is written KEY=VALUE, without dashes." for flag in flags)
         sys.exit(_complain("\n".join([*lines, "--help shows the settings."]), 2))
     try:
+        sys.argv[1:] = expand_resume(sys.argv[1:])
         sys.argv += _resumed_folder(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))
-    except JobFailedError:
-        sys.exit(_complain("At least one job failed; each has its message in its train.log.", 1))
+    except JobFailedError as error:
+        sys.exit(_complain(str(error), 1))
     except (SettingError, HydraException, OmegaConfBaseException, ValueError) as error:
         if _tracebacks_wanted:
             raise

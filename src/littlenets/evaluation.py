@@ -6,6 +6,7 @@ Shapes: N samples, K classes.
 import json
 import logging
 import os
+import signal
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, Trainer
 
 from .building import check_fit
+from .errors import StoppedError
 from .modules import SupervisedModule
 from .runs.files import write_atomically
 from .runs.folder import file_name
@@ -66,8 +68,16 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 
 def test(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> dict[str, float]:
-    """The metrics on the test data, by name."""
-    trainer.test(module, datamodule=datamodule, verbose=False)
+    """The metrics on the test data, by name.
+
+    Raises:
+        StoppedError: stopped by Ctrl-C.
+    """
+    try:
+        trainer.test(module, datamodule=datamodule, verbose=False)
+    except SystemExit:
+        # What Lightning makes of it.
+        raise StoppedError(signal.SIGINT) from None
     return measured(trainer)
 
 

@@ -16,6 +16,13 @@ FLOP_A_THREAD = 0.5e9
 AVAILABLE = torch.get_num_threads()
 
 
+def limit_threads(threads: int) -> None:
+    """For a process that shares the cores with others."""
+    global AVAILABLE
+    AVAILABLE = threads
+    torch.set_num_threads(threads)
+
+
 def choose_threads(
     threads: int | Literal["auto"], forward: Callable[[Tensor], Tensor], sample: Tensor, batch_size: int
 ) -> int:

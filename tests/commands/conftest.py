@@ -93,9 +93,24 @@ class Finished:
     @property
     def jobs(self) -> list[RunFolder]:
         """The folders of a sweep's jobs, by number."""
-        (sweep,) = self.cwd.glob("outputs/sweeps/*/*-*")
-        folders = [path for path in sweep.glob("[0-9]*") if path.is_dir()]
+        folders = [path for path in self.sweep.glob("[0-9]*") if path.is_dir()]
         return [RunFolder(path) for path in sorted(folders, key=lambda path: int(path.name.split("_")[0]))]
+
+    @property
+    def sweep(self) -> Path:
+        """The folder of the sweep."""
+        (sweep,) = self.cwd.glob("outputs/sweeps/*/2*")
+        return sweep
+
+    @property
+    def manifest(self) -> dict:
+        return json.loads((self.sweep / "sweep.json").read_text())
+
+    @property
+    def table(self) -> list[dict[str, str]]:
+        """The rows of sweep.csv."""
+        with (self.sweep / "sweep.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
 
     @property
     def statuses(self) -> list[str]:

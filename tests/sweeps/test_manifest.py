@@ -28,3 +28,10 @@ def test_a_missing_or_damaged_file_is_a_mistake_that_a_user_can_mend(tmp_path, c
         (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(SettingError, match=r"sweep\.json"):
         Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["", ".", "..", "../elsewhere", "/", "/tmp/x", "a/b"])
+def test_a_job_has_its_folder_directly_in_the_sweeps(tmp_path, folder):
+    Manifest(["-m"], jobs=[Job(0, folder, [])]).write(tmp_path)
+    with pytest.raises(SettingError, match=r"sweep\.json is damaged"):
+        Manifest.read(tmp_path)

@@ -27,6 +27,12 @@ SETTINGS: dict[str, Any] = {
     "also_test": Sequence[str],
     "resume": str | None,
     "trust": Sequence[str],
+    "sweep.objective": str | None,
+    "sweep.direction": Literal["minimize", "maximize"] | None,
+    "sweep.on_error": Literal["continue", "stop"],
+    "sweep.zip": Sequence[str] | None,
+    "sweep.preview": bool,
+    "sweep.retry_failed": bool,
     # Taken over by callbacks, and checked there.
     "checkpoint.every": Any,
     "logger.every": Any,
@@ -73,7 +79,7 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
 def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> list[str]:
     """The lines of ``check``'s message; none where all is well."""
     values, problems = _resolve(config)
-    problems |= _wrong_plain(values)
+    problems |= wrong_settings(values)
     if not saved:
         problems |= _missing(values) | _unread(values, config)
     for place, path, node in _nodes(values):
@@ -123,7 +129,8 @@ def _resolve_one_by_one(node: Any, path: str, problems: _Problems) -> Any:
     return values if OmegaConf.is_dict(node) else list(values.values())
 
 
-def _wrong_plain(values: dict[str, Any]) -> _Problems:
+def wrong_settings(values: dict[str, Any]) -> _Problems:
+    """What is wrong with those of `SETTINGS` that are there, by their keys."""
     problems: _Problems = {}
     for key, annotation in SETTINGS.items():
         group, _, name = key.rpartition(".")

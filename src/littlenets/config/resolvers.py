@@ -13,6 +13,9 @@ def register() -> None:
     # Cached, so that all who ask for a run's folder get the one that was made.
     OmegaConf.register_new_resolver("new_run_folder", new_run_folder, replace=True, use_cache=True)
     OmegaConf.register_new_resolver(
+        "first_of", lambda *values: next((value for value in values if value is not None), None), replace=True
+    )
+    OmegaConf.register_new_resolver(
         "job_folder", lambda number, overrides: job_folder(number, overrides, sys.argv[1:]), replace=True
     )
     OmegaConf.register_new_resolver("help_choices", help_page.choices, replace=True)

@@ -40,7 +40,14 @@ class BinaryClassification(SupervisedModule):
         return y.to(torch.promote_types(self.dtype, torch.float32)).unsqueeze(1)  # (N, 1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        return self._loss(output, target)
+        try:
+            return self._loss(output, target)
+        except RuntimeError:
+            if output.isfinite().all():
+                raise
+            # Binary cross entropy refuses what is no probability. Weights that have left all bounds are no fault of
+            # the program, but a divergence like any other.
+            return output.sum() * torch.nan
 
     def metrics(self) -> dict[str, nn.Module]:
         return {"acc": BinaryAccuracy()}

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,13 +16,20 @@ def environment(device: torch.device) -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": _versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "git": _git_state(),
     }
 
 
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
+
+
+# What the process has imported is what it ran with, whatever is edited meanwhile.
+@cache
 def _git_state() -> dict[str, object] | None:
     try:
         status = subprocess.run(

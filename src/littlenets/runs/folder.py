@@ -39,7 +39,8 @@ def file_name(parts: Sequence[str]) -> str:
     """A name of the parts that needs no quotes, such as ``best_data-colour_lines``; at most some 100 characters."""
     safe = "".join(
         character if character.isascii() and (character.isalnum() or character in "._") else "-"
-        for character in "_".join(part.lstrip("+") for part in parts)
+        # 1e+20 is not to be taken for 1e-20.
+        for character in "_".join(part.lstrip("+").replace("e+", "e") for part in parts)
     )
     return safe[:102].strip("-_")
 

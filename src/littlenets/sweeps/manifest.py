@@ -22,6 +22,7 @@ class Job:
         swept: what tells it from the other jobs: settings by dotted name, choices by the name of their group.
         attempts: how often it was started.
         error: ``type`` and ``message``, only where it could not say so itself: its process died.
+        fingerprint: of its resolved configuration; tells whether a point has been tried already.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Job:
     swept: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
     error: dict[str, str] | None = None
+    fingerprint: str = ""
 
 
 @dataclass
@@ -54,11 +56,16 @@ class Manifest:
         path = Path(folder) / FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**content | {"jobs": [Job(**job) for job in content["jobs"]]})
+            manifest = cls(**content | {"jobs": [Job(**job) for job in content["jobs"]]})
         except FileNotFoundError:
             raise SettingError(f"{folder}: there is no {FILE} in it, so it is not the folder of a sweep.") from None
         except (ValueError, TypeError, KeyError) as error:
             raise SettingError(f"{path} is damaged: {error}.") from error
+        for job in manifest.jobs:
+            # A folder that came to nothing is removed before it is used again.
+            if job.folder in ("", ".", "..") or Path(job.folder).name != job.folder:
+                raise SettingError(f"{path} is damaged: {job.folder!r} is no folder of a job.")
+        return manifest
 
     def write(self, folder: Path) -> None:
         """Replaces ``folder``'s sweep.json at once."""

@@ -1,0 +1,56 @@
+"""Which points a command line asks for: every value with every other, or some of them step by step."""
+
+import itertools
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Override
+
+from ..errors import SettingError
+
+
+def expand(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[list[str]]:
+    """The overrides of each point, the last one varying fastest.
+
+    Args:
+        overrides: as parsed; where several set the same, the last one counts.
+        zipped: settings whose values are stepped through together, the first with the first, instead of crossed.
+
+    Raises:
+        SettingError: a zipped setting is not swept, or has another number of values than the others.
+    """
+    values: dict[str, list[str]] = {}
+    for override in overrides:
+        if not override.is_sweep_override():
+            values[override.get_key_element()] = [override.input_line]
+        elif override.is_discrete_sweep():
+            key = override.get_key_element()
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise SettingError(
+                f"{override.input_line}: a grid needs values to step through, as in a=1,2 a=range(1,5) a=choice(1,2)."
+            )
+    together = _zip(values, zipped)
+    axes, placed = [], False
+    for key, options in values.items():
+        if key not in together:
+            axes.append([(option,) for option in options])
+        elif not placed:
+            axes.append(list(zip(*(values[name] for name in together), strict=True)))
+            placed = True
+    return [list(itertools.chain(*point)) for point in itertools.product(*axes)]
+
+
+def _zip(values: dict[str, list[str]], zipped: Sequence[str]) -> list[str]:
+    """The keys to step through together, as they were written."""
+    by_name = {key.lstrip("+"): key for key in values}
+    missing = [name for name in zipped if name not in by_name]
+    if missing:
+        raise SettingError(
+            f"sweep.zip: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not swept. "
+            f"This command sets {', '.join(by_name) or 'nothing'}."
+        )
+    keys = [by_name[name] for name in zipped]
+    if len({len(values[key]) for key in keys}) > 1:
+        counts = ", ".join(f"{key} has {len(values[key])}" for key in keys)
+        raise SettingError(f"sweep.zip: what is stepped through together needs as many values each; {counts}.")
+    return keys

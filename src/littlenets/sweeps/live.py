@@ -1,0 +1,195 @@
+"""What a person sees of a sweep while it runs: one live view on a terminal, a line for each finished job elsewhere."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .manifest import Job
+from .names import number_text
+from .outcomes import Outcome
+from .table import SweepTable
+from .worker import Ending
+
+SECONDS_BETWEEN_DRAWS = 0.25
+# A terminal has some 24 lines, and the finished jobs are above.
+RUNNING_SHOWN = 8
+LONGEST_REASON = 300
+STYLES = {"completed": "green", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
+
+
+class View(Protocol):
+    """What `running.Running` tells of a sweep."""
+
+    def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
+        """A job has ended, and ``table`` knows of it."""
+
+    def again(self, table: SweepTable, job: Job, why: str) -> None:
+        """A job is tried once more."""
+
+    def say(self, line: str) -> None:
+        """Something about the whole sweep."""
+
+    def look(self, table: SweepTable, running: Sequence[Job]) -> None:
+        """Called several times a second."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class Lines:
+    """For files and pipes: a line for each finished job.
+
+    Args:
+        folder: the sweep's.
+        jobs: how many are to run.
+        settings: of each job, by number.
+    """
+
+    def __init__(self, folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> None:
+        self._folder, self._jobs, self._settings = folder, jobs, settings
+        self._done = 0
+        self._started = time.monotonic()
+
+    def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
+        self._done += 1
+        count = f"[{self._done:>{len(str(self._jobs))}}/{self._jobs}]"
+        for number, line in enumerate(self._describe(table, job, ending)):
+            self._print(f"{count if number == 0 else ' ' * len(count)} {line}", ending.status)
+
+    def again(self, table: SweepTable, job: Job, why: str) -> None:
+        self._print(f"{_name(table, job)}  is tried once more: {why}", "interrupted")
+
+    def say(self, line: str) -> None:
+        self._print(line, "")
+
+    def look(self, table: SweepTable, running: Sequence[Job]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def _print(self, line: str, status: str) -> None:
+        print(line, flush=True)
+
+    def _describe(self, table: SweepTable, job: Job, ending: Ending) -> list[str]:
+        outcome, name = table.outcomes[job.number], _name(table, job)
+        if ending.status == "failed":
+            kind = "" if ending.error in ("SettingError", "WorkerDied") else f"{ending.error}: "
+            reason = f"failed: {kind}{' '.join(ending.message.split())}"
+            log = self._folder / job.folder / "train.log"
+            return [f"{name}  {reason[:LONGEST_REASON]}", f"see {os.path.relpath(log)}"]
+        words = [name, outcome.ending if outcome.status == ending.status else ending.message or ending.status]
+        if outcome.completed:
+            words += [_reached(table, outcome), f"{outcome.epochs:,} epochs in {outcome.seconds:.1f} s"]
+        return ["  ".join(filter(None, words))]
+
+    def _left(self) -> str:
+        """Time to go, judging by the jobs that have ended."""
+        if not self._done:
+            return ""
+        seconds = (time.monotonic() - self._started) / self._done * (self._jobs - self._done)
+        return f"about {_duration(seconds)} to go"
+
+
+class Screen(Lines):
+    """For terminals: the same lines, and below them how far the sweep is, redrawn in place."""
+
+    def __init__(self, folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> None:
+        super().__init__(folder, jobs, settings)
+        self._console = Console(file=sys.stdout)
+        self._counts: dict[str, int] = {}
+        self._drawn = 0.0
+        # No thread of its own: it would take turns with the workers.
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
+        self._counts[ending.status] = self._counts.get(ending.status, 0) + 1
+        super().ended(table, job, ending)
+
+    def look(self, table: SweepTable, running: Sequence[Job]) -> None:
+        now = time.monotonic()
+        if now - self._drawn >= SECONDS_BETWEEN_DRAWS:
+            self._drawn = now
+            self._live.update(self._picture(table, running), refresh=True)
+
+    def close(self) -> None:
+        self._live.update(Text(""), refresh=True)
+        self._live.stop()
+
+    def _print(self, line: str, status: str) -> None:
+        self._console.print(f"[{STYLES[status]}]{escape(line)}" if status in STYLES else escape(line), highlight=False)
+
+    def _picture(self, table: SweepTable, running: Sequence[Job]) -> Group:
+        left = self._jobs - self._done - len(running)
+        counts = [f"{count:,} {status}" for status, count in self._counts.items()]
+        counts += [f"{len(running)} running", f"{left:,} left"]
+        head = Table.grid(padding=(0, 1))
+        head.add_row(
+            f"{self._done:,}/{self._jobs:,}",
+            ProgressBar(total=self._jobs, completed=self._done, width=20),
+            ", ".join(counts),
+            self._left(),
+        )
+        rows = Table.grid(padding=(0, 2))
+        for job in running[:RUNNING_SHOWN]:
+            rows.add_row("running", escape(_name(table, job)), self._progress(job))
+        if len(running) > RUNNING_SHOWN:
+            rows.add_row("", f"and {len(running) - RUNNING_SHOWN} more", "")
+        if table.best:
+            rows.add_row("best", escape(table.describe(table.best)), _reached(table, table.best))
+        return Group(head, rows)
+
+    def _progress(self, job: Job) -> str:
+        """The last whole row of its history, as far as it fits in a line."""
+        epochs = (self._settings[job.number].get("trainer") or {}).get("max_epochs")
+        row = last_row(self._folder / job.folder / "history.csv")
+        if not row:
+            return "starting"
+        of = f"/{epochs:,}" if isinstance(epochs, int) and epochs > 0 else ""
+        losses = [f"{name} {float(value):.4g}" for name, value in row.items() if value and name.endswith("/loss")]
+        return "  ".join([f"epoch {int(row['epoch']):,}{of}", *losses])
+
+
+def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> View:
+    """The view that fits where the output goes."""
+    return (Screen if sys.stdout.isatty() else Lines)(folder, jobs, settings)
+
+
+def last_row(history: Path) -> dict[str, str]:
+    """The last whole row of a history.csv that is being written; empty where there is none yet."""
+    try:
+        with history.open("rb") as file:
+            names = file.readline().decode().strip().split(",")
+            file.seek(max(file.tell(), os.path.getsize(history) - 1000))
+            lines = file.read().decode(errors="replace").split("\n")[:-1]
+    except OSError:
+        return {}
+    cells = lines[-1].split(",") if lines else []
+    return dict(zip(names, cells, strict=True)) if len(cells) == len(names) else {}
+
+
+def _name(table: SweepTable, job: Job) -> str:
+    return table.describe(table.outcomes[job.number]) or f"job {job.number}"
+
+
+def _reached(table: SweepTable, outcome: Outcome) -> str:
+    value = table.objective.value(outcome) if table.objective else None
+    return f"{table.objective.metric} {number_text(value)}" if value is not None else ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

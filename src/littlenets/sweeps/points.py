@@ -1,0 +1,182 @@
+"""The configurations of a sweep's points, composed by Hydra once for each combination of choices.
+
+Hydra takes a tenth of a second to compose a configuration. The points of a sweep differ in a few numbers mostly, so
+these are set on top of a configuration that has been composed with the same choices: a millisecond a point.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+
+from ..errors import SettingError
+
+# What a run is told besides its settings: two points that differ in nothing else are the same.
+NO_SETTINGS = {"sweep", "resume", "trust"}
+
+
+@dataclass
+class Composition:
+    """What Hydra composed for one combination of choices; the values of one point at a time are set in it.
+
+    Args:
+        task: the program's own part, with its interpolations.
+        hydra: Hydra's part, under ``hydra``.
+    """
+
+    task: DictConfig
+    hydra: DictConfig
+
+    def set(self, point: "Point") -> DictConfig:
+        """``task`` with the values of a point; valid until the next point is set."""
+        for name, value in point.values.items():
+            OmegaConf.update(self.task, name, value, merge=True, force_add=name in point.added)
+        node = self.hydra.hydra
+        with flag_override(self.hydra, ["readonly", "struct"], False):
+            node.overrides.task = point.overrides
+            node.job.override_dirname = ",".join(sorted(point.overrides))
+        HydraConfig.instance().cfg = self.hydra
+        return self.task
+
+    def config(self, point: "Point") -> DictConfig:
+        """The configuration of a point for itself."""
+        return copy.deepcopy(self.set(point))
+
+
+@dataclass
+class Point:
+    """One set of settings to train with.
+
+    Args:
+        overrides: what is set for it, as on a command line, without Hydra's own settings.
+        composition: the index of what Hydra composed for its choices.
+        values: what is set on top of that, by dotted name.
+        added: those of them that conf/ does not list (``+name=value``).
+        assignments: everything that ``overrides`` set, by name, choices included.
+        settings: the resolved configuration as plain containers.
+    """
+
+    overrides: list[str]
+    composition: int
+    values: dict[str, Any]
+    added: frozenset[str]
+    assignments: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two points exactly when all their settings are."""
+        settings = {name: value for name, value in self.settings.items() if name not in NO_SETTINGS}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+class Points:
+    """Composes points.
+
+    Args:
+        loader: Hydra's, which knows the configuration folders.
+        master: the configuration of the command, with what is the same for all points.
+    """
+
+    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
+        self._loader, self._master = loader, master
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._parsed: dict[str, Override] = {}
+        self._indices: dict[Any, int] = {}
+        self.compositions: list[Composition] = []
+
+    def compose(self, batch: Sequence[Sequence[str]]) -> list[Point]:
+        """The points for lists of overrides.
+
+        Raises:
+            SettingError: names every point that cannot be composed, and why.
+            Exception: Hydra's own, where the first composition of a combination of choices fails.
+        """
+        self._parse({override for overrides in batch for override in overrides})
+        points, problems = [], []
+        for overrides in batch:
+            try:
+                points.append(self._point([self._parsed[override] for override in overrides]))
+            except OmegaConfBaseException as error:
+                problems.append(f"{' '.join(overrides)}: {error.full_key}: {str(error).splitlines()[0]}")
+        if problems:
+            raise SettingError("\n".join(dict.fromkeys(problems)))
+        return points
+
+    def _parse(self, overrides: set[str]) -> None:
+        new = sorted(overrides - self._parsed.keys())
+        self._parsed.update(zip(new, self._parser.parse_overrides(new), strict=True))
+
+    def _point(self, overrides: list[Override]) -> Point:
+        plain = [override for override in overrides if self._is_plain(override)]
+        others = [override for override in overrides if override not in plain]
+        key = (
+            tuple(override.input_line for override in others),
+            tuple((override.key_or_group, override.type) for override in plain),
+        )
+        if key not in self._indices:
+            self._compose([override.input_line for override in overrides])
+            self._indices[key] = len(self.compositions) - 1
+        index = self._indices[key]
+        point = Point(
+            overrides=[override.input_line for override in overrides if not override.key_or_group.startswith("hydra")],
+            composition=index,
+            values={override.key_or_group: override.value() for override in plain},
+            added=frozenset(override.key_or_group for override in plain if override.is_add()),
+            assignments={
+                override.get_key_element().lstrip("+"): override.value()
+                for override in overrides
+                if not override.is_delete()
+            },
+        )
+        task = self.compositions[index].set(point)
+        point.settings = OmegaConf.to_container(task, resolve=True)
+        return point
+
+    def _is_plain(self, override: Override) -> bool:
+        """Whether it sets one value and does nothing else."""
+        return (
+            not override.is_delete()
+            and override.package is None
+            and not override.key_or_group.startswith("hydra")
+            and (override.value() is None or isinstance(override.value(), bool | int | float | str))
+            and not self._loader.repository.group_exists(override.key_or_group)
+        )
+
+    def _compose(self, overrides: list[str]) -> None:
+        config = self._loader.load_sweep_config(self._master, overrides)
+        with flag_override(config, ["readonly", "struct"], False):
+            hydra = OmegaConf.masked_copy(config, "hydra")
+            task = OmegaConf.masked_copy(config, [name for name in config if name != "hydra"])
+        OmegaConf.copy_cache(from_config=self._master, to_config=hydra)
+        OmegaConf.set_struct(task, True)
+        self.compositions.append(Composition(task, hydra))
+
+
+def swept(points: Sequence[Point], compositions: Sequence[Composition]) -> Iterator[dict[str, Any]]:
+    """What tells each point from the others, by name; what it does not set itself, from its configuration."""
+    names = dict.fromkeys(name for point in points for name in point.assignments)
+    rows = [{name: _value(point, compositions[point.composition], name) for name in names} for point in points]
+    differing = [name for name in names if len({json.dumps(row[name], default=str) for row in rows}) > 1]
+    return ({name: row[name] for name in differing} for row in rows)
+
+
+def _value(point: Point, composition: Composition, name: str) -> Any:
+    if name in point.assignments:
+        return point.assignments[name]
+    choices = composition.hydra.hydra.runtime.choices
+    if name in choices:
+        return choices[name]
+    node: Any = point.settings
+    for part in name.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node

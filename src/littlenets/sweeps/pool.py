@@ -1,0 +1,78 @@
+"""The worker processes of a sweep."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing import forkserver
+from typing import Any
+
+from pebble import ProcessPool
+
+from . import worker
+from .cores import Share
+from .points import Composition
+
+
+def start_method(share_gpus: bool) -> str:
+    """How worker processes come about.
+
+    Forked from a process that has imported PyTorch once, where forking is safe: on Linux, and as long as no GPU may be
+    initialised before each worker knows its own.
+    """
+    return "forkserver" if sys.platform == "linux" and not share_gpus else "spawn"
+
+
+def import_ahead() -> None:
+    """Starts importing what workers need, in the background, before it is known what they will do."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["littlenets.sweeps.imported"])
+    # It would answer Ctrl-C, which is meant for this process, with a traceback.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+class Workers:
+    """Worker processes that live until the sweep ends, each of which trains one job at a time.
+
+    A worker that dies takes nothing with it but its job, and another takes its place. All of them end when this process
+    does, however it ends.
+
+    Args:
+        share: how many, and what each of them gets.
+        compositions: what the points of the jobs refer to.
+    """
+
+    def __init__(self, share: Share, compositions: list[Composition]) -> None:
+        method = start_method(bool(share.gpus))
+        if method == "forkserver":
+            import_ahead()
+        context = multiprocessing.get_context(method)
+        # Nothing is ever written to the first: closing its end says stop, to all at once and without a lock.
+        stop, self._stop = context.Pipe(duplex=False)
+        turns, self._turns = context.Pipe(duplex=False)
+        # More than a sweep can have deaths; a pipe holds 64 KiB.
+        os.write(self._turns.fileno(), bytes(range(240)) * 100)
+        told = worker.Start(stop, turns, share.gpus, share.threads, compositions)
+        self._pool = ProcessPool(share.workers, initializer=worker.start, initargs=(told,), context=context)
+        self.share = share
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        """Has one of the functions of `worker` called; the future raises ProcessExpired where its worker died."""
+        return self._pool.schedule(function, args=arguments)
+
+    def stop(self) -> None:
+        """Tells the jobs under way to save their state and end; those that have not started will not."""
+        if not self._stop.closed:
+            self._stop.close()
+
+    def close(self) -> None:
+        """Ends the processes, which have nothing to do any more."""
+        self.stop()
+        self._pool.stop()
+        self._pool.join()

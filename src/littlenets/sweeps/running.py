@@ -1,0 +1,184 @@
+"""Running the jobs of a sweep in worker processes, whatever becomes of them."""
+
+import os
+import signal
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from pebble import ProcessExpired
+
+from . import worker
+from .live import View
+from .manifest import Job, Manifest
+from .points import Point
+from .pool import Workers
+from .summary import write_tables
+from .table import SweepTable
+from .worker import Ending
+
+# A job that took its worker with it is tried once more.
+ATTEMPTS = 2
+# Writing the tables may take this share of the time that has passed.
+SHARE_OF_TABLES = 0.05
+SECONDS_BETWEEN_LOOKS = 0.1
+
+
+class Running:
+    """The jobs of a sweep under way.
+
+    Args:
+        folder: the sweep's.
+        manifest: written to ``folder`` whenever a job was started or lost.
+        points: what to train, by the number of the job.
+        workers: processes to train in.
+        view: what the user sees of it.
+        on_error: what a failed job means for those that have not started.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        points: dict[int, Point],
+        workers: Workers,
+        view: View,
+        on_error: Literal["continue", "stop"],
+    ) -> None:
+        self._folder, self._manifest, self._points = folder, manifest, points
+        self._workers, self._view, self._on_error = workers, view, on_error
+        self._table = SweepTable(folder)
+        self._waiting: deque[Job] = deque()
+        self._submitted: dict[Future[Ending], Job] = {}
+        self._counted: set[Future[Ending]] = set()  # those that a worker has begun
+        self._deaths: Counter[int] = Counter()
+        self._written = self._writing_took = 0.0
+        self._unwritten = self._table_is_old = self._stopping = False
+        #: Whether somebody wanted it to end early.
+        self.interrupted = False
+        #: Whether a job failed.
+        self.failed = False
+
+    def run(self, jobs: list[Job], begun: set[int]) -> None:
+        """Returns when all jobs have ended, one way or another; how they ended stands in their folders.
+
+        Args:
+            jobs: those to run.
+            begun: the numbers of those that go on from a checkpoint.
+        """
+        self._waiting.extend(jobs)
+        self._begun = set(begun)
+        with self._signals():
+            while self._submitted or (self._waiting and not self._stopping):
+                self._fill()
+                done, _ = wait(self._submitted, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+                self._count_starts()
+                for future in done:
+                    self._end(self._submitted.pop(future), future)
+                self._write_tables()
+                self._view.look(
+                    self._table, [job for future, job in self._submitted.items() if future in self._counted]
+                )
+        self._write_tables(now=True)
+
+    def _fill(self) -> None:
+        """Keeps one more job at hand than there are workers, so that none of them waits for this process."""
+        while self._waiting and not self._stopping and len(self._submitted) <= self._workers.share.workers:
+            job = self._waiting.popleft()
+            folder = self._folder / job.folder
+            begun = job.number in self._begun
+            future = self._workers.submit(worker.train, self._points[job.number], job.number, folder, begun)
+            self._submitted[future] = job
+
+    def _count_starts(self) -> None:
+        for future, job in self._submitted.items():
+            if future not in self._counted and (future.running() or future.done()):
+                self._counted.add(future)
+                job.attempts += 1
+                self._unwritten = True
+        if self._unwritten:
+            self._manifest.write(self._folder)
+            self._unwritten = False
+
+    def _end(self, job: Job, future: "Future[Ending]") -> None:
+        self._counted.remove(future)
+        try:
+            ending = future.result()
+        except ProcessExpired as error:
+            code = error.exitcode or 0
+            ending = self._lost(job, signal.Signals(-code).name if code < 0 else f"exit code {code}")
+        except Exception as error:  # what the worker could not even try
+            ending = Ending("failed", type(error).__name__, str(error))
+        if ending is not None and ending.status == "interrupted" and not self._stopping:
+            ending = self._lost(job, "a signal")  # from somebody else
+        if ending is None:
+            return
+        self._unwritten = True
+        if ending.status == "not started":
+            job.attempts -= 1
+            return
+        if ending.status == "failed" and not (self._folder / job.folder / "results.json").is_file():
+            job.error = {"type": ending.error, "message": ending.message}
+        self._manifest.write(self._folder)
+        self._unwritten = False
+        self._table.refresh()
+        self._table_is_old = True
+        self._view.ended(self._table, job, ending)
+        if ending.status == "failed":
+            self.failed = True
+            if self._on_error == "stop" and not self._stopping:
+                self._view.say("A job failed, and sweep.on_error=stop: the others are ended.")
+                self._stop()
+
+    def _lost(self, job: Job, reason: str) -> Ending | None:
+        """What to say of a job whose worker died; None where it is tried again."""
+        self._deaths[job.number] += 1
+        if self._stopping:
+            return Ending("interrupted")
+        if self._deaths[job.number] < ATTEMPTS:
+            self._view.again(self._table, job, f"its process died ({reason})")
+            self._begun.add(job.number)
+            self._waiting.appendleft(job)
+            return None
+        message = f"Its process died {self._deaths[job.number]} times ({reason}). Was there enough memory?"
+        return Ending("failed", "WorkerDied", message)
+
+    def _write_tables(self, now: bool = False) -> None:
+        """After every finished job, unless jobs end so quickly that it would keep the machine from working."""
+        since = time.monotonic() - self._written
+        if now or (self._table_is_old and since > self._writing_took / SHARE_OF_TABLES):
+            started = time.monotonic()
+            self._table.refresh()
+            write_tables(self._table)
+            self._written = time.monotonic()
+            self._writing_took = self._written - started
+            self._table_is_old = False
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._workers.stop()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first Ctrl-C, or SIGTERM, ends the jobs in order; the second ends everything at once."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self.interrupted:
+                self._view.close()
+                # The workers notice, and end as well.
+                os._exit(128 + number)
+            self.interrupted = True
+            self._stop()
+            self._view.say("Ending the running jobs, which save their state. Ctrl-C again ends them at once.")
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,193 @@
+"""A sweep from its command line to its jobs: what is asked for, what of it is done, what is left to run."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from ..errors import SettingError
+from ..runs.files import point_link
+from ..runs.folder import job_folder
+from .grid import expand
+from .manifest import FILE, Job, Manifest
+from .points import Composition, Point, Points, swept
+from .settings import SweepSettings
+
+# Of results.json: a job that ended like this is never run again.
+KEPT = ("completed", "diverged")
+# A name that `ls` shows in one line.
+LONGEST_NAME = 60
+
+
+class Sweep:
+    """The points that a command asks for, and the jobs that come of them.
+
+    Args:
+        overrides: what the command line and ``hydra.sweeper.params`` say, values to sweep over included.
+        config: composed with what is the same for all points. Its ``resume`` is the folder of a sweep to go on with,
+            or None; its ``hydra.sweep.dir`` makes the folder of a new one.
+        loader: Hydra's.
+
+    Raises:
+        SettingError: what is asked for cannot be.
+    """
+
+    def __init__(self, overrides: Sequence[str], config: DictConfig, loader: ConfigLoader) -> None:
+        self._config = config
+        self.settings = SweepSettings.read(config)
+        self._composer = Points(loader, config)
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+        # What is said to the sweep is none of its runs' business.
+        for_runs = [
+            override for override in parsed if override.key_or_group.partition(".")[0] not in ("resume", "sweep")
+        ]
+        self._batch = expand(for_runs, self.settings.zip)
+        # A mistake in what all points have in common is told before anything is started.
+        self._composer.compose(self._batch[:1])
+        resumed = OmegaConf.select(config, "resume")
+        self._resumed = Path(resumed).resolve() if resumed else None
+        self.manifest = Manifest.read(self._resumed) if self._resumed else Manifest(sys.argv[1:])
+        self.manifest.objective = self.settings.objective or self.manifest.objective
+        self.manifest.direction = self.settings.direction or self.manifest.direction
+        #: Those to run.
+        self.jobs: list[Job] = []
+        #: The numbers of those of them that go on from a checkpoint.
+        self.begun: set[int] = set()
+
+    @property
+    def compositions(self) -> list[Composition]:
+        return self._composer.compositions
+
+    @property
+    def trusted(self) -> list[str] | None:
+        """What sweep.json may name from outside the package; None where all was typed, and may be named."""
+        return OmegaConf.to_container(self._config.trust, resolve=True) if self._resumed else None
+
+    @property
+    def points(self) -> dict[int, Point]:
+        """What each of `jobs` trains, by its number."""
+        return {job.number: self._points[job.number] for job in self.jobs}
+
+    def compose(self) -> None:
+        """Finds out what is to be run, and writes nothing.
+
+        Raises:
+            SettingError: points that cannot be composed.
+        """
+        before = self._composer.compose([job.overrides for job in self.manifest.jobs])
+        for job, point in zip(self.manifest.jobs, before, strict=True):
+            self._plan(job, point)
+        asked = self._composer.compose(self._batch)
+        if self._resumed:
+            known = {job.fingerprint for job in self.manifest.jobs}
+            asked = [point for point in asked if point.fingerprint not in known]
+        self._points = dict(enumerate([*before, *asked]))
+        differences = list(swept(list(self._points.values()), self.compositions))
+        for job, difference in zip(self.manifest.jobs, differences, strict=False):
+            job.swept = difference
+        for number in range(len(before), len(self._points)):
+            point = self._points[number]
+            folder = self._job_folder(number, point, differences[number])
+            job = Job(number, folder, point.overrides, differences[number], fingerprint=point.fingerprint)
+            self.manifest.jobs.append(job)
+            self.jobs.append(job)
+
+    def _plan(self, job: Job, point: Point) -> None:
+        """Decides about a job of a sweep that is gone on with."""
+        status = self._status(job)
+        if status in KEPT or (status == "failed" and not self.settings.retry_failed):
+            return
+        self.jobs.append(job)
+        has_begun = (self._resumed / job.folder / "config.yaml").is_file()
+        if status in (None, "interrupted") and has_begun and job.fingerprint == point.fingerprint:
+            self.begun.add(job.number)
+        job.fingerprint, job.error = point.fingerprint, None
+
+    def _status(self, job: Job) -> str | None:
+        """What results.json says; failed where a job was lost, and None where it has not come to an end."""
+        if job.error:
+            return "failed"
+        try:
+            return json.loads((self._resumed / job.folder / "results.json").read_text(encoding="utf-8"))["status"]
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _job_folder(self, number: int, point: Point, difference: Iterable[str]) -> str:
+        pattern = OmegaConf.to_container(self._config.hydra.sweep, resolve=False)["subdir"]
+        if "job_folder:" in pattern:
+            telling = [text for text in point.overrides if text.partition("=")[0].lstrip("+") in difference]
+            return job_folder(number, telling, [])
+        composition = self.compositions[point.composition]
+        composition.set(point)
+        with flag_override(composition.hydra, ["readonly", "struct"], False):
+            composition.hydra.hydra.job.update(id=str(number), num=number)
+        return str(composition.hydra.hydra.sweep.subdir)
+
+    def report(self, problems: dict[int, str]) -> None:
+        """Raises SettingError where there are any.
+
+        Args:
+            problems: what is wrong with a job's settings, by its number; empty where nothing is.
+        """
+        found: dict[str, list[str]] = {}
+        for number, problem in problems.items():
+            if problem:
+                found.setdefault(problem, []).append(" ".join(self._points[number].overrides))
+        if not found:
+            return
+        lines = []
+        for problem, where in found.items():
+            lines.append(problem)
+            if len(where) < len(problems):
+                lines += [f"  at {one}" for one in where[:3]]
+                lines += [f"  and {len(where) - 3:,} more"] if len(where) > 3 else []
+        raise SettingError("\n".join([*lines, "Nothing was trained."]))
+
+    def open(self) -> None:
+        """Makes the folder, or takes over that of the sweep that is gone on with, and writes sweep.json."""
+        if self._resumed:
+            self.folder = self._resumed
+        else:
+            self._name_after_choices()
+            HydraConfig.instance().set_config(self._config)
+            self.folder = Path(self._config.hydra.sweep.dir).absolute()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if (self.folder / FILE).exists():
+                shown = os.path.relpath(self.folder)
+                raise SettingError(
+                    f"{shown} already holds a sweep. Give this one another hydra.sweep.dir, or go on with that one: "
+                    f"python train.py resume={shown}"
+                )
+            point_link(self.folder.parent / "latest", self.folder)
+        self.manifest.write(self.folder)
+
+    def _name_after_choices(self) -> None:
+        """Where a group is swept, its choice for the whole sweep is all of them."""
+        with flag_override(self._config.hydra.runtime, ["readonly", "struct"], False):
+            for group in ("model", "experiment"):
+                found = dict.fromkeys(str(job.swept[group]) for job in self.manifest.jobs if group in job.swept)
+                if found:
+                    self._config.hydra.runtime.choices[group] = "-".join(found)[:LONGEST_NAME]
+
+    def greeting(self, workers: int, threads: int) -> list[str]:
+        """What a person wants to know before the first job has ended."""
+        of, jobs = len(self.manifest.jobs), len(self.jobs)
+        names = list(dict.fromkeys(name for job in self.manifest.jobs for name in job.swept))
+        over = f" over {', '.join(names)}" if names else ""
+        lines = [f"Sweep of {_count(of, 'job')}{over}: {os.path.relpath(self.folder)}"]
+        if self._resumed:
+            begun = f", {len(self.begun)} of them from where they were" if self.begun else ""
+            lines.append(f"{_count(of - jobs, 'job')} kept, {jobs:,} to run{begun}.")
+        if jobs:
+            lines.append(f"{_count(min(workers, jobs), 'job')} at once, {_count(threads, 'thread')} each.")
+        return lines
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'s' * (number != 1)}"
