@@ -156,7 +156,8 @@ class _CommandLine:
         arguments = [] if target is None else argument_names(target) or []
         if name in arguments and not override.is_delete():
             return f"{target} takes it, but conf/ does not list it, so it wants a plus: +{override.input_line}"
-        near = nearest_setting(key, [*known, *self._groups])
+        groups = [group for group in self._groups if group in config.hydra.runtime.choices]
+        near = nearest_setting(key, [*known, *groups])
         unlisted = nearest(name, arguments)
         if unlisted and f"{group}.{unlisted}" not in known and (near is None or not near.startswith(f"{group}.")):
             return f"did you mean +{group}.{unlisted}?"
@@ -164,11 +165,11 @@ class _CommandLine:
             return f"did you mean {near}?"
         inside = [other for other in known if other.rpartition(".")[0] == group]
         if not group:
-            inside = sorted({*inside, *self._groups})
+            inside = sorted({*inside, *groups})
         if not inside:
             return f"nor is there {group}." if node is None else f"{group} has none."
-        more = ", ..." if len(inside) > MANY_KEYS else ""
-        return f"there are {', '.join(inside[:MANY_KEYS])}{more}."
+        more = ", ..." if len(inside) > MANY_KEYS else "."
+        return f"there are {', '.join(inside[:MANY_KEYS])}{more}"
 
 
 def in_words(error: Exception) -> str:
