@@ -24,7 +24,9 @@ def report(sweep: Path) -> str:
 
 def repeat(overrides: Sequence[str]) -> str:
     """One job of a sweep, alone."""
-    return shlex.join(["python", "train.py", *overrides])
+    # An experiment may sweep by itself.
+    alone = ["hydra.mode=RUN"] if any(override.startswith("experiment=") for override in overrides) else []
+    return shlex.join(["python", "train.py", *overrides, *alone])
 
 
 def _path_value(path: Path) -> str:
