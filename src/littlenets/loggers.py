@@ -10,18 +10,22 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
 
 from .board import content
+from .board.forgetting import forget_after
 from .modules import SupervisedModule
 
 
-def open_logger(make: Callable[..., Logger], folder: Path, finished_epochs: int) -> Logger:
-    """A logger that writes below ``folder``, after so many epochs that an earlier part of the run has logged."""
+def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int] | None) -> Logger:
+    """A logger that writes below ``folder``.
+
+    Args:
+        done: whole epochs, and the steps in them, that a resumed run goes on after; None for a new run.
+    """
     logger = make(save_dir=folder)
-    if finished_epochs and isinstance(logger, TensorBoardLogger):
-        # Tells TensorBoard to forget what a killed run logged beyond the checkpoint that it goes on from.
-        return make(save_dir=folder, purge_step=finished_epochs + 1)
-    if finished_epochs and isinstance(logger, CSVLogger):
+    if done and isinstance(logger, TensorBoardLogger):
+        forget_after(Path(logger.log_dir), *done)
+    if done and isinstance(logger, CSVLogger):
         # Lightning's would delete what the earlier part wrote.
-        return make(save_dir=folder, version=f"{logger.version}-after-{finished_epochs}")
+        return make(save_dir=folder, version=f"{logger.version}-after-{done[0]}")
     return logger
 
 

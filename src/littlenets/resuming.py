@@ -24,7 +24,9 @@ class Resumed(NamedTuple):
     #: checkpoints/last.ckpt, or None where the run was killed before it saved one.
     checkpoint: Path | None
     finished_epochs: int
+    #: Optimizer steps so far, and those of them in the epoch under way.
     steps: int
+    steps_of_epoch: int
 
     @property
     def done(self) -> str | None:
@@ -69,11 +71,12 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     if not last.is_file():
         if results.get("status") == "completed":
             raise SettingError(f"{last} is missing: this run kept no checkpoint to go on from.")
-        return Resumed(saved, results, None, 0, 0)
+        return Resumed(saved, results, None, 0, 0, 0)
     checkpoint = read_checkpoint(last)
     if "littlenets" not in checkpoint:
         raise SettingError(f"{last} was not saved by a run of littlenets, so it cannot be gone on with.")
-    return Resumed(saved, results, last, checkpoint["littlenets"]["finished_epochs"], checkpoint["global_step"])
+    own = checkpoint["littlenets"]
+    return Resumed(saved, results, last, own["finished_epochs"], checkpoint["global_step"], own["batches"])
 
 
 def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:

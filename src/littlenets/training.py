@@ -178,7 +178,7 @@ def build_trainer(
             *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
         ],
         logger=[
-            open_logger(build(node), folder, before.finished_epochs if before else 0)
+            open_logger(build(node), folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))
             for node in (config.logger or {}).values()
             if OmegaConf.is_dict(node)
         ],

@@ -40,7 +40,7 @@ def test_a_completed_run(launch, run: composing.RunFolder):
     assert all(isinstance(value, float) for value in results["metrics"].values())
     assert np.float32(results["metrics"]["train/loss"]) == pytest.approx(run.column("train/loss")[-1], rel=1e-6)
     seconds = results["seconds"]
-    assert set(seconds) == {"setup", "fit", "test", "total"}
+    assert set(seconds) == {"setup", "fit", "figures", "test", "total"}
     assert seconds["setup"] + seconds["fit"] + seconds["test"] <= seconds["total"]
     environment = results["environment"]
     assert environment["python"] == platform.python_version()
@@ -66,7 +66,9 @@ def test_the_saved_configuration_is_resolved_and_makes_the_same_run(launch, run:
     composing.compose_config("model=spiral")  # for the names of the choices
     again = composing.RunFolder(tmp_path / "again")
     again.path.mkdir()
-    train(OmegaConf.create(text), again.path)
+    config = OmegaConf.create(text)
+    assert config.pop("origin")["model"] == "spiral"
+    train(config, again.path)
     assert again.rows == run.rows
     assert all(torch.equal(a, b) for a, b in zip(again.weights(), run.weights(), strict=True))
 

@@ -8,6 +8,7 @@ from typing import IO, Literal
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from ..board.forgetting import BATCH_LOSS
 from ..errors import DivergedError, SettingError
 from ..loggers import log_layout, log_point
 from ..modules import SupervisedModule
@@ -54,7 +55,8 @@ class History(Callback):
         self._every = self.log_every
         if self._every == "auto":
             self._every = max(1, -(-(trainer.max_epochs or 0) // POINTS_A_CURVE))
-        self._steps = trainer.global_step  # of which the loggers have heard
+        # Of which the loggers have heard: those of whole epochs, also where a run goes on within one.
+        self._steps = trainer.current_epoch * trainer.num_training_batches if trainer.current_epoch else 0
         self._steps_every = None
         if trainer.num_training_batches >= MANY_BATCHES:
             epochs = 1 if trainer.max_epochs in (None, -1) else trainer.max_epochs
@@ -130,7 +132,7 @@ class History(Callback):
             for step, loss in enumerate(losses, self._steps + 1):
                 if step % self._steps_every == 0:
                     for logger in loggers:
-                        log_point(logger, step, {"train/batch_loss": loss})
+                        log_point(logger, step, {BATCH_LOSS: loss})
         self._steps += len(losses)
 
 

@@ -140,11 +140,12 @@ class SupervisedModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint["littlenets"]
+        # At once: where all epochs were done when the run was killed, there is no start.
+        self.latest = self._restored["latest"]
 
     def _restore(self) -> None:
         """Puts back what Lightning does not know of, after everything else of the set-up."""
         restored, self._restored = self._restored, None
-        self.latest = restored["latest"]
         self.records.load_state_dict(restored["records"], self.device)
         sampler = getattr(self.trainer.train_dataloader, "sampler", None)
         if restored["batches"] and isinstance(sampler, BatchOrder):

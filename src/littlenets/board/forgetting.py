@@ -1,0 +1,35 @@
+"""Event files of a run that was killed, cut back to the checkpoint that it goes on from."""
+
+import io
+from pathlib import Path
+
+from ..runs.files import write_atomically
+
+# Its steps are optimizer steps; those of all else are epochs.
+BATCH_LOSS = "train/batch_loss"
+
+
+def forget_after(folder: Path, epochs: int, steps: int) -> None:
+    """Takes out of all event files in a folder what was logged beyond so many epochs and optimizer steps.
+
+    TensorBoard's own way, ``purge_step``, knows one kind of step only. A record that was being written when the run was
+    killed goes as well.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        kept = io.BytesIO()
+        writer = RecordWriter(kept)
+        for record in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(record)
+            values = list(event.summary.value)
+            # Whatever it is without a value, such as the version of the file, stays.
+            known = [value for value in values if event.step <= (steps if value.tag == BATCH_LOSS else epochs)]
+            if known or not values:
+                del event.summary.value[:]
+                if known:
+                    event.summary.value.extend(known)
+                writer.write(record if len(known) == len(values) else event.SerializeToString())
+        write_atomically(path, kept.getvalue())
