@@ -201,8 +201,13 @@ def data(run: Trained) -> Iterator[Picture]:
 def regions(run: Trained) -> Iterator[Picture]:
     if run.on_a_plane:
         x, y = run.datamodule.splits["train"]
-        text = f"What the network answers where, after {run.epochs:,} epochs"
-        yield Picture("regions", plane.regions(run.plane_probabilities(run.extent, SIDE), run.extent, x, y, text))
+        probabilities = run.plane_probabilities(run.extent, SIDE)
+        yield Picture("regions", plane.regions(probabilities, run.extent, x, y, _when(run.epochs)))
+
+
+def _when(epochs: int) -> str:
+    moment = f"after {epochs:,} epoch{'s' * (epochs != 1)}" if epochs else "before training"
+    return f"What the network answers where, {moment}"
 
 
 def far(run: Trained) -> Iterator[Picture]:
@@ -240,8 +245,8 @@ def moments(run: Trained) -> Iterator[Picture]:
     yield Picture("moments", plane.moments([moment.epoch for moment in kept], small, run.extent, x, y))
     for moment in kept:
         probabilities = run.plane_probabilities(run.extent, FRAME_SIDE, run.network_at(moment))
-        text = f"What the network answers where, after {moment.epoch:,} epoch{'s' * (moment.epoch != 1)}"
-        yield Picture("regions", plane.regions(probabilities, run.extent, x, y, text), moment.epoch)
+        figure = plane.regions(probabilities, run.extent, x, y, _when(moment.epoch))
+        yield Picture("regions", figure, moment.epoch)
 
 
 def hidden_neurons(run: Trained) -> Iterator[Picture]:

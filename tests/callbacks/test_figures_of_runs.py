@@ -128,7 +128,7 @@ def test_regions_are_those_of_the_network_at_its_end_and_at_each_moment(launch, 
     for epoch, (probabilities, *_, text) in zip(epochs, frames, strict=True):
         expected = answers(by_hand(epoch), extent, len(probabilities))
         torch.testing.assert_close(probabilities, expected, atol=1e-4, rtol=1e-4)
-        assert f"after {epoch:,} epoch" in text
+        assert (f"after {epoch:,} epoch" if epoch else "before training") in text
     probabilities, *_ = at_end
     torch.testing.assert_close(probabilities, answers(by_hand(9), extent, len(probabilities)), atol=1e-4, rtol=1e-4)
 

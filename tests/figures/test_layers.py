@@ -1,6 +1,7 @@
 """Networks seen through hooks: their diagrams, and how much of them is saturated."""
 
 import torch
+from matplotlib.text import Annotation
 from torch import Tensor, nn
 
 from littlenets.figures import activations, tracing
@@ -43,6 +44,8 @@ def test_layers_are_seen_in_the_order_of_calls():
     assert [layer.name for layer in layers] == ["left", "right.0", "right.1", "twice", "twice", "normed"]
     assert [layer.parameters for layer in layers] == [16, 12, 0, 20, 0, 8]
     assert [layer.again for layer in layers] == [False, False, False, False, True, False]
+    # The right way starts anew, and what the two ways gave is added by no layer.
+    assert [layer.follows for layer in layers] == [True, False, True, False, True, True]
     assert all(layer.output.shape == (2, 4) for layer in layers)
 
 
@@ -116,6 +119,15 @@ def test_a_diagram_of_branches_says_what_it_does_not_show():
     # The scale and the layer that is never called.
     assert shown[1] == "95 of them outside of the layers below"
     assert shown.count("used again") == 1
+
+
+def test_an_arrow_leads_where_the_numbers_go():
+    def arrows(network: nn.Module, x: Tensor) -> int:
+        figure = diagram("network", x.shape[1:], tracing.trace(network, x), 0)
+        return sum(text.arrow_patch is not None for text in figure.axes[0].texts if isinstance(text, Annotation))
+
+    assert arrows(nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 2)), torch.zeros(1, 3)) == 3
+    assert arrows(Branching(), torch.zeros(1, 3)) == 4
 
 
 def test_a_diagram_of_very_many_layers_leaves_out_the_middle():

@@ -17,6 +17,8 @@ _BOX, _GAP = 0.36, 0.24
 def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], total: int) -> Figure:
     """From top to bottom: what goes in, each layer in the order of calls, what comes out.
 
+    An arrow leads to a layer that takes what the one above it gives, and no other.
+
     Args:
         name: what the network is called.
         input_shape: of one sample.
@@ -44,7 +46,8 @@ def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], tota
     ax.text(middle, at, f"input: {_shape(input_shape)}", ha="center", va="center", fontsize=9.5)
     at -= 0.12
     for layer in shown:
-        _arrow(ax, middle, at, at - _GAP)
+        if isinstance(layer, int) or layer.follows:
+            _arrow(ax, middle, at, at - _GAP)
         at -= _GAP + _BOX
         if isinstance(layer, int):
             ax.text(middle, at + _BOX / 2, f"… {layer} more layers …", ha="center", va="center", fontsize=9.5)

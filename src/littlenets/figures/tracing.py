@@ -25,6 +25,8 @@ class Layer(NamedTuple):
     parameters: int
     #: Whether it was called before.
     again: bool
+    #: Whether it took just what the layer before it gave: not so at a fork, or where a function comes between.
+    follows: bool
 
 
 @contextmanager
@@ -55,6 +57,7 @@ def trace(network: nn.Module, x: Tensor) -> list[Layer]:
     """
     layers: list[Layer] = []
     called: set[nn.Module] = set()
+    before: list[Any] = [()]  # what the latest layer gave
 
     def hook(name: str) -> Any:
         def record(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -63,7 +66,9 @@ def trace(network: nn.Module, x: Tensor) -> list[Layer]:
             again = module in called
             called.add(module)
             count = 0 if again else sum(parameter.numel() for parameter in module.parameters())
-            layers.append(Layer(name, module, tensor, count, again))
+            follows = not layers or (len(inputs) > 0 and inputs[0] is before[0])
+            before[0] = output
+            layers.append(Layer(name, module, tensor, count, again, follows))
 
         return record
 
