@@ -66,6 +66,8 @@ def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
             text.append(f"  {name:<{width}}  ").append(f"{_number(metrics[name])}\n", style="green")
     shown = os.path.relpath(folder)
     text.append(f"Run folder   {shown}")
+    if (folder / "figures").is_dir():
+        text.append(f"\nFigures      {shown}/figures")
     if (folder / "tensorboard").is_dir():
         text.append(f"\nTensorBoard  tensorboard --logdir {shown}")
     return text

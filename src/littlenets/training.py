@@ -222,6 +222,9 @@ def draw_figures(trainer: Trainer, module: SupervisedModule, metrics: dict[str, 
     """What the network learned, where the configuration wants that drawn."""
     for callback in trainer.callbacks:
         if isinstance(callback, Figures):
+            if completed:
+                # It takes seconds, after the bar has ended.
+                log.info("Drawing what it learned ...")
             callback.draw(trainer, module, metrics, completed)
 
 
