@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..command import JobFailedError
 from ..errors import SettingError
+from ..runs.folder import occupied
 from .sweep import Sweep
 
 
@@ -55,7 +56,7 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
         print(*sweep.greeting(share.workers, share.threads), sep="\n", flush=True)
         view = open_view(sweep.folder, len(points), settings)
         running = Running(sweep.folder, sweep.manifest, points, workers, view, sweep.settings.on_error)
-        with contextlib.closing(view):
+        with occupied(sweep.folder), contextlib.closing(view):
             running.run(sweep.jobs, sweep.begun)
     _finish(sweep, running.interrupted)
 

@@ -59,12 +59,26 @@ class Workers:
         # More than a sweep can have deaths; a pipe holds 64 KiB.
         os.write(self._turns.fileno(), bytes(range(240)) * 100)
         told = worker.Start(stop, turns, share.gpus, share.threads, compositions)
-        self._pool = ProcessPool(share.workers, initializer=worker.start, initargs=(told,), context=context)
+        self._told, self._context = told, context
         self.share = share
+        self._pool = self._make_pool()
+
+    def _make_pool(self) -> ProcessPool:
+        return ProcessPool(self.share.workers, initializer=worker.start, initargs=(self._told,), context=self._context)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        """Has one of the functions of `worker` called; the future raises ProcessExpired where its worker died."""
-        return self._pool.schedule(function, args=arguments)
+        """Has one of the functions of `worker` called.
+
+        The future raises ProcessExpired where its worker died, and BrokenProcessPool where all of them did at a moment
+        when none had anything to do; the next ones have new workers.
+        """
+        try:
+            return self._pool.schedule(function, args=arguments)
+        except RuntimeError:  # broken
+            self._pool.stop()
+            self._pool.join()
+            self._pool = self._make_pool()
+            return self._pool.schedule(function, args=arguments)
 
     def stop(self) -> None:
         """Tells the jobs under way to save their state and end; those that have not started will not."""

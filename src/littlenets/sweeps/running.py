@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -106,12 +107,14 @@ class Running:
             self._unwritten = False
 
     def _end(self, job: Job, future: "Future[Ending]") -> None:
-        self._counted.remove(future)
+        self._counted.discard(future)
         try:
             ending = future.result()
         except ProcessExpired as error:
             code = error.exitcode or 0
             ending = self._lost(job, signal.Signals(-code).name if code < 0 else f"exit code {code}")
+        except BrokenProcessPool:
+            ending = self._lost(job, "all workers had ended")
         except Exception as error:  # what the worker could not even try
             ending = Ending("failed", type(error).__name__, str(error))
         if ending is not None and ending.status == "interrupted" and not self._stopping:
