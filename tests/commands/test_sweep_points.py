@@ -114,7 +114,7 @@ def test_a_wrong_point_trains_none(train, tmp_path, launcher):
     [
         (["optimizer.lrr=1,2"], "optimizer.lr"),
         (["model=liner,spiral"], "liner"),
-        (["seed=1,2", "sweep.on_error=wait"], "sweep.on_error=wait: it should be continue or stop"),
+        (["seed=1,2", "sweep.on_error=wait"], "sweep.on_error=wait: it should be 'continue' or 'stop'"),
         (["seed=1,2", "sweep.zip=[seed,optimizer.lr]"], "optimizer.lr is not swept"),
         (["seed=1,2", "hydra.launcher.jobs=many"], "hydra.launcher.jobs=many"),
     ],

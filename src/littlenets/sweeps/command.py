@@ -54,9 +54,9 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
             return
         sweep.open()
         print(*sweep.greeting(share.workers, share.threads), sep="\n", flush=True)
-        view = open_view(sweep.folder, len(points), settings)
-        running = Running(sweep.folder, sweep.manifest, points, workers, view, sweep.settings.on_error)
-        with occupied(sweep.folder), contextlib.closing(view):
+        with occupied(sweep.folder), contextlib.closing(open_view(sweep.folder, len(points), settings)) as view:
+            sweep.manifest.write(sweep.folder)
+            running = Running(sweep.folder, sweep.manifest, points, workers, view, sweep.settings.on_error)
             running.run(sweep.jobs, sweep.begun)
     _finish(sweep, running.interrupted)
 

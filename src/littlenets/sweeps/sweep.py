@@ -150,7 +150,7 @@ class Sweep:
         raise SettingError("\n".join([*lines, "Nothing was trained."]))
 
     def open(self) -> None:
-        """Makes the folder, or takes over that of the sweep that is gone on with, and writes sweep.json."""
+        """Makes the folder, or takes over that of the sweep that is gone on with."""
         if self._resumed:
             self.folder = self._resumed
         else:
@@ -165,7 +165,6 @@ class Sweep:
                     f"python train.py resume={shown}"
                 )
             point_link(self.folder.parent / "latest", self.folder)
-        self.manifest.write(self.folder)
 
     def _name_after_choices(self) -> None:
         """Where a group is swept, its choice for the whole sweep is all of them."""
