@@ -1,10 +1,12 @@
 """Whether the settings of a sweep's points are right, before the first of them is trained."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 from ..config.check import find_problems
+from ..config.values import shown
 from ..errors import SettingError
 from .points import Composition, Point
 
@@ -29,4 +31,17 @@ def _problems(point: Point, composition: Composition, trusted: Sequence[str] | N
             check_trusted(OmegaConf.to_container(config, resolve=True), trusted)
         except SettingError as error:
             return [str(error)]
+    devices = config.trainer.get("devices", 1)
+    if _several(devices):
+        # Lightning would start the whole sweep's command once more for each of them.
+        return [f"trainer.devices={shown(devices)}: a job of a sweep has one device. Run it alone, without -m."]
     return find_problems(config, composition.hydra.hydra.runtime.choices)
+
+
+def _several(devices: Any) -> bool:
+    """Whether ``trainer.devices`` asks for more than one; ``auto`` is one, since a worker sees no more."""
+    if isinstance(devices, str) and devices.lstrip("-").isdigit():
+        devices = int(devices)
+    if isinstance(devices, int):
+        return devices not in (0, 1)
+    return len(devices) > 1 if isinstance(devices, ListConfig) else devices != "auto"

@@ -85,6 +85,11 @@ class Workers:
         if not self._stop.closed:
             self._stop.close()
 
+    def kill(self) -> None:
+        """Ends the processes, whatever they do."""
+        for process in multiprocessing.active_children():
+            process.kill()
+
     def close(self) -> None:
         """Ends the processes, which have nothing to do any more."""
         self.stop()

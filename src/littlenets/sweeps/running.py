@@ -1,6 +1,5 @@
 """Running the jobs of a sweep in worker processes, whatever becomes of them."""
 
-import os
 import signal
 import time
 from collections import Counter, deque
@@ -28,6 +27,8 @@ ATTEMPTS = 2
 # Writing the tables may take this share of the time that has passed.
 SHARE_OF_TABLES = 0.05
 SECONDS_BETWEEN_LOOKS = 0.1
+# Some programs, such as `timeout`, send a signal to a process and then once more to all of its group.
+SECONDS_OF_ONE_SIGNAL = 0.5
 
 
 class Running:
@@ -169,15 +170,19 @@ class Running:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """The first Ctrl-C, or SIGTERM, ends the jobs in order; the second ends everything at once."""
+        first = 0.0
 
         def stop(number: int, frame: FrameType | None) -> None:
-            if self.interrupted:
-                self._view.close()
-                # The workers notice, and end as well.
-                os._exit(128 + number)
-            self.interrupted = True
-            self._stop()
-            self._view.say("Ending the running jobs, which save their state. Ctrl-C again ends them at once.")
+            nonlocal first
+            now = time.monotonic()
+            if not self.interrupted:
+                first = now
+                self.interrupted = True
+                self._stop()
+                self._view.say("Ending the running jobs, which save their state. Ctrl-C again ends them at once.")
+            elif now - first > SECONDS_OF_ONE_SIGNAL:
+                self._workers.kill()
+                raise KeyboardInterrupt
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -1,0 +1,44 @@
+"""What is wrong with single points of a sweep."""
+
+import pytest
+from composing import CONF
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from littlenets.config import resolvers
+from littlenets.sweeps.checking import check_points
+from littlenets.sweeps.points import Points
+
+
+def problems(*batch: list[str], trusted: list[str] | None = None) -> list[str]:
+    resolvers.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        points = Points(hydra.config_loader, hydra.compose_config("train", [], RunMode.MULTIRUN))
+        return check_points(points.compose(batch), points.compositions, trusted)
+
+
+def test_each_point_has_its_own():
+    found = problems(["optimizer.lr=0.1"], ["optimizer.lr=-1"], ["optimizer.lr=oops"])
+    assert found[0] == ""
+    assert "optimizer.lr=-1" in found[1]
+    assert "optimizer.lr=oops" in found[2]
+
+
+@pytest.mark.parametrize("devices", ["2", "-1", "'4'", "[0,1]"])
+def test_a_job_has_one_device(devices):
+    """With several, Lightning would start the command of the sweep anew in each of its processes."""
+    found = problems([f"trainer.devices={devices}"])
+    assert "a job of a sweep has one device" in found[0]
+
+
+@pytest.mark.parametrize("devices", ["1", "'1'", "[3]", "auto"])
+def test_one_device_is_right_however_it_is_written(devices):
+    assert problems([f"trainer.devices={devices}"]) == [""]
+
+
+def test_what_a_folder_says_is_trusted_only_where_the_user_says_so():
+    point = ["model.network._target_=outside_networks.OutOfOrder"]
+    assert "trust=" in problems(point, trusted=[])[0]
+    assert problems(point, trusted=["outside_networks"]) == problems(point) == [""]
