@@ -5,19 +5,22 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from .errors import SettingError
-from .sweeps.summary import write_summary
-
 log = logging.getLogger(__name__)
 
 
 def report(config: DictConfig) -> None:
-    """Writes the tables and figures of a sweep into its folder, and says what is in them.
+    """Writes the tables and figures of a sweep into its folder, or, where none is named, the page on the article.
 
     Raises:
-        SettingError: there is no such sweep, or no run in it has the objective that was asked for.
+        SettingError: there is no such sweep, or no run in it has the objective that was asked for; for the page, there
+            is no such experiment, or none has a setting that is to be passed on.
     """
     if config.sweep is None:
-        raise SettingError("Of which sweep? Name its folder: sweep=outputs/sweeps/...")
+        from .article.writing import write_article
+
+        write_article(config)
+        return
+    from .sweeps.summary import write_summary
+
     summary = write_summary(Path(str(config.sweep)), config.objective, config.direction)
     log.info("\n".join(summary.lines()))

@@ -107,7 +107,8 @@ def test_another_objective(report, reported, trained, sweep: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Of which sweep?"),
+        (["experiments=[mnist_digit]"], "did you mean mnist_digits?"),
+        (["experiments=[]", 'overrides=["data.rot=1"]'], "No experiment has a setting for data.rot=1"),
         (["sweep=outputs"], "sweep.json"),
         (["sweep=nowhere"], "sweep.json"),
         (["sweep={sweep}", "objective=test/ac"], "No run has the metric test/ac"),

@@ -1,0 +1,1 @@
+"""The article that the four networks come from, reproduced: its statements beside what was measured here, as a page."""

@@ -1,0 +1,230 @@
+"""The runs that the page tells of: those that are there already, and those that are made for it."""
+
+import itertools
+import logging
+import os
+import shlex
+import subprocess
+import sys
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from ..config.names import nearest
+from ..errors import SettingError
+from ..runs.saved import read_config
+from .records import Record
+
+log = logging.getLogger(__name__)
+
+# What decides the outcome of a run: one that has other settings there is another experiment's.
+DECISIVE = ("seed", "trainer", "data", "optimizer", "scheduler", "model", "also_test")
+# Lines of its output that are shown of a command that failed.
+LAST_LINES = 4
+
+
+@dataclass
+class Experiment:
+    """One choice of ``conf/experiment/``.
+
+    Args:
+        overrides: what its command sets besides, the same for all its runs.
+        config: composed.
+        jobs: what each of its runs sets besides; one empty list where it is no sweep.
+    """
+
+    name: str
+    overrides: list[str]
+    config: DictConfig
+    jobs: list[list[str]]
+
+    @property
+    def arguments(self) -> list[str]:
+        return [f"experiment={self.name}", *self.overrides]
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["python", "train.py", *self.arguments])
+
+    @property
+    def is_sweep(self) -> bool:
+        return self.jobs != [[]]
+
+
+@dataclass
+class Outcome:
+    """What there is of an experiment.
+
+    Args:
+        records: its runs, in the order of `Experiment.jobs`; none where there is a problem.
+        problem: why there are none.
+    """
+
+    experiment: Experiment
+    records: list[Record] = field(default_factory=list)
+    problem: str = ""
+
+
+def compose_experiments(names: Iterable[str], overrides: Sequence[str]) -> list[Experiment]:
+    """Experiments with those of the overrides that they have a setting for.
+
+    Hydra must be running, with this project's configuration.
+
+    Raises:
+        SettingError: an override is for none of them.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    experiments, used = [], set()
+    for name in names:
+        plain = compose("train", [f"experiment={name}"], return_hydra_config=True)
+        fitting = [
+            override.input_line
+            for override in parsed
+            if override.is_add() or OmegaConf.select(plain, override.key_or_group, default=_ABSENT) is not _ABSENT
+        ]
+        used.update(fitting)
+        config = compose("train", [f"experiment={name}", *fitting]) if fitting else plain
+        params = (plain.hydra.sweeper.params or {}) if plain.hydra.mode is RunMode.MULTIRUN else {}
+        experiments.append(Experiment(name, fitting, config, _jobs(params)))
+    if unused := [override for override in overrides if override not in used]:
+        raise SettingError(f"No experiment has a setting for {', '.join(unused)} of overrides.")
+    return experiments
+
+
+_ABSENT = object()
+
+
+def _jobs(params: DictConfig | dict[str, Any]) -> list[list[str]]:
+    """All combinations of the values that an experiment sweeps over."""
+    swept = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])
+    # A single value is no sweep to Hydra's parser.
+    values = [
+        [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [override.input_line]
+        for override in swept
+    ]
+    return [list(job) for job in itertools.product(*values)]
+
+
+def check_names(wanted: Iterable[str], known: Sequence[str]) -> None:
+    """Raises SettingError where there is no experiment of such a name."""
+    for name in wanted:
+        if name not in known:
+            near = nearest(name, known)
+            raise SettingError(
+                f"experiments: there is no experiment {name}"
+                + (f"; did you mean {near}?" if near else f". There are {', '.join(known)}.")
+            )
+
+
+def find_records(experiment: Experiment, outputs: Path) -> list[Record]:
+    """The newest runs of exactly the experiment's command that came to their end; none where there are none.
+
+    A run or sweep counts where its settings are still those that the experiment has today, and each of its runs
+    completed or, in a sweep, diverged.
+    """
+    depth = "sweeps/*/*/*/results.json" if experiment.is_sweep else "runs/*/*/results.json"
+    found: dict[Path, dict[tuple[str, ...], Record]] = defaultdict(dict)
+    for file in outputs.glob(depth):
+        folder = file.parent
+        if folder.is_symlink():
+            continue
+        try:
+            record = Record(folder)
+            overrides = tuple(sorted(record.results["overrides"]))
+        except (SettingError, KeyError, TypeError):
+            continue  # damaged, and so nothing to rely on
+        found[folder.parent if experiment.is_sweep else folder][overrides] = record
+    wanted = [tuple(sorted([*experiment.arguments, *job])) for job in experiment.jobs]
+    # Their names begin with the time.
+    for folder in sorted(found, key=lambda folder: folder.name, reverse=True):
+        records = found[folder]
+        if set(records) == set(wanted) and all(
+            _is_current(records[overrides], experiment, job)
+            for overrides, job in zip(wanted, experiment.jobs, strict=True)
+        ):
+            return [records[overrides] for overrides in wanted]
+    return []
+
+
+def _is_current(record: Record, experiment: Experiment, job: list[str]) -> bool:
+    if record.status != "completed" and not (experiment.is_sweep and record.status == "diverged"):
+        return False
+    try:
+        saved = read_config(record.folder)
+    except (SettingError, OSError):
+        return False
+    config = compose("train", [*experiment.arguments, *job]) if job else experiment.config
+    # Data that stood in for others were not asked for.
+    stood_in = (saved.origin or {}).get("stand_in_for") is not None
+    return all(
+        OmegaConf.select(saved, part) == OmegaConf.create({part: _plain(config, part)})[part]
+        for part in DECISIVE
+        if part in config and not (part == "data" and stood_in)
+    )
+
+
+def _plain(config: DictConfig, part: str) -> Any:
+    value = config[part]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def provide(experiment: Experiment, outputs: Path, script: Path, *, reuse: bool, run: bool) -> Outcome:
+    """The experiment's runs: found, or else made by its command, whose output is shown.
+
+    Args:
+        outputs: where runs go.
+        script: train.py.
+        reuse: whether runs that are there will do.
+        run: whether any may be made.
+    """
+    if reuse and (records := find_records(experiment, outputs)):
+        log.info("%s: reuses %s", experiment.name, _place(records))
+        return Outcome(experiment, records)
+    if not run:
+        return Outcome(experiment, problem="It has not been run.")
+    log.info("\n%s: runs %s", experiment.name, experiment.command)
+    before = {record.folder for record in find_records(experiment, outputs)}
+    code, last_lines = _run(script, experiment.arguments)
+    records = find_records(experiment, outputs)
+    # Its exit code is not asked: a sweep in which a run diverges, as one is meant to, has 1.
+    if records and not before & {record.folder for record in records}:
+        return Outcome(experiment, records)
+    problem = f"Its command ended with code {code}, and said: {' '.join(last_lines)}"
+    log.warning("%s: there is nothing to report. %s", experiment.name, problem)
+    return Outcome(experiment, problem=problem)
+
+
+def _place(records: list[Record]) -> str:
+    folder = records[0].folder
+    return os.path.relpath(folder if len(records) == 1 else folder.parent)
+
+
+def _run(script: Path, arguments: Sequence[str]) -> tuple[int, list[str]]:
+    """Runs train.py, shows what it prints, and returns its exit code and its last lines."""
+    # This one's own, of which a child would make tracebacks (littlenets.command.run).
+    environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
+    last_lines: deque[str] = deque(maxlen=LAST_LINES)
+    with subprocess.Popen(
+        [sys.executable, str(script), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=environment | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+    ) as process:
+        for line in process.stdout:
+            print(f"  {line}", end="", flush=True)
+            if line.strip():
+                last_lines.append(line.strip())
+    return process.returncode, list(last_lines)

@@ -1,0 +1,135 @@
+"""The page: the template filled in with what the runs say. One file, which opens from the disk."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from .experiments import Outcome
+from .pictures import CURVES, activation_functions, curves_of_sweep, embedded, figure_of
+from .statements import STATEMENTS, Statement, Verdict, verdict
+
+TEMPLATE = "page.html"
+
+# How a verdict is shown: the sign, and the word.
+SIGNS = {True: ("✓", "holds"), False: ("✗", "does not hold"), None: ("–", "not decided")}
+CLASSES = {True: "yes", False: "no", None: "open"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A statement with what was obtained for it."""
+
+    statement: Statement
+    verdict: Verdict
+    command: str
+
+    @property
+    def sign(self) -> str:
+        return SIGNS[self.verdict.holds][0]
+
+    @property
+    def word(self) -> str:
+        return SIGNS[self.verdict.holds][1]
+
+    @property
+    def style(self) -> str:
+        return CLASSES[self.verdict.holds]
+
+
+def judge_all(outcomes: dict[str, Outcome]) -> list[Judged]:
+    """Every statement, in the order of the story."""
+    return [
+        Judged(
+            statement,
+            verdict(statement, outcomes[statement.experiment].records),
+            outcomes[statement.experiment].experiment.command,
+        )
+        for statement in STATEMENTS
+    ]
+
+
+def render(outcomes: dict[str, Outcome], judged: Sequence[Judged]) -> str:
+    """The HTML of the whole page.
+
+    Args:
+        outcomes: of every experiment by name.
+        judged: every statement.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("littlenets.article", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    by_name = {one.statement.name: one for one in judged}
+    return environment.get_template(TEMPLATE).render(
+        judged=judged,
+        counts={style: sum(one.style == style for one in judged) for style in CLASSES.values()},
+        of=lambda experiment: [one for one in judged if one.statement.experiment == experiment],
+        value=lambda name: by_name[name],
+        outcome=outcomes.__getitem__,
+        took=lambda experiment: _took(outcomes[experiment]),
+        picture=lambda experiment, figure: _picture(outcomes[experiment], figure),
+        curves=lambda experiment: _curves(outcomes[experiment]),
+        functions=lambda: Markup(embedded(activation_functions(), ".png")),
+        breakable=_breakable,
+        made=f"{datetime.now():%d %B %Y, %H:%M}",
+        made_with=_made_with(outcomes),
+    )
+
+
+def _picture(outcome: Outcome, figure: str) -> Markup | None:
+    file = figure_of(outcome.records, figure)
+    return file and Markup(embedded(file.read_bytes(), file.suffix))
+
+
+def _curves(outcome: Outcome) -> Markup | None:
+    name = outcome.experiment.name
+    drawable = outcome.records and all(record.history.get(CURVES[name][1]) for record in outcome.records)
+    return Markup(embedded(curves_of_sweep(name, outcome.records), ".png")) if drawable else None
+
+
+def _breakable(command: str) -> Markup:
+    """A command that may be broken where its words end, rather than anywhere."""
+    parts = [escape(part) for part in re.split(r"(?<=[_=/])", command)]
+    return Markup("<wbr>").join(parts)
+
+
+def _took(outcome: Outcome) -> str:
+    """How long the runs trained for, and where."""
+    results = [record.results for record in outcome.records]
+    seconds = sum((one.get("seconds") or {}).get("fit", 0.0) for one in results)
+    epochs = [f"{one.get('epochs', 0):,}" for one in results]
+    devices = sorted({str((one.get("environment") or {}).get("device", "an unknown device")) for one in results})
+    count = epochs[0] if len(set(epochs)) == 1 else f"{min(epochs, key=_number)} to {max(epochs, key=_number)}"
+    plural = "s" if count != "1" else ""
+    runs = f"{len(results)} runs of " if len(results) > 1 else ""
+    return f"{runs}{count} epoch{plural}, {_duration(seconds)} of training on {' and '.join(devices)}"
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
+
+
+def _made_with(outcomes: dict[str, Outcome]) -> list[str]:
+    """Versions and source of the runs; several where they are of different ones."""
+    found: dict[str, Any] = {}
+    for outcome in outcomes.values():
+        for record in outcome.records:
+            environment = record.results.get("environment") or {}
+            git = environment.get("git") or {}
+            commit = str(git.get("commit") or "unknown")[:10]
+            changed = "" if git.get("clean", True) else " with changes"
+            torch = (environment.get("packages") or {}).get("torch", "unknown")
+            found[f"commit {commit}{changed}, PyTorch {torch}, Python {environment.get('python', 'unknown')}"] = None
+    return [*found] or ["no runs"]

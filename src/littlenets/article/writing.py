@@ -1,0 +1,70 @@
+"""From the settings of report.py to the page: which experiments are run or reused, and what is written where."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from ..runs.files import write_atomically
+from .experiments import Outcome, check_names, compose_experiments, provide
+from .page import judge_all, render
+from .pictures import README_FIGURES, figure_of, write_small
+from .statements import STATEMENTS
+
+log = logging.getLogger(__name__)
+
+# Where conf/hydra/default.yaml puts runs and sweeps.
+OUTPUTS = Path("outputs")
+#: Every experiment that the page tells of, in the order of its story.
+EXPERIMENTS = tuple(dict.fromkeys(statement.experiment for statement in STATEMENTS))
+
+
+def write_article(config: DictConfig) -> Path:
+    """Runs or reuses the experiments, and writes the page; what could not be run is a gap in it.
+
+    Args:
+        config: that of ``conf/report.yaml``.
+
+    Returns:
+        The page's file.
+
+    Raises:
+        SettingError: there is no such experiment, or none has a setting that is to be passed on.
+    """
+    wanted = EXPERIMENTS if config.experiments is None else tuple(config.experiments)
+    check_names(wanted, EXPERIMENTS)
+    script = _configuration().parent / "train.py"
+    outcomes = {
+        experiment.name: provide(experiment, OUTPUTS, script, reuse=config.reuse, run=experiment.name in wanted)
+        for experiment in compose_experiments(EXPERIMENTS, list(config.overrides))
+    }
+    judged = judge_all(outcomes)
+    page = Path(str(config.output)) / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(page, render(outcomes, judged))
+    counts = Counter(one.word for one in judged)
+    log.info("\n%d statements: %s", len(judged), ", ".join(f"{count} {word}" for word, count in counts.items()))
+    for one in judged:
+        if one.verdict.holds is not True:
+            log.info("  %s: %s (%s)", one.word, one.statement.text, one.verdict.value)
+    if config.docs_images is not None:
+        _write_small(outcomes, Path(str(config.docs_images)))
+    log.info("Report   %s", os.path.relpath(page))
+    return page
+
+
+def _configuration() -> Path:
+    """The folder conf/ that Hydra was started with, beside which train.py is."""
+    return next(Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.provider == "main")
+
+
+def _write_small(outcomes: dict[str, Outcome], folder: Path) -> None:
+    found = {name: figure_of(outcomes[experiment].records, figure) for name, experiment, figure in README_FIGURES}
+    written: Sequence[Path] = write_small({name: file for name, file in found.items() if file}, folder)
+    for name in (name for name, file in found.items() if file is None):
+        log.warning("There is no picture for %s/%s.png.", folder, name)
+    log.info("%d small pictures in %s", len(written), folder)
