@@ -75,7 +75,7 @@ def render(outcomes: dict[str, Outcome], judged: Sequence[Judged]) -> str:
         value=lambda name: by_name[name],
         outcome=outcomes.__getitem__,
         took=lambda experiment: _took(outcomes[experiment]),
-        picture=lambda experiment, figure: _picture(outcomes[experiment], figure),
+        picture=lambda experiment, figure, run=0: _picture(outcomes[experiment], figure, run),
         curves=lambda experiment: _curves(outcomes[experiment]),
         functions=lambda: Markup(embedded(activation_functions(), ".png")),
         breakable=_breakable,
@@ -84,8 +84,8 @@ def render(outcomes: dict[str, Outcome], judged: Sequence[Judged]) -> str:
     )
 
 
-def _picture(outcome: Outcome, figure: str) -> Markup | None:
-    file = figure_of(outcome.records, figure)
+def _picture(outcome: Outcome, figure: str, run: int) -> Markup | None:
+    file = figure_of(outcome.records, figure, run)
     return file and Markup(embedded(file.read_bytes(), file.suffix))
 
 

@@ -40,10 +40,10 @@ CURVES = {
 }
 
 
-def figure_of(records: Sequence[Record], name: str) -> Path | None:
-    """The file of a figure that the first of some runs has drawn; None where it has not."""
-    files = [record.figures / name for record in records[:1]]
-    return next((file for file in files if file.is_file()), None)
+def figure_of(records: Sequence[Record], name: str, run: int = 0) -> Path | None:
+    """The file of a figure that one of an experiment's runs has drawn; None where it has not."""
+    file = records[run].figures / name if run < len(records) else None
+    return file if file and file.is_file() else None
 
 
 def embedded(content: bytes, kind: str) -> str:
