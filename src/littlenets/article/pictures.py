@@ -12,6 +12,7 @@ from .records import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 KINDS = {".png": "image/png", ".gif": "image/gif"}
 
@@ -109,20 +110,22 @@ def write_small(figures: Mapping[str, Path], folder: Path) -> list[Path]:
 
 
 def shrunk(image: bytes) -> bytes:
-    """A PNG `SMALL_WIDTH` wide with as many colours of its own as `SMALL_SIZE` has room for."""
-    from PIL import Image
+    """A PNG `SMALL_WIDTH` wide with as many of its colours as `SMALL_SIZE` has room for."""
+    import PIL.Image
 
-    with Image.open(io.BytesIO(image)) as opened:
+    with PIL.Image.open(io.BytesIO(image)) as opened:
         picture = opened.convert("RGB")
     height = round(picture.height * SMALL_WIDTH / picture.width)
-    picture = picture.resize((SMALL_WIDTH, height), Image.Resampling.LANCZOS)
-    content = b""
+    picture = picture.resize((SMALL_WIDTH, height), PIL.Image.Resampling.LANCZOS)
+    content = _as_png(picture)
     for colours in COLOURS:
-        file = io.BytesIO()
-        # Not the median cut, for which the few pixels of a legend do not count.
-        palette = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        palette.save(file, format="PNG", optimize=True)
-        content = file.getvalue()
         if len(content) < SMALL_SIZE:
             break
+        content = _as_png(picture.quantize(colours, dither=PIL.Image.Dither.NONE))
     return content
+
+
+def _as_png(picture: "Image") -> bytes:
+    file = io.BytesIO()
+    picture.save(file, format="PNG", optimize=True)
+    return file.getvalue()
