@@ -111,4 +111,4 @@ def test_what_a_job_says_is_in_its_own_log(mishaps):
         log = (mishaps.jobs[number].path / "train.log").read_text()
         assert log.count("Training linear") == 1
         assert "epoch 30/30" in log
-        assert log.count("Finished in") == 1
+        assert log.count("Run folder") == 1
