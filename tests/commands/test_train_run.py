@@ -47,13 +47,14 @@ def test_it_prints_few_lines_in_between(default_run):
     assert epochs[-1].startswith("epoch 200/200 ")
 
 
-def test_it_ends_with_metrics_folder_and_tensorboard_line(default_run):
+def test_it_ends_with_metrics_folders_and_tensorboard_line(default_run):
     lines = default_run.out.splitlines()
     table = dict(re.fullmatch(r"  (\S+) +(\S+)", line).groups() for line in lines if line.startswith("  "))
     metrics = default_run.run.results["metrics"]
     assert {name: float(value) for name, value in table.items()} == pytest.approx(metrics, rel=1e-4)
     folder = default_run.run.path.relative_to(default_run.cwd)
-    assert lines[-2].split() == ["Run", "folder", str(folder)]
+    assert lines[-3].split() == ["Run", "folder", str(folder)]
+    assert lines[-2].split() == ["Figures", f"{folder}/figures"]
     assert lines[-1].endswith(f" tensorboard --logdir {folder}")
 
 

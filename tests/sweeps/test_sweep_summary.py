@@ -107,8 +107,11 @@ def test_failures_come_with_their_reasons(tmp_path: Path):
 
 def test_commands_can_be_pasted(grid: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(grid.parent)
-    lines = lines_of(grid)
     best = grid / "3_optimizer.lr-0.01_trainer.max_epochs-200"
+    # Where no run has logged for it, TensorBoard is not named.
+    assert not [line for line in lines_of(grid) if "tensorboard" in line.lower()]
+    (best / "tensorboard").mkdir()
+    lines = lines_of(grid)
     program, *overrides = command(lines, "repeat it alone")[1:]
     assert program == "train.py"
     assert overrides == json.loads((best / "results.json").read_text())["overrides"]

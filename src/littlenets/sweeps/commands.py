@@ -10,6 +10,11 @@ from pathlib import Path
 UNQUOTED = re.compile(r"[\w/.+@%*?|:-]+", re.ASCII)
 
 
+def has_events(folder: Path) -> bool:
+    """Whether there is something for TensorBoard in a run's folder, or in that of a sweep."""
+    return any(True for pattern in ("tensorboard", "*/tensorboard") for _ in folder.glob(pattern))
+
+
 def look_at(folder: Path) -> str:
     return shlex.join(["tensorboard", "--logdir", os.path.relpath(folder)])
 

@@ -47,7 +47,7 @@ def _best(table: SweepTable) -> str:
         [
             f"The best run is {table.best_so_far}:",
             "",
-            f"    {commands.look_at(run)}",
+            *([f"    {commands.look_at(run)}"] if commands.has_events(run) else []),
             f"    {commands.evaluate(run)}",
             f"    {commands.repeat(table.best.job.overrides)}",
         ]

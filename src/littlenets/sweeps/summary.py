@@ -51,7 +51,7 @@ class Summary:
         run = self.table.folder / best.job.folder
         return [
             *textwrap.wrap(f"Best run: {self.table.best_so_far}", WIDTH),
-            f"  look at it       {commands.look_at(run)}",
+            *([f"  look at it       {commands.look_at(run)}"] if commands.has_events(run) else []),
             f"  evaluate it      {commands.evaluate(run)}",
             f"  repeat it alone  {commands.repeat(best.job.overrides)}",
         ]
@@ -62,7 +62,7 @@ class Summary:
         return [
             *(line for remark in self.remarks for line in textwrap.wrap(remark, WIDTH)),
             f"Sweep folder     {os.path.relpath(folder)} ({', '.join(files)})",
-            f"TensorBoard      {commands.look_at(folder)}",
+            *([f"TensorBoard      {commands.look_at(folder)}"] if commands.has_events(folder) else []),
         ]
 
 
