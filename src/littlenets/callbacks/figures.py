@@ -182,6 +182,7 @@ class Figures(Callback):
                 continue
             if self.only is not None and completed and album.count == count:
                 log.warning("The figure %s has nothing to show of this network and its data.", name)
+        album.log()
 
 
 class _Album:
@@ -191,7 +192,7 @@ class _Album:
         self.folder, self.loggers, self.epochs = folder, loggers, epochs
         self.count = 0
         self._frames: defaultdict[str, list[bytes]] = defaultdict(list)
-        self._logged: set[tuple[str, int]] = set()
+        self._to_log: dict[tuple[str, int], bytes] = {}
 
     def add(self, picture: "Picture") -> None:
         file = io.BytesIO()
@@ -202,10 +203,15 @@ class _Album:
         else:
             self._write(f"{picture.name}.png", file.getvalue())
         step = picture.epoch if moment else self.epochs
-        if (picture.name, step) not in self._logged:
-            self._logged.add((picture.name, step))
+        # The last moment is there as a figure of its own, which is the finer one.
+        self._to_log.setdefault((picture.name, step), file.getvalue())
+
+    def log(self) -> None:
+        """Hands what was added to the loggers, in the order of epochs, which TensorBoard's slider follows."""
+        for (name, step), png in sorted(self._to_log.items()):
             for logger in self.loggers:
-                log_image(logger, f"figures/{picture.name}", file.getvalue(), step)
+                log_image(logger, f"figures/{name}", png, step)
+        self._to_log.clear()
 
     def animate(self) -> None:
         """Makes a GIF of the moments that were added since the last call."""
