@@ -5,7 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from .sweeps.names import short_names, value_text
+from .config.values import shown
+from .sweeps.names import short_names
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "trainer")
 # Beside those of the network and the module, all of which tell something.
@@ -34,7 +35,7 @@ def telling_settings(
         for key, value in _leaves(group, OmegaConf.to_container(node, resolve=True) if node else {}).items():
             telling = key in TELLING or key.startswith(("model.network.", "model.module."))
             if key in spoken or (telling and value is not None):
-                told[key] = value if isinstance(value, int | float | str) else value_text(value)
+                told[key] = value if isinstance(value, int | float | str) else shown(value)
     for group in ("model", "data"):
         told.pop(group, None)  # shown by their choices, not by their classes
     names = short_names(list(told))

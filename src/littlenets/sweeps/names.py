@@ -3,18 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-
-def value_text(value: Any) -> str:
-    """A value as one would type it on Hydra's command line: ``null``, ``true``, ``0.01``, ``[16,16]``, ``{a:1}``."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(value_text, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{value_text(item)}' for key, item in value.items())}}}"
-    return str(value)
+from ..config.values import shown
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -35,7 +24,7 @@ def _ends_with(key: str, tail: str) -> bool:
 
 def swept_text(swept: dict[str, Any], names: dict[str, str]) -> str:
     """Such as ``lr=0.01, max_epochs=200``, by the given names."""
-    return ", ".join(f"{names[key]}={value_text(value)}" for key, value in swept.items())
+    return ", ".join(f"{names[key]}={shown(value)}" for key, value in swept.items())
 
 
 def number_text(value: float | None) -> str:

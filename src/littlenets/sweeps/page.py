@@ -3,8 +3,9 @@
 import shlex
 from collections.abc import Iterable, Sequence
 
+from ..config.values import shown
 from . import commands
-from .names import number_text, value_text
+from .names import number_text
 from .outcomes import Outcome
 from .table import SEED, SweepTable
 
@@ -65,7 +66,7 @@ def _groups(table: SweepTable) -> str:
         n, jobs = len(group.values), len(group.outcomes)
         rows.append(
             [
-                *(value_text(group.swept[key]) if key in group.swept else "" for key in keys),
+                *(shown(group.swept[key]) if key in group.swept else "" for key in keys),
                 number_text(group.mean),
                 number_text(group.deviation),
                 str(n) if n == jobs else f"{n} of {jobs}",

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..config.values import shown
 from ..runs.files import write_atomically
 from . import commands
-from .names import number_text, value_text
+from .names import number_text
 from .page import page_text
 from .spreadsheet import csv_text
 from .table import SEED, Group, SweepTable
@@ -117,18 +118,18 @@ def _table(table: SweepTable) -> list[str]:
     if _by_group(table):
         return _group_table(table, table.groups)
     ranked = table.ranked
-    shown = ranked[:ROWS]
+    told = ranked[:ROWS]
     measures = table.measures
     others = measures[1:] if table.objective else measures
-    columns = {"number": [str(outcome.job.number) for outcome in shown]}
+    columns = {"number": [str(outcome.job.number) for outcome in told]}
     for position, key in enumerate(table.keys):
-        columns[_heading(table, key)] = [_cut(table.swept_texts(outcome)[position]) for outcome in shown]
+        columns[_heading(table, key)] = [_cut(table.swept_texts(outcome)[position]) for outcome in told]
     for name in measures:
-        columns[name] = [number_text(outcome.metrics.get(name)) for outcome in shown]
-    columns["epochs"] = ["" if outcome.epochs is None else f"{outcome.epochs:,}" for outcome in shown]
-    columns["seconds"] = ["" if outcome.seconds is None else f"{outcome.seconds:.1f}" for outcome in shown]
-    columns["status"] = [outcome.ending for outcome in shown]
-    if all(outcome.completed for outcome in shown):
+        columns[name] = [number_text(outcome.metrics.get(name)) for outcome in told]
+    columns["epochs"] = ["" if outcome.epochs is None else f"{outcome.epochs:,}" for outcome in told]
+    columns["seconds"] = ["" if outcome.seconds is None else f"{outcome.seconds:.1f}" for outcome in told]
+    columns["status"] = [outcome.ending for outcome in told]
+    if all(outcome.completed for outcome in told):
         del columns["status"]
     dispensable = ["seconds", "epochs", *reversed(others), *(_heading(table, key) for key in reversed(table.keys))]
     return [*_aligned(columns, dispensable), *_left_over(len(ranked))]
@@ -145,16 +146,14 @@ def _by_group(table: SweepTable) -> bool:
 
 
 def _group_table(table: SweepTable, groups: Sequence[Group]) -> list[str]:
-    shown = groups[:ROWS]
+    told = groups[:ROWS]
     columns = {}
     keys = [key for key in table.keys if key != SEED]
     for key in keys:
-        columns[_heading(table, key)] = [
-            _cut(value_text(group.swept[key])) if key in group.swept else "" for group in shown
-        ]
-    columns[f"mean {table.objective.metric}"] = [number_text(group.mean) for group in shown]
-    columns["deviation"] = [number_text(group.deviation) for group in shown]
-    columns["runs"] = [_runs(group) for group in shown]
+        columns[_heading(table, key)] = [_cut(shown(group.swept[key])) if key in group.swept else "" for group in told]
+    columns[f"mean {table.objective.metric}"] = [number_text(group.mean) for group in told]
+    columns["deviation"] = [number_text(group.deviation) for group in told]
+    columns["runs"] = [_runs(group) for group in told]
     return [*_aligned(columns, [_heading(table, key) for key in reversed(keys)]), *_left_over(len(groups))]
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config.values import shown
 from ..errors import SettingError
 from .manifest import Job, Manifest
-from .names import number_text, short_names, swept_text, value_text
+from .names import number_text, short_names, swept_text
 from .objective import Objective, choose_objective
 from .outcomes import ENDS, Outcome, read_outcome
 
@@ -116,7 +117,7 @@ class SweepTable:
             return []
         gathered: dict[str, list[Outcome]] = {}
         for outcome in self.outcomes:
-            others = sorted((key, value_text(value)) for key, value in outcome.job.swept.items() if key != SEED)
+            others = sorted((key, shown(value)) for key, value in outcome.job.swept.items() if key != SEED)
             gathered.setdefault(repr(others), []).append(outcome)
         groups = []
         for outcomes in gathered.values():
@@ -136,7 +137,7 @@ class SweepTable:
     def swept_texts(self, outcome: Outcome) -> list[str]:
         """A cell for each of `keys`, empty where a job does not set it."""
         swept = outcome.job.swept
-        return [value_text(swept[key]) if key in swept else "" for key in self.keys]
+        return [shown(swept[key]) if key in swept else "" for key in self.keys]
 
     @property
     def best_so_far(self) -> str:
