@@ -67,6 +67,24 @@ class DueObserver(Observer):
         seen.append(trainer.current_epoch)
 
 
+class DueBatchObserver(Observer):
+    """Acts on every few batches and says so."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def epochs_until_due(self, trainer: Trainer) -> int:
+        return 0
+
+    def batches_until_due(self, trainer: Trainer) -> int:
+        return -trainer.global_step % self.every
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        seen.append((trainer.current_epoch, trainer.global_step))
+
+
 class ValidationObserver(Observer):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seen.append((trainer.current_epoch, trainer.global_step))

@@ -1,4 +1,4 @@
-"""Running ahead of Lightning changes nothing but the time: against the same runs with every epoch seen.
+"""Running ahead of Lightning changes nothing but the time: against the same runs with every batch and epoch seen.
 
 Time never decides here how far ahead a run goes: it has all the time in the world, or none.
 """
@@ -110,8 +110,8 @@ def test_running_ahead_changes_nothing(launch, name: str):
     ahead = launch(*RUNS[name], *observe("DueObserver", every=1000))
     if name not in NEVER_AHEAD:
         assert len(observers.seen) < len(ahead.rows)
-    seen = launch(*RUNS[name], SEE_EVERY_EPOCH)
-    assert len(observers.seen) == len(ahead.rows)
+    seen = launch(*RUNS[name], *observe("BatchObserver"))
+    assert len(observers.seen) == ahead.results["steps"]
     assert_same_run(ahead, seen)
 
 
@@ -131,6 +131,27 @@ def test_with_no_time_lightning_hears_of_every_epoch(launch, monkeypatch: pytest
     monkeypatch.setattr(pace, "SECONDS_AHEAD", 0.0)
     launch("model=linear", "trainer.max_epochs=30", *observe("DueObserver", every=30))
     assert observers.seen == list(range(30))
+
+
+def test_lightning_hears_of_no_more_batches_than_somebody_needs(launch):
+    """Each turn of Lightning's begins with a batch of its own, and an epoch's last batch is always one."""
+    launch("model=linear", "data.batch_size=1", "trainer.max_epochs=3", *observe("DueBatchObserver", every=4))
+    assert observers.seen == [(0, 4), (0, 5), (1, 8), (1, 9), (1, 10), (2, 12), (2, 14), (2, 15)]
+
+
+def test_batches_pass_where_a_callback_sees_every_epoch(launch):
+    launch(
+        *("model=linear", "data.batch_size=1", "trainer.max_epochs=3", SEE_EVERY_EPOCH),
+        "+callbacks.other._target_=observers.DueBatchObserver",
+        "+callbacks.other.every=1000",
+    )
+    assert observers.seen == [(0, 4), (0, 5), (0, 5), (1, 9), (1, 10), (1, 10), (2, 14), (2, 15), (2, 15)]
+
+
+def test_with_no_time_lightning_hears_of_every_batch(launch, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pace, "SECONDS_AHEAD", 0.0)
+    launch("model=linear", "data.batch_size=1", "trainer.max_epochs=2", *observe("DueBatchObserver", every=1000))
+    assert observers.seen == [(epoch, step + 5 * epoch) for epoch in range(2) for step in range(1, 6)]
 
 
 @pytest.mark.parametrize(("observer", "steps_at_first"), [("EpochObserver", 3), ("EpochStartObserver", 0)])

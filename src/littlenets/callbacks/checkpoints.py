@@ -66,6 +66,11 @@ class Checkpoints(Checkpoint):
             return (self._every - past) // trainer.num_training_batches if past else 0
         return -(trainer.current_epoch + 1) % self._every
 
+    def batches_until_due(self, trainer: Trainer) -> int | None:
+        if self._unit == "batch":
+            return -trainer.global_step % self._every
+        return 0 if self._unit == "minute" and self._time_is_up() else None
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

@@ -51,6 +51,9 @@ class Gradients(Callback):
     def epochs_until_due(self, trainer: Trainer) -> int | None:
         return None if self._every is None else -(trainer.current_epoch + 1) % self._every
 
+    def batches_until_due(self, trainer: Trainer) -> None:
+        """An epoch's last batch comes by in any case."""
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

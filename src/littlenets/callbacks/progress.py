@@ -41,6 +41,8 @@ class Progress(ProgressBar):
     def epochs_until_due(self, trainer: Trainer) -> None:
         """Drawn by time, whatever the epoch."""
 
+    batches_until_due = epochs_until_due
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._epochs = None if trainer.max_epochs in (None, -1) else trainer.max_epochs
         self._batches = trainer.num_training_batches
@@ -59,7 +61,7 @@ class Progress(ProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._due():
-            self._draw(trainer.current_epoch, batch_idx + 1)
+            self._draw(trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not (self._enabled and trainer.is_global_zero):

@@ -24,6 +24,8 @@ class Stopping(Callback):
         """Lightning has its turn as soon as a signal has come."""
         return None if self.received is None else 0
 
+    batches_until_due = epochs_until_due
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
             # Only now, since Lightning puts handlers of its own in place just before.

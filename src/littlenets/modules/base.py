@@ -165,6 +165,8 @@ class SupervisedModule(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._learn(*batch)
+        for x, y in self._pace.further_batches():
+            self._learn(x, y)
         if self.trainer.is_last_batch or self.trainer.global_step == self.trainer.max_steps:
             if not self.trainer.is_last_batch:
                 # max_steps ends the run within an epoch, whose other batches may follow when it is resumed.

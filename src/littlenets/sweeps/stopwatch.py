@@ -22,6 +22,8 @@ class Stopwatch(Callback):
     def epochs_until_due(self, trainer: Trainer) -> None:
         """It looks at the clock whenever Lightning has its turn."""
 
+    batches_until_due = epochs_until_due
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = self._began = time.perf_counter()
         self._steps_before = trainer.global_step
