@@ -15,7 +15,30 @@ from torchmetrics.classification import BinaryAccuracy
 
 from .base import SupervisedModule
 
-LOSSES = {"bce": F.binary_cross_entropy, "mse": F.mse_loss}
+
+def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    """Binary cross entropy of probabilities and labels, both float (N, 1); NaN where an output is NaN or infinite.
+
+    Weights that have left all bounds are no fault of the program but a divergence like any other, and torch's own
+    function, which refuses what is no probability, would make an error of it; on a GPU an assertion in the kernel,
+    after which the process cannot use the device again.
+
+    Raises:
+        RuntimeError: an output is a number beyond 0 and 1.
+    """
+    if not output.is_cpu:
+        # Nothing here waits for the device.
+        lost = ~output.isfinite()
+        return F.binary_cross_entropy(output.masked_fill(lost, 0.5), target) + (0 * output).sum()
+    try:
+        return F.binary_cross_entropy(output, target)
+    except RuntimeError:
+        if output.isfinite().all():
+            raise
+        return output.sum() * torch.nan
+
+
+LOSSES = {"bce": cross_entropy, "mse": F.mse_loss}
 
 
 class BinaryClassification(SupervisedModule):
@@ -40,14 +63,7 @@ class BinaryClassification(SupervisedModule):
         return y.to(torch.promote_types(self.dtype, torch.float32)).unsqueeze(1)  # (N, 1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        try:
-            return self._loss(output, target)
-        except RuntimeError:
-            if output.isfinite().all():
-                raise
-            # Binary cross entropy refuses what is no probability. Weights that have left all bounds are no fault of
-            # the program, but a divergence like any other.
-            return output.sum() * torch.nan
+        return self._loss(output, target)
 
     def metrics(self) -> dict[str, nn.Module]:
         return {"acc": BinaryAccuracy()}
