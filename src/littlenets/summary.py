@@ -11,6 +11,7 @@ from rich.text import Text
 from torch import nn
 
 from .data import TensorDataModule
+from .runs.history import read_history
 from .sparkline import logarithmic, sparkline
 
 # Leaves room for two numbers in 60 columns.
@@ -22,16 +23,13 @@ def describe(
 ) -> str:
     """One line on what is being trained, on what, and where."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    epochs = (
-        "until stopped"
-        if trainer.max_epochs in (None, -1)
-        else f"{trainer.max_epochs:,} epoch{'s' * (trainer.max_epochs > 1)}"
-    )
+    limits = {"epoch": trainer.max_epochs, "step": trainer.max_steps}
+    ends = [f"{most:,} {unit}{'s' * (most > 1)}" for unit, most in limits.items() if most not in (None, -1)]
     device = trainer.strategy.root_device.type
     where = device if device != "cpu" else f"cpu with {threads} thread{'s' * (threads > 1)}"
     return (
         f"Training {model}: {type(network).__name__} with {parameters:,} parameters on {data}"
-        f"{_extent(datamodule)}, {epochs}, {where}"
+        f"{_extent(datamodule)}, {' or '.join(ends) or 'until stopped'}, {where}"
     )
 
 
@@ -53,7 +51,7 @@ def stand_in_warning(wanted: str, used: str, reason: str = "") -> str:
 
 def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
     """How the loss came down, the final metrics by the data that they were measured on, and where to look further."""
-    losses = read_losses(folder)
+    losses = read_history(folder).get("train/loss", [])
     epochs = f" {len(losses):,} epoch{'s' * (len(losses) > 1)}" if losses else ""
     text = Text().append(f"Finished{epochs} in {seconds:.1f} s.\n", style="bold")
     if len(losses) > 1:
@@ -71,16 +69,6 @@ def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
     if (folder / "tensorboard").is_dir():
         text.append(f"\nTensorBoard  tensorboard --logdir {shown}")
     return text
-
-
-def read_losses(folder: Path) -> list[float]:
-    """``train/loss`` of every epoch, from a run's history.csv; empty where there is none."""
-    try:
-        with (folder / "history.csv").open(encoding="utf-8") as file:
-            column = file.readline().rstrip("\n").split(",").index("train/loss")
-            return [float(line.split(",", column + 1)[column]) for line in file]
-    except (OSError, ValueError):
-        return []
 
 
 def _by_data(metrics: dict[str, float]) -> dict[str, list[str]]:
