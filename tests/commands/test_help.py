@@ -13,6 +13,7 @@ from littlenets.config import resolvers
 
 CONF = TRAIN.parent / "conf"
 GROUPS = ("model", "data", "optimizer", "scheduler", "logger", "callbacks", "figures", "trainer", "experiment")
+TOOLS = ("evaluate", "predict", "report")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,57 @@ def test_the_configuration_of_a_run_is_shown_as_yaml(train, tmp_path):
     assert shown["model"]["network"]["channels"] == [32, 64]
     assert shown["data"]["seed"] == shown["seed"] == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_made_where_hydras_part_is_shown(train, tmp_path):
+    """Which says where a run would go."""
+    done = train(tmp_path, "--cfg", "all", "--resolve")
+    assert (done.code, done.err) == (0, "")
+    assert yaml.safe_load(done.out)["hydra"]["run"]["dir"].startswith("outputs/runs/linear/2")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def tool_pages(commands, tmp_path_factory) -> dict[str, str]:
+    """What `--help` prints, by the name of the command."""
+    cwd = tmp_path_factory.mktemp("tools")
+    under_way = {tool: commands.start_python(cwd, TRAIN.with_name(f"{tool}.py"), "--help") for tool in TOOLS}
+    pages = {}
+    for tool, process in under_way.items():
+        done = process.finish()
+        assert (done.code, done.err) == (0, "")
+        pages[tool] = done.out
+    assert not list(cwd.iterdir())
+    return pages
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_every_setting_of_a_tool_has_a_line(tool_pages, tool):
+    page = tool_pages[tool]
+    settings = yaml.safe_load((CONF / f"{tool}.yaml").read_text())
+    for key in settings.keys() - {"defaults"}:
+        value = {None: "null", True: "true", "???": "..."}.get(settings[key] or None, settings[key])
+        value = "[]" if settings[key] == [] else value
+        assert re.search(rf"^  {key}={re.escape(str(value))} +\w", page, flags=re.MULTILINE), key
+    assert "Powered by Hydra" not in page
+    assert max(map(len, page.splitlines())) <= 80
+
+
+def test_evaluate_lists_the_data(tool_pages):
+    for file in CONF.glob("data/*.yaml"):
+        assert re.search(rf"^  {file.stem} +{re.escape(meaning(file))}$", tool_pages["evaluate"], flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_examples_of_a_tool_compose(tool_pages, tool):
+    examples = [line.strip() for line in tool_pages[tool].split("Examples")[1].splitlines()[1:] if line.strip()]
+    assert len(examples) >= 2
+    resolvers.register()
+    for example in examples:
+        _python, script, *overrides = shlex.split(example)
+        assert script == f"{tool}.py"
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            compose(tool, overrides=overrides)
 
 
 def test_the_shell_completes_choices_and_settings(tmp_path):
