@@ -48,6 +48,16 @@ def test_max_steps_may_end_within_an_epoch(launch):
     assert all(torch.equal(*pair) for pair in zip(part.weights(), whole.weights(), strict=True))
 
 
+def test_a_run_that_its_steps_ended_is_told_how_to_go_further(launch, caplog):
+    run = launch(*LINEAR, "+trainer.max_steps=7")
+    with caplog.at_level("INFO"):
+        go_on(run)
+    (said,) = [message for message in caplog.messages if "To go further" in message]
+    assert "completed its 7 steps" in said
+    go_on(run, said.rpartition(" ")[2])
+    assert run.results["steps"] == 14
+
+
 def test_its_seconds_and_its_parts_are_counted(launch):
     run = launch(*LINEAR)
     before = run.results["seconds"]
@@ -100,6 +110,16 @@ class TestRefused:
             run = launch(*LINEAR, f"scheduler={scheduler}")
             with pytest.raises(SettingError, match="laid out for 6 epochs"):
                 go_on(run, "trainer.max_epochs=9")
+
+    @pytest.mark.parametrize("steps", [-1, 10])
+    def test_a_schedule_that_was_laid_out_for_fewer_steps(self, launch, steps: int):
+        run = launch(*LINEAR, "scheduler=onecycle", "+trainer.max_steps=7")
+        with pytest.raises(SettingError, match=r"trainer\.max_steps.*laid out for 7 steps"):
+            go_on(run, f"+trainer.max_steps={steps}")
+
+    def test_a_device_that_this_machine_has_not(self, run):
+        with pytest.raises(SettingError, match=r"trainer\.accelerator=tpu: this machine has none"):
+            go_on(run, "trainer.accelerator=tpu", "trainer.max_epochs=9")
 
     def test_a_diverged_run(self, launch, tmp_path: Path):
         with pytest.raises(Exception, match="diverged"):

@@ -26,8 +26,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .config import resolvers
 from .errors import DivergedError, SettingError, StoppedError
-from .runs.files import point_link
-from .runs.saved import find_folder
+from .runs.folder import is_untouched, remove_run_folder
+from .runs.saved import find_folder, read_results
 from .sweeps.resuming import expand_resume
 
 resolvers.register()
@@ -38,6 +38,8 @@ traceback_log = logging.getLogger("littlenets.traceback")
 
 # A full disk, a used up quota, a limit on the size of files.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+TRACEBACK_HINT = "\n(HYDRA_FULL_ERROR=1 shows the traceback.)"
 
 _tracebacks_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -53,6 +55,7 @@ class JobFailedError(Exception):
 def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], Any]:
     """Gives a job its folder, and turns its errors into a message and an exit code.
 
+    A run that is refused before its first step, or interrupted while it is set up, leaves no folder behind.
     In a sweep, where others are still to run, the message is logged and Hydra learns that the job failed.
     """
 
@@ -61,8 +64,7 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         sweep = hydra.mode is RunMode.MULTIRUN
-        if not sweep and config.resume is None:
-            point_link(folder.parent / "latest", folder)
+        made_for_it = not sweep and config.get("resume") is None and is_untouched(folder)
         signal.signal(signal.SIGTERM, _stop)
         try:
             return function(config, folder)
@@ -72,13 +74,17 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
             message = "Interrupted."
             if (folder / "config.yaml").is_file():
                 message += f" Go on with: python train.py resume={os.path.relpath(folder)}"
+            elif made_for_it:
+                remove_run_folder(folder)
             traceback_log.error(message)
             code = 128 + (stopped.signal if isinstance(stopped, StoppedError) else signal.SIGINT)
             raise SystemExit(_complain(message, code)) from None
         except Exception as error:
+            message, code = _answer(error)
+            if code == 2 and made_for_it and not read_results(folder).get("steps"):
+                remove_run_folder(folder)
             if _tracebacks_wanted:
                 raise
-            message, code = _answer(error)
             if code == 1 and not isinstance(error, DivergedError):
                 traceback_log.error("The run failed.", exc_info=error)
                 message += f"\nThe traceback is in {os.path.relpath(folder)}/train.log"
@@ -108,7 +114,7 @@ def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
                 raise
             message, code = _answer(error)
             if code == 1:
-                message += "\n(HYDRA_FULL_ERROR=1 shows the traceback.)"
+                message += TRACEBACK_HINT
             raise SystemExit(_complain(message, code)) from None
 
     return answered
@@ -132,9 +138,11 @@ def run(main: Callable[[], Any]) -> None:
     # Where the disk is full, one message says so, and not one for each line of a log.
     logging.raiseExceptions = False
     threading.excepthook = _in_thread
-    if flags := get_args_parser().parse_known_args()[1]:
+    asked, flags = get_args_parser().parse_known_args()
+    if flags:
         lines = (f"{flag}: there is no such option; a setting is written KEY=VALUE, without dashes." for flag in flags)
         sys.exit(_complain("\n".join([*lines, "--help shows the settings."]), 2))
+    resolvers.register(make_folders=not (asked.help or asked.cfg or asked.info or asked.shell_completion))
     try:
         sys.argv[1:] = expand_resume(sys.argv[1:])
         sys.argv += _resumed_folder(sys.argv[1:])
@@ -153,19 +161,25 @@ def run(main: Callable[[], Any]) -> None:
 
         told = [_complain(line, 2) for line in find_mistakes(_script(main), sys.argv[1:])]
         sys.exit(2 if told else _complain(in_words(error), 2))
+    except OSError as error:
+        # Of a folder that cannot be made, or of a sweep.
+        if _tracebacks_wanted:
+            raise
+        message, code = _answer(error)
+        sys.exit(_complain(message + TRACEBACK_HINT, code))
 
 
 def _resumed_folder(arguments: Sequence[str]) -> list[str]:
-    """Tells Hydra to use the folder of a run that is gone on with instead of a new one."""
+    """Tells Hydra to use the folder of a run that is gone on with instead of a new one.
+
+    Raises:
+        SettingError: there is no such run.
+    """
     given = next((argument for argument in arguments if argument.startswith("resume=")), None)
-    folder = given and OverridesParser.create().parse_override(given).value()
-    if not folder or {"-m", "--multirun"} & set(arguments):
+    folder = None if given is None else OverridesParser.create().parse_override(given).value()
+    if folder is None or {"-m", "--multirun"} & set(arguments):
         return []
-    try:
-        folder = str(find_folder(Path(folder)))
-    except SettingError as error:
-        sys.exit(_complain(str(error), 2))
-    quoted = folder.replace("\\", "\\\\").replace("'", "\\'")
+    quoted = str(find_folder(Path(str(folder)))).replace("\\", "\\\\").replace("'", "\\'")
     return [f"hydra.run.dir='{quoted}'"]
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from .config.check import ON_THIS_MACHINE, wrong_settings
 from .errors import SettingError
 from .runs.checkpoints import read_checkpoint
 from .runs.loading import check_saved
@@ -35,12 +36,13 @@ class Resumed(NamedTuple):
             return None
         epochs, steps = self.config.trainer.max_epochs, self.config.trainer.get("max_steps", -1)
         more = epochs in (None, -1) or self.finished_epochs < epochs
-        if more and (steps == -1 or self.steps < steps):
+        if not more:
+            done, further = f"{self.finished_epochs:,} epochs", f"trainer.max_epochs={2 * self.finished_epochs}"
+        elif steps != -1 and self.steps >= steps:
+            done, further = f"{self.steps:,} steps", f"+trainer.max_steps={2 * self.steps}"
+        else:
             return None
-        return (
-            f"This run has completed its {self.finished_epochs:,} epochs. To go further: "
-            f"trainer.max_epochs={2 * self.finished_epochs}"
-        )
+        return f"This run has completed its {done}. To go further: {further}"
 
 
 def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
@@ -49,9 +51,9 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     Raises:
         SettingError: the folder is damaged, the run has diverged, or what is to be changed cannot be.
     """
-    folder = find_folder(Path(config.resume))
+    folder = find_folder(Path(str(config.resume)))
     saved, results = read_config(folder), read_results(folder)
-    asked = saved.trainer.max_epochs
+    laid_out = _length(saved)
     for override in overrides:
         if override not in saved.origin.overrides:
             _apply(override, config, saved)
@@ -61,12 +63,13 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
             # Going on with other data than the run began with would be another run.
             saved.data.stand_in = None
     check_saved(saved, config.trust)
+    if absent := wrong_settings(OmegaConf.to_container(saved), ON_THIS_MACHINE):
+        raise SettingError("\n".join(absent.values()))
     if results.get("status") == "diverged":
         raise SettingError(
             f"{folder}: this run diverged ({results['error']['message']}) and would again. Start a new one."
         )
-    if (saved.trainer.max_epochs or -1) != asked:
-        _check_schedule(saved, asked)
+    _check_schedule(saved, laid_out)
     last = folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         if results.get("status") == "completed":
@@ -94,11 +97,25 @@ def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
         OmegaConf.update(saved, key, OmegaConf.select(config, key), force_add=True)
 
 
-def _check_schedule(saved: DictConfig, asked: int | None) -> None:
-    """A schedule that was made for the first number of epochs says nothing of those beyond."""
+def _length(config: DictConfig) -> dict[str, int]:
+    """How long a run is to be, by the settings that say so; -1 is no end."""
+    return {"epochs": config.trainer.get("max_epochs"), "steps": config.trainer.get("max_steps", -1)}
+
+
+def _check_schedule(saved: DictConfig, laid_out: dict[str, int]) -> None:
+    """A schedule that was made for one length of the run says nothing of what is beyond.
+
+    Raises:
+        SettingError: the length was changed.
+    """
     schedule = saved.scheduler or {}
-    if schedule.get("T_max") == asked or "OneCycle" in schedule.get("_target_", ""):
-        raise SettingError(
-            f"trainer.max_epochs={saved.trainer.max_epochs}: the scheduler was laid out for {asked} epochs and cannot "
-            "be stretched afterwards. Start a new run with the number of epochs that you want."
-        )
+    counts_steps = "OneCycle" in schedule.get("_target_", "")
+    for unit, now in _length(saved).items():
+        before = laid_out[unit]
+        depends = counts_steps or (unit == "epochs" and schedule.get("T_max") == before)
+        if depends and now != before:
+            length = "all epochs" if before == -1 else f"{before:,} {unit}"
+            raise SettingError(
+                f"trainer.max_{unit}={now}: the scheduler was laid out for {length} and cannot be stretched "
+                f"afterwards. Start a new run with the number of {unit} that you want."
+            )

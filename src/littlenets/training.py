@@ -15,9 +15,9 @@ from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .building import build, build_module, check_fit
-from .callbacks import Figures, Stopping
+from .callbacks import Figures, Latest, Stopping
 from .config.check import check
-from .config.choices import load_choice
+from .config.choices import load_choice, other_data
 from .data import TensorDataModule
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
@@ -50,7 +50,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
     origin = {"model": choices.model, "data": choices.data, "stand_in_for": None, "overrides": overrides}
     before: Resumed | None = None
-    if config.resume is not None:
+    if config.get("resume") is not None:
         before = resume(config, overrides)
         if before.done:
             log.info("%s", before.done)
@@ -65,6 +65,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             else:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
+            # Before any data are looked for: Lightning knows what this machine cannot do.
+            trainer = build_trainer(config, folder, before)
             others = build_other_data(config)
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
@@ -75,7 +77,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
                 module.network.compile()
-            trainer = build_trainer(config, folder, datamodule, before)
+            prepare_trainer(trainer, datamodule)
             run.results["environment"] = environment(trainer.strategy.root_device)
             values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
             write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
@@ -138,10 +140,7 @@ def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
     """The data of ``also_test`` by name, with the settings of ``data`` that it has as well."""
     others = {}
     for name in config.get("also_test", []):
-        node = load_choice("data", name)
-        node.update({key: config.data[key] for key in node if key in config.data and key != "_target_"})
-        node._set_parent(config)
-        others[name] = build(node)
+        others[name] = build(other_data(config, name))
         others[name].prepare_data()
         others[name].setup("test")
     return others
@@ -164,34 +163,47 @@ def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
     return named or any(override.startswith("figures=") for override in hydra.overrides.task)
 
 
-def build_trainer(
-    config: DictConfig, folder: Path, datamodule: LightningDataModule, before: Resumed | None = None
-) -> Trainer:
-    """Lightning's trainer with the configured callbacks and loggers, all of which write below ``folder``."""
+def build_trainer(config: DictConfig, folder: Path, before: Resumed | None = None) -> Trainer:
+    """Lightning's trainer with the configured callbacks and loggers, all of which write below ``folder``.
+
+    Raises:
+        SettingError: Lightning refuses a setting, or this machine cannot do what it asks for.
+    """
     # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    trainer = build(
-        config.trainer,
-        callbacks=[
-            Stopping(),
-            # A run from before there were figures has none in its configuration.
-            *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
-        ],
-        logger=[
-            open_logger(build(node), folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))
-            for node in (config.logger or {}).values()
-            if OmegaConf.is_dict(node)
-        ],
-        plugins=[SafeCheckpointIO()],
-        default_root_dir=folder,
-    )
+    new_alone = before is None and HydraConfig.get().mode is RunMode.RUN
+    callbacks = [
+        Stopping(),
+        *([Latest()] if new_alone else []),
+        # A run from before there were figures has none in its configuration.
+        *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
+    ]
+    loggers = [
+        open_logger(build(node), folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))
+        for node in (config.logger or {}).values()
+        if OmegaConf.is_dict(node)
+    ]
+    plugins = [SafeCheckpointIO()]
+    try:
+        trainer = build(config.trainer, callbacks=callbacks, logger=loggers, plugins=plugins, default_root_dir=folder)
+    except TypeError as error:
+        raise SettingError(f"trainer: {error}") from error
+    if trainer.world_size > 1:
+        raise SettingError(
+            f"trainer.devices={config.trainer.get('devices', 'auto')}: a run has one device, as each of several would "
+            "train on all of the data. Set trainer.devices=1, or trainer.devices=[1] for the second GPU."
+        )
+    return trainer
+
+
+def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:
+    """What is left of its set-up once the data are there, and nothing was refused."""
     if isinstance(datamodule, TensorDataModule) and "val" not in datamodule.splits:
         # Lightning sees that there could be a validation, not that there is nothing to validate on.
         trainer.limit_val_batches = 0
     for logger in trainer.loggers:
         # Makes it open its files and import what it needs: set-up, which Lightning would leave to the fit.
         _ = logger.experiment
-    return trainer
 
 
 def fit(
@@ -208,9 +220,9 @@ def fit(
                 # The module puts its loader back to the batch that follows.
                 warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
-    except SystemExit:
-        # Lightning turns the second Ctrl-C into an exit, which would end a whole sweep without a word.
-        raise StoppedError(signal.SIGINT, at_once=True) from None
+    except SystemExit as end:
+        # Lightning turns the second signal into an exit, which would end a whole sweep without a word.
+        raise StoppedError(getattr(end.__context__, "signal", signal.SIGINT), at_once=True) from None
     except MisconfigurationException as error:
         raise SettingError(f"trainer: {error}") from error
     received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))

@@ -112,10 +112,6 @@ class Finished:
         with (self.sweep / "sweep.csv").open(newline="") as file:
             return list(csv.DictReader(file))
 
-    @property
-    def statuses(self) -> list[str]:
-        return [json.loads(file.read_text())["status"] for file in self.cwd.glob("outputs/**/results.json")]
-
 
 class Process:
     """A Python program under way."""

@@ -1,4 +1,6 @@
-"""Wrong settings: one message that names the setting and what would work, exit code 2, nothing trained."""
+"""Wrong settings: one message that names the setting and what would work, exit code 2, nothing left behind."""
+
+import re
 
 import pytest
 from conftest import TRAIN, Process
@@ -69,29 +71,48 @@ TOGETHER = {
     "hydra.run.dri=x": [["hydra.run.dri:", "hydra.run.dir"]],
     "data.test_x.foo=3": [["data.test_x.foo:"]],
     "also_test=[colour_linse]": [["data=colour_linse", "colour_lines"]],
+    # The machine has none, which is told before files are looked for.
+    "model=cnn trainer.accelerator=tpu data.mirrors=[] data.stand_in=null": [["trainer.accelerator=tpu", "it has cpu"]],
+    "trainer.accelerator=CPU": [["trainer.accelerator=CPU", "did you mean cpu?"]],
+    # It is built, and its parts do not go together, or are not for this machine.
+    "data.validation=0.95": [["data.validation=0.95", "none of 5 samples"]],
+    "trainer.accelerator=cpu trainer.devices=2": [["trainer.devices=2", "trainer.devices=1"]],
+    "trainer.accelerator=cpu trainer.devices=[0]": [["trainer:", "devices", "int"]],
+    "figures.only=[los]": [["figures.only", "did you mean loss?"]],
+    "model=cnn data.mirrors=[] data.stand_in=number": [["data.stand_in", "data=number", "digits"]],
+    "model=spiral also_test=[colour_lines,digits]": [["also_test", "SpiralNet", "data=digits"]],
+    "resume=3": [["3:", "no such run folder"]],
+    "resume=''": [["no run folder"]],
     # Before it looks for the files.
+    "model=cnn also_test=[fashion_mnist,spiral] data.mirrors=[] data.stand_in=null": [["also_test", "data=spiral"]],
     "model=spiral data=mnist data.mirrors=[] data.stand_in=null": [["model.network", "data=mnist"]],
+}
+# What Lightning and PyTorch refuse when the training is about to begin, which has been said by then.
+AT_THE_START = {
+    "+optimizer.nesterov=true": [["optimizer:", "Nesterov"]],
+    "+trainer.gradient_clip_val=1.0": [["trainer:", "manual optimization"]],
+    "scheduler=onecycle trainer.max_epochs=-1": [["scheduler", "trainer.max_epochs"]],
 }
 
 
 @pytest.fixture(scope="module")
 def together(commands, tmp_path_factory):
-    """All of TOGETHER, by their arguments."""
-    argument_lists = [text.split() for text in TOGETHER]
+    """All of them but the first few, by their arguments."""
+    texts = [*TOGETHER, *AT_THE_START]
+    argument_lists = [text.split() for text in texts]
     ends = commands.train_in_one_process(tmp_path_factory.mktemp("mistakes"), argument_lists)
-    return dict(zip(TOGETHER, ends, strict=True))
+    return dict(zip(texts, ends, strict=True))
 
 
-def check(done, lines: list[list[str]]) -> None:
+def check(done, lines: list[list[str]], printed: str = "") -> None:
     assert done.code == 2
     assert "Traceback" not in done.out + done.err
     said = sorted(done.err.splitlines())
     assert len(said) == len(lines), done.err
     for names in lines:
         assert any(all(name in line for name in names) for line in said), (names, done.err)
-    assert done.out == ""
-    assert "completed" not in done.statuses
-    assert not list(done.cwd.glob("outputs/**/*.ckpt"))
+    assert re.fullmatch(printed, done.out)
+    assert not list(done.cwd.iterdir())
 
 
 @pytest.mark.parametrize("arguments", OF_THEIR_OWN)
@@ -102,6 +123,11 @@ def test_a_process_for_a_mistake(train, tmp_path, arguments):
 @pytest.mark.parametrize("arguments", TOGETHER)
 def test_many_mistakes(together, arguments):
     check(together[arguments], TOGETHER[arguments])
+
+
+@pytest.mark.parametrize("arguments", AT_THE_START)
+def test_what_is_refused_when_training_is_about_to_begin(together, arguments):
+    check(together[arguments], AT_THE_START[arguments], printed="Training linear: .*\n")
 
 
 @pytest.mark.parametrize("arguments", ["model=cnnn", "trainer.max_epoch=3", "--help", "model=cnn --cfg job --resolve"])
@@ -117,3 +143,19 @@ def test_a_traceback_is_there_for_who_wants_it(tmp_path):
     assert done.code == 1
     assert "Traceback" in done.err
     assert "ConfigCompositionException" in done.err
+
+
+def test_a_run_that_is_refused_is_not_the_latest(train, default_run):
+    """Found when its data are split, long after its folder was made."""
+    latest = default_run.cwd / "outputs/runs/linear/latest"
+    before = latest.readlink()
+    assert train(default_run.cwd, "data.validation=0.95").code == 2
+    assert latest.readlink() == before
+    assert [run.path.name for run in default_run.runs] == [str(before)]
+
+
+def test_what_was_in_the_folder_before_stays_there(train, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("of the user")
+    assert train(tmp_path, "hydra.run.dir=mine", "data.validation=0.95").code == 2
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "of the user"

@@ -362,3 +362,30 @@ def test_a_saved_configuration_may_have_other_settings():
     config.optimizer.lr = -1
     with pytest.raises(SettingError, match=r"^optimizer\.lr=-1[^\n]*$"):
         check(config, saved=True)
+
+
+def test_what_this_machine_has_not_is_no_mistake_of_a_saved_configuration():
+    config = composing.compose_config("trainer.accelerator=tpu")
+    check(config, saved=True)
+    with pytest.raises(SettingError, match=r"^trainer\.accelerator=tpu: this machine has none; it has .*cpu.*$"):
+        check(config)
+
+
+@pytest.mark.parametrize(
+    ("also_test", "says"),
+    [
+        ("[colour_lines]", []),
+        ("[colour_linse]", ["There is no data=colour_linse"]),
+        ("[digits,line]", ["does not fit data=digits", "does not fit data=line"]),
+    ],
+)
+def test_what_is_tested_on_as_well_is_looked_at_too(also_test: str, says: list[str]):
+    overrides = ["model=multispiral", f"also_test={also_test}"]
+    lines = complaints(*overrides) if says else check(composing.compose_config(*overrides)) or []
+    assert len(lines) == len(says)
+    assert all(part in line for part, line in zip(says, lines, strict=True))
+
+
+def test_a_stand_in_is_looked_up_before_it_is_needed():
+    (line,) = complaints("model=cnn", "data.stand_in=numbers")
+    assert line.startswith("data.stand_in: There is no data=numbers")

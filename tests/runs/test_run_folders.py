@@ -11,7 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from littlenets.runs.files import point_link, write_atomically
-from littlenets.runs.folder import job_folder, new_run_folder
+from littlenets.runs.folder import is_untouched, job_folder, name_run_folder, new_run_folder, remove_run_folder
 
 
 def fifty_at_once(parent: Path) -> list[str]:
@@ -49,6 +49,50 @@ def test_they_do_where_most_names_are_taken(tmp_path: Path, monkeypatch: pytest.
 def test_a_folder_is_named_by_the_time(tmp_path: Path):
     name = Path(new_run_folder(str(tmp_path))).name
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{4}", name)
+
+
+def test_where_no_folder_can_be_made_it_says_so(tmp_path: Path):
+    """Such as on a disk that is not there."""
+    (tmp_path / "outputs").symlink_to(tmp_path / "unplugged")
+    with pytest.raises(OSError, match="outputs"):
+        new_run_folder(str(tmp_path / "outputs"))
+
+
+def test_a_name_alone_makes_nothing(tmp_path: Path):
+    name = name_run_folder(str(tmp_path / "outputs"))
+    assert Path(name).parent == tmp_path / "outputs"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_removed_with_those_that_are_empty_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = (Path(new_run_folder("outputs/runs/linear")).absolute() for _ in range(2))
+    (first / "figures").mkdir()
+    (first / "figures" / "loss.png").touch()
+    remove_run_folder(first)
+    assert list((tmp_path / "outputs/runs/linear").iterdir()) == [second]
+    remove_run_folder(second)
+    assert not list(tmp_path.iterdir())
+    assert tmp_path.is_dir()
+
+
+def test_the_current_folder_is_never_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    remove_run_folder(tmp_path / "inside")
+    remove_run_folder(tmp_path)
+    assert (tmp_path / "inside").is_dir()
+
+
+def test_what_is_untouched(tmp_path: Path):
+    assert is_untouched(tmp_path)
+    (tmp_path / "train.log").touch()
+    assert is_untouched(tmp_path)
+    (tmp_path / "train.log").write_text("of an earlier run")
+    assert not is_untouched(tmp_path)
+    (tmp_path / "train.log").unlink()
+    (tmp_path / "notes.txt").touch()
+    assert not is_untouched(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +140,16 @@ def test_an_atomic_write_replaces_the_file(tmp_path: Path):
     write_atomically(path, "two é\n")
     assert path.read_bytes() == "two é\n".encode()
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
-    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_who_may_read_it_is_for_the_user_to_say(tmp_path: Path, umask: int, mode: int):
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "results.json", "one\n")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "results.json").stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.parametrize("error", [OSError("no space left on device"), KeyboardInterrupt()], ids=["disk", "ctrl-c"])

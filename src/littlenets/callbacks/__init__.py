@@ -4,7 +4,8 @@ from .checkpoints import Checkpoints
 from .figures import Figures
 from .gradients import Gradients
 from .history import History
+from .latest import Latest
 from .progress import Progress
 from .stopping import Stopping
 
-__all__ = ["Checkpoints", "Figures", "Gradients", "History", "Progress", "Stopping"]
+__all__ = ["Checkpoints", "Figures", "Gradients", "History", "Latest", "Progress", "Stopping"]

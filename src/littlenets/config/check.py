@@ -9,10 +9,12 @@ from annotated_types import Ge, Lt
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import TypeAdapter
+from pydantic import AfterValidator
 
 from ..errors import SettingError
 from ..ranges import Count
+from .accelerators import present
+from .choices import find_choice, other_data
 from .constructors import Signature, adapter_of, signature_of, wrong_value
 from .names import nearest, nearest_setting
 from .values import shown
@@ -37,6 +39,9 @@ SETTINGS: dict[str, Any] = {
     "checkpoint.every": Any,
     "logger.every": Any,
 }
+
+# What is asked of the machine, and not of a saved configuration, which is read on others as well: by dotted key.
+ON_THIS_MACHINE: dict[str, Any] = {"trainer.accelerator": Annotated[str, AfterValidator(present)]}
 
 # Where the others end: the arguments that training itself gives to what is built there.
 GIVEN: dict[str, tuple[str, ...]] = {
@@ -81,15 +86,13 @@ def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, 
     values, problems = _resolve(config)
     problems |= wrong_settings(values)
     if not saved:
-        problems |= _missing(values) | _unread(values, config)
+        problems |= _missing(values) | _unread(values, config) | wrong_settings(values, ON_THIS_MACHINE)
     for place, path, node in _nodes(values):
         for key, line in _wrong_node(place, path, node, config).items():
             # A value that two places take over is reported once, as what it is first.
             problems.setdefault(key, line)
     if not problems and not saved:
-        from .fit import does_not_fit  # imports torch
-
-        problems = does_not_fit(values["model"], values["data"], (choices or {}).get("data"))
+        problems = _unfit_data(config, values, choices or {})
     return list(problems.values())
 
 
@@ -129,21 +132,45 @@ def _resolve_one_by_one(node: Any, path: str, problems: _Problems) -> Any:
     return values if OmegaConf.is_dict(node) else list(values.values())
 
 
-def wrong_settings(values: dict[str, Any]) -> _Problems:
-    """What is wrong with those of `SETTINGS` that are there, by their keys."""
+def wrong_settings(values: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> _Problems:
+    """What is wrong with those of the settings that are there, by their dotted keys.
+
+    Args:
+        values: a configuration, or a part of it, as plain containers.
+        settings: what each takes, as an annotation.
+    """
     problems: _Problems = {}
-    for key, annotation in SETTINGS.items():
+    for key, annotation in settings.items():
         group, _, name = key.rpartition(".")
         holder = values.get(group) if group else values
         value = holder.get(name, _Broken) if isinstance(holder, dict) else _Broken
-        if value is not _Broken and (wrong := wrong_value(value, annotation, _setting_adapter(key))):
+        if value is not _Broken and (wrong := wrong_value(value, annotation, _adapter(annotation))):
             problems[key] = f"{key}={shown(value)}: {wrong}"
     return problems
 
 
-@functools.cache
-def _setting_adapter(key: str) -> TypeAdapter | None:
-    return adapter_of(SETTINGS[key])
+_adapter = functools.cache(adapter_of)
+
+
+def _unfit_data(config: DictConfig, values: dict[str, Any], choices: Mapping[str, str]) -> _Problems:
+    """Data that the network cannot be trained on or tested on, and names of data that do not exist."""
+    from .fit import does_not_fit  # imports torch
+
+    model, data = values["model"], values["data"]
+    problems = dict(does_not_fit(model, data, choices.get("data")))
+    for name in values["also_test"]:
+        try:
+            other = OmegaConf.to_container(other_data(config, name), resolve=True)
+        except SettingError as error:
+            problems[f"also_test.{name}"] = f"also_test: {error}"
+        else:
+            problems |= does_not_fit(model, other, name, only_tested=True)
+    if data.get("stand_in") is not None:
+        try:
+            find_choice("data", data["stand_in"])
+        except SettingError as error:
+            problems["data.stand_in"] = f"data.stand_in: {error}"
+    return problems
 
 
 def _missing(values: dict[str, Any]) -> _Problems:

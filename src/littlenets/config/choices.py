@@ -1,4 +1,4 @@
-"""The files of a configuration group."""
+"""The files of a configuration group, for choices that can only be made while running."""
 
 from pathlib import Path
 
@@ -8,16 +8,36 @@ from omegaconf import DictConfig, OmegaConf
 from ..errors import SettingError
 
 
-def load_choice(group: str, name: str) -> DictConfig:
-    """The content of ``group/name.yaml`` in the first of Hydra's configuration folders that has it.
+def find_choice(group: str, name: str) -> Path:
+    """``group/name.yaml`` in the first of Hydra's configuration folders that has it.
 
-    For a choice that can only be made while running. Interpolations stay, so that it can take the place of another
-    choice of the same group.
+    Raises:
+        SettingError: there is no such choice.
     """
     folders = [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     for folder in folders:
         file = folder / group / f"{name}.yaml"
         if file.is_file():
-            return OmegaConf.load(file)
+            return file
     names = sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
     raise SettingError(f"There is no {group}={name}. Choose one of: {', '.join(names)}.")
+
+
+def load_choice(group: str, name: str) -> DictConfig:
+    """The content of `find_choice`'s file.
+
+    Interpolations stay, so that it can take the place of another choice of the same group.
+    """
+    return OmegaConf.load(find_choice(group, name))
+
+
+def other_data(config: DictConfig, name: str) -> DictConfig:
+    """A choice of ``data`` to test on as well, with those settings of ``config.data`` that it has too.
+
+    Raises:
+        SettingError: there is no such choice.
+    """
+    node = load_choice("data", name)
+    node.update({key: config.data[key] for key in node if key in config.data and key != "_target_"})
+    node._set_parent(config)
+    return node

@@ -14,17 +14,8 @@ from hydra.utils import get_object
 from pydantic import AfterValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..ranges import Count, NotNegative, Positive, Share
+from . import accelerators
 from .names import nearest
-
-
-def _accelerator(name: str) -> str:
-    from pytorch_lightning.accelerators import AcceleratorRegistry
-
-    known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
-    if name.lower() not in known:
-        near = nearest(name, known)
-        raise ValueError(f"it should be one of {', '.join(known)}{f'; did you mean {near}?' if near else ''}")
-    return name
 
 
 def _devices(text: str) -> bool:
@@ -55,7 +46,7 @@ RANGES: dict[str, dict[str, Any]] = {
         **dict.fromkeys(
             [f"limit_{stage}_batches" for stage in ("train", "val", "test")], Annotated[int, Ge(0)] | _Part | None
         ),
-        "accelerator": Annotated[str, AfterValidator(_accelerator)],
+        "accelerator": Annotated[str, AfterValidator(accelerators.known)],
         "devices": Count | Literal[-1] | list[Annotated[int, Ge(0)]] | Annotated[str, Predicate(_devices)],
         "check_val_every_n_epoch": Count | None,
         "log_every_n_steps": Annotated[int, Ge(0)] | None,

@@ -15,13 +15,16 @@ from ..errors import SettingError
 from ..modules import SupervisedModule
 
 
-def does_not_fit(model: dict[str, Any], data: dict[str, Any], choice: str | None) -> dict[str, str]:
+def does_not_fit(
+    model: dict[str, Any], data: dict[str, Any], choice: str | None, only_tested: bool = False
+) -> dict[str, str]:
     """Tries the network on two samples of zeros of the shape that the data declares.
 
     Args:
         model: the resolved nodes ``network`` and ``module``.
         data: the resolved node.
         choice: the name of the data as typed, for the message.
+        only_tested: whether nothing is going to be trained on it.
 
     Returns:
         By the key at fault, a line that says what is wrong; empty where they fit, or where it cannot be known.
@@ -30,12 +33,12 @@ def does_not_fit(model: dict[str, Any], data: dict[str, Any], choice: str | None
     if "seed" in data:
         # Which changes no shape, and of which a sweep may have hundreds.
         data = data | {"seed": 0}
-    return _tried(json.dumps([model, data, choice], default=str))
+    return _tried(json.dumps([model, data, choice, only_tested], default=str))
 
 
 @functools.lru_cache(maxsize=1024)
 def _tried(nodes: str) -> dict[str, str]:
-    model, data, choice = json.loads(nodes)
+    model, data, choice, only_tested = json.loads(nodes)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         # Whoever builds it to train it is warned.
         warnings.simplefilter("ignore")
@@ -48,7 +51,7 @@ def _tried(nodes: str) -> dict[str, str]:
         if not isinstance(datamodule, TensorDataModule):
             return {}  # what its samples are is known when it loads the first
         named = f"data={choice}" if choice else f"data ({type(datamodule).__name__})"
-        if datamodule.for_testing_only:
+        if datamodule.for_testing_only and not only_tested:
             said = f"{named} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
             return {"data": said}
         if datamodule.sample_shape is None:
@@ -70,6 +73,8 @@ def _tried(nodes: str) -> dict[str, str]:
         return {}
     network, classes = model["network"], datamodule.classes
     name = network["_target_"].rpartition(".")[2]
+    if only_tested:
+        return {f"also_test.{choice}": f"also_test: model.network ({name}) does not fit {named}: {problem}."}
     if of_output and classes is not None and network.get("classes", classes) != classes:
         key = "model.network.classes"
         said = f"model.network ({name}) does not fit {named}, which has {classes} classes; set {key}={classes}."

@@ -9,6 +9,7 @@ from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -127,6 +128,8 @@ class _CommandLine:
         # Other commands have few settings, and check them themselves.
         for config in (config for config in self._composed if "trainer" in config):
             choices = config.hydra.runtime.choices
+            # Where other choices are looked up.
+            HydraConfig.instance().set_config(config)
             with open_dict(config):
                 del config["hydra"]
             for line in find_problems(config, choices):
@@ -175,9 +178,12 @@ class _CommandLine:
 def in_words(error: Exception) -> str:
     """An error of Hydra's on one or few lines, without its places on this machine."""
     cause = error.__cause__
-    if isinstance(cause, OmegaConfBaseException):
-        return f"{cause.full_key}: {str(cause).splitlines()[0]}."
+    wrong = error if isinstance(error, OmegaConfBaseException) else cause
+    if isinstance(wrong, OmegaConfBaseException):
+        return f"{wrong.full_key}: {str(wrong).splitlines()[0]}."
     message = re.split(r"\n+(?:Config search path|Search path|See https?:|To append)", str(error))[0]
+    if isinstance(cause, OSError):
+        message += f": {cause}"
     return re.sub(r"\n+\t?", " ", message.strip())
 
 
@@ -223,10 +229,8 @@ def _wrong_choice(override: Override, value: object, options: list[str]) -> str 
     if not unknown:
         return None
     near = nearest(unknown[0], options)
-    hint = f" did you mean {group}={near}?" if near else ""
-    return f"{group}={unknown[0]}: there is no such choice;{hint} {there_are}".replace(";  ", "; ").replace(
-        "; T", ". T"
-    )
+    hint = f"; did you mean {group}={near}?" if near else "."
+    return f"{group}={unknown[0]}: there is no such choice{hint} {there_are}"
 
 
 def _keys(node: object, path: str = "") -> Iterator[str]:

@@ -2,26 +2,56 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from ..errors import SettingError
 
 
+def name_run_folder(parent: str) -> str:
+    """A path like ``parent/2026-11-23_14-05-09-3f2a``, of which nothing is made."""
+    return str(Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}")
+
+
 def new_run_folder(parent: str) -> str:
-    """Makes a folder like ``parent/2026-11-23_14-05-09-3f2a`` that no other run has, and returns its path.
+    """Makes a folder with a name from `name_run_folder` that no other run has, and returns its path.
 
     Making it is what reserves the name: two runs that start in the same second cannot both succeed with one.
+
+    Raises:
+        OSError: the folder cannot be made.
     """
     while True:
-        folder = Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}"
+        folder = Path(name_run_folder(parent))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # The parent may go at any moment, with a refused run that was alone in it.
+        with suppress(FileExistsError, FileNotFoundError):
+            folder.mkdir()
+            return str(folder)
+
+
+def is_untouched(folder: Path) -> bool:
+    """Whether there is nothing in a folder, or just the empty log that Hydra opens before a run begins."""
+    return all(file.name == "train.log" and not file.stat().st_size for file in folder.iterdir())
+
+
+def remove_run_folder(folder: Path) -> None:
+    """Removes a run folder, and those above it, up to the current one, in which nothing else is."""
+    here = Path.cwd()
+    folder = folder.absolute()
+    if folder in (here, *here.parents):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent in folder.parents:
+        if here not in parent.parents:
+            return
         try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return str(folder)
+            parent.rmdir()
+        except OSError:
+            return  # it is somebody else's as well
 
 
 def job_folder(number: int, overrides: Sequence[str], arguments: Sequence[str]) -> str:

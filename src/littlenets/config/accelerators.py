@@ -1,0 +1,39 @@
+"""The kinds of device that Lightning knows, and those that this machine has. Lightning is imported on first use."""
+
+from functools import cache
+
+from .names import nearest
+
+
+def known(name: str) -> str:
+    """The name of an accelerator, as it came.
+
+    Raises:
+        ValueError: Lightning knows none of that name.
+    """
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
+    names = ["auto", "gpu", *sorted(AcceleratorRegistry)]
+    if name not in names:
+        near = nearest(name, names)
+        raise ValueError(f"it should be one of {', '.join(names)}{f'; did you mean {near}?' if near else ''}")
+    return name
+
+
+def present(name: str) -> str:
+    """The same, of one that this machine has.
+
+    Raises:
+        ValueError: there is none of that name, or none here.
+    """
+    there = _there()
+    if known(name) not in ("auto", *there) and not (name == "gpu" and {"cuda", "mps"} & set(there)):
+        raise ValueError(f"this machine has none; it has {', '.join(there)}, and auto takes what there is")
+    return name
+
+
+@cache
+def _there() -> list[str]:
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
+    return [name for name, entry in sorted(AcceleratorRegistry.items()) if entry["accelerator"].is_available()]
