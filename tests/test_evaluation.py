@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 from torch import nn
 
-from littlenets.data import ColourLines, Digits
+from littlenets.data import ColourLines, Digits, Spirals
 from littlenets.errors import SettingError
 from littlenets.evaluation import evaluate
 
@@ -95,6 +95,32 @@ def test_settings_of_its_own_data_can_be_changed(spirals):
     assert harder["metrics"]["test/acc"] < evaluated(spirals)["metrics"]["test/acc"]
 
 
+def test_a_seed_draws_other_points(spirals):
+    """And what it gave is kept beside what the run's own seed gave."""
+    fresh = Spirals(arms=3, seed=5)
+    fresh.setup()
+    x, y = fresh.splits["test"]
+    hits = (by_hand(spirals)(x).argmax(dim=1) == y).sum()
+    before = {file: file.read_bytes() for file in spirals.path.glob("evaluations/*.json")}
+    evaluation = evaluated(spirals, "seed=5")
+    assert sum(row[index] for index, row in enumerate(evaluation["confusion"])) == hits
+    assert evaluation["data"] == "multispiral"
+    assert all(file.read_bytes() == content for file, content in before.items())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["data=colour_lines", "seed=5"], "last_data-colour_lines_seed-5.json"),
+        (["++data.noise=2"], "last_data.noise-2.json"),
+    ],
+    ids=str,
+)
+def test_each_data_has_a_file_of_its_own(spirals, overrides: list[str], name: str):
+    evaluation = evaluated(spirals, *overrides)
+    assert json.loads((spirals.path / "evaluations" / name).read_text()) == evaluation
+
+
 def test_the_best_checkpoint_by_name_and_by_path(launch):
     run = launch("model=spiral", "trainer.max_epochs=40", "optimizer.lr=0.05", "checkpoint.every=10")
     torch.manual_seed(0)
@@ -105,6 +131,22 @@ def test_the_best_checkpoint_by_name_and_by_path(launch):
 
 class TestWrong:
     """Each is one message."""
+
+    @pytest.mark.parametrize(
+        ("setting", "says"),
+        [
+            ("accelerator=tpu", "accelerator=tpu: this machine has none; it has .*cpu"),
+            ("accelerator=cpuu", "did you mean cpu?"),
+            ("threads=0", "threads=0: .*greater than 0"),
+            ("threads=many", "threads=many: .*integer"),
+            ("seed=x", "seed=x: .*integer"),
+            ("checkpoint=bset", "did you mean best?"),
+            ("trust=me", "trust=me: "),
+        ],
+    )
+    def test_settings_are_told_before_anything_is_looked_for(self, tmp_path: Path, setting: str, says: str):
+        with pytest.raises(SettingError, match=says):
+            evaluate(evaluation_config(f"run={tmp_path}/nothing", setting))
 
     def test_data_that_does_not_fit(self, digits):
         with pytest.raises(SettingError, match=r"does not fit data=multispiral"):

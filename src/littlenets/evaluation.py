@@ -7,16 +7,22 @@ import json
 import logging
 import os
 import signal
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Ge, Lt
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pydantic import AfterValidator
 from pytorch_lightning import LightningDataModule, Trainer
 
 from .building import check_fit
-from .errors import StoppedError
+from .config.accelerators import present
+from .config.check import wrong_settings
+from .errors import SettingError, StoppedError
 from .modules import SupervisedModule
+from .ranges import Count
 from .runs.files import write_atomically
 from .runs.folder import file_name
 from .runs.loading import SavedRun, find_run, load_datamodule, load_module
@@ -24,13 +30,23 @@ from .summary import evaluation_lines
 
 log = logging.getLogger(__name__)
 
+SETTINGS: dict[str, Any] = {
+    "checkpoint": Literal["last", "best"],
+    "seed": Annotated[int, Ge(0), Lt(2**32)] | None,
+    "accelerator": Annotated[str, AfterValidator(present)],
+    "threads": Count | Literal["auto"],
+    "trust": Sequence[str],
+}
+
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Tests the network of a run; what came of it, which is also stored in the run's folder ``evaluations``.
 
     Raises:
-        SettingError: the run or the data is unavailable, or they do not fit each other.
+        SettingError: a setting is wrong, the run or the data is unavailable, or they do not fit each other.
     """
+    if wrong := wrong_settings(OmegaConf.to_container(config, resolve=True), SETTINGS):
+        raise SettingError("\n".join(wrong.values()))
     saved = find_run(config.run, config.checkpoint)
     module = load_module(saved, config.trust)
     name, saved = choose_data(saved, config)
@@ -59,7 +75,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         "data_config": OmegaConf.to_container(saved.config.data),
     }
     log.info("\n".join(evaluation_lines(evaluation)))
-    changes = [override for override in HydraConfig.get().overrides.task if override.startswith(("data", "+data"))]
+    changes = [override for override in HydraConfig.get().overrides.task if _decides_data(override)]
     file = saved.folder / "evaluations" / f"{file_name([saved.checkpoint.stem, *changes])}.json"
     file.parent.mkdir(exist_ok=True)
     write_atomically(file, json.dumps(evaluation, indent=2) + "\n")
@@ -67,17 +83,22 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     return evaluation
 
 
+def _decides_data(override: str) -> bool:
+    key = override.lstrip("+~").partition("=")[0]
+    return key.partition(".")[0] in ("data", "seed")
+
+
 def test(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> dict[str, float]:
     """The metrics on the test data, by name.
 
     Raises:
-        StoppedError: stopped by Ctrl-C.
+        StoppedError: stopped by Ctrl-C or SIGTERM.
     """
     try:
         trainer.test(module, datamodule=datamodule, verbose=False)
-    except SystemExit:
+    except SystemExit as end:
         # What Lightning makes of it.
-        raise StoppedError(signal.SIGINT) from None
+        raise StoppedError(getattr(end.__context__, "signal", signal.SIGINT)) from None
     return measured(trainer)
 
 
@@ -89,18 +110,20 @@ def measured(trainer: Trainer) -> dict[str, float]:
 def choose_data(saved: SavedRun, config: DictConfig) -> tuple[str, SavedRun]:
     """The name of the data to test on, and the run with that data in its configuration.
 
-    ``data=NAME`` takes another choice; ``+data.KEY=VALUE`` alone changes the run's own.
+    ``data=NAME`` takes another choice; ``+data.KEY=VALUE`` alone changes the run's own, and so does ``seed``.
     """
-    changes = config.get("data")
+    chosen = HydraConfig.get().runtime.choices.get("data")
+    seed = config.seed
+    with open_dict(config):
+        config.seed = saved.config.seed if seed is None else seed
+    data = config.get("data")
+    changes = OmegaConf.to_container(data, resolve=True) if data else {}
+    if not chosen and seed is not None:
+        changes.setdefault("seed", seed)
     if not changes:
         return saved.config.origin.data, saved
-    own = saved.config.data
-    with open_dict(config):
-        config.seed = saved.config.seed if config.seed is None else config.seed
-    changes = OmegaConf.create(OmegaConf.to_container(changes, resolve=True))
-    chosen = HydraConfig.get().runtime.choices.get("data")
     changed = saved.config.copy()
-    changed.data = changes if chosen else OmegaConf.merge(own, changes)
+    changed.data = changes if chosen else OmegaConf.merge(saved.config.data, changes)
     return chosen or saved.config.origin.data, saved._replace(config=changed)
 
 
