@@ -176,10 +176,12 @@ def _resumed_folder(arguments: Sequence[str]) -> list[str]:
         SettingError: there is no such run.
     """
     given = next((argument for argument in arguments if argument.startswith("resume=")), None)
-    folder = None if given is None else OverridesParser.create().parse_override(given).value()
-    if folder is None or {"-m", "--multirun"} & set(arguments):
+    if given is None or {"-m", "--multirun"} & set(arguments):
         return []
-    quoted = str(find_folder(Path(str(folder)))).replace("\\", "\\\\").replace("'", "\\'")
+    override = OverridesParser.create().parse_override(given)
+    if override.value() is None or override.is_sweep_override():
+        return []  # several are for Hydra to refuse
+    quoted = str(find_folder(Path(str(override.value())))).replace("\\", "\\\\").replace("'", "\\'")
     return [f"hydra.run.dir='{quoted}'"]
 
 

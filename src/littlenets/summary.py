@@ -51,7 +51,7 @@ def stand_in_warning(wanted: str, used: str, reason: str = "") -> str:
 
 def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
     """How the loss came down, the final metrics by the data that they were measured on, and where to look further."""
-    losses = read_history(folder).get("train/loss", [])
+    losses = read_history(folder, only=["train/loss"]).get("train/loss", [])
     epochs = f" {len(losses):,} epoch{'s' * (len(losses) > 1)}" if losses else ""
     text = Text().append(f"Finished{epochs} in {seconds:.1f} s.\n", style="bold")
     if len(losses) > 1:

@@ -81,6 +81,8 @@ TOGETHER = {
     "figures.only=[los]": [["figures.only", "did you mean loss?"]],
     "model=cnn data.mirrors=[] data.stand_in=number": [["data.stand_in", "data=number", "digits"]],
     "model=spiral also_test=[colour_lines,digits]": [["also_test", "SpiralNet", "data=digits"]],
+    "resume=a,b": [["resume=a,b", "-m"]],
+    "--config-dir=nowhere": [["nowhere", "not found"]],
     "resume=3": [["3:", "no such run folder"]],
     "resume=''": [["no run folder"]],
     # Before it looks for the files.
@@ -152,6 +154,17 @@ def test_a_run_that_is_refused_is_not_the_latest(train, default_run):
     assert train(default_run.cwd, "data.validation=0.95").code == 2
     assert latest.readlink() == before
     assert [run.path.name for run in default_run.runs] == [str(before)]
+
+
+def test_a_folder_that_cannot_be_made_is_named(commands, tmp_path):
+    (tmp_path / "outputs").symlink_to("unplugged")
+    done = commands.train(tmp_path)
+    assert done.code == 2
+    assert re.fullmatch(r"hydra\.run\.dir: .*outputs.*\n", done.err)
+    elsewhere = commands.train(tmp_path, "hydra.run.dir=outputs")
+    assert elsewhere.code == 1
+    assert "outputs" in elsewhere.err
+    assert "Traceback" not in elsewhere.err
 
 
 def test_what_was_in_the_folder_before_stays_there(train, tmp_path):

@@ -20,6 +20,11 @@ def test_columns_by_name(tmp_path: Path):
     assert columns["val/acc"][1:] == [0.75, 1.0]
 
 
+def test_some_of_the_columns(tmp_path: Path):
+    (tmp_path / "history.csv").write_text("epoch,train/loss,lr\n1,0.5,0.1\n2,0.25,0.1\n")
+    assert read_history(tmp_path, only=["train/loss", "val/loss"]) == {"train/loss": [0.5, 0.25]}
+
+
 @pytest.mark.parametrize("half", ["3", "3,", "3,0.12", "3,0.125,0."])
 def test_a_row_that_is_being_written_is_left_out(tmp_path: Path, half: str):
     """Also where it has as many cells as the others: the last may have lost digits."""

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
     if asked.config_dir:
         overrides.append(f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]")
     conf = script.parent / (asked.config_path or "conf")
-    with initialize_config_dir(str(conf), version_base="1.3"):
+    with warnings.catch_warnings(), initialize_config_dir(str(conf), version_base="1.3"):
+        # Of a folder that is not there, which is a mistake like others.
+        warnings.filterwarnings("ignore", "provider=hydra.searchpath")
         name = asked.config_name or script.stem
         places = [text for text in overrides if text.startswith("hydra.searchpath=")]
         line = _CommandLine(GlobalHydra.instance().config_loader(), name, places)
