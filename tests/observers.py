@@ -1,6 +1,8 @@
 """Callbacks as a user may write them, which know nothing of the package: named by ``_target_`` in a run's settings."""
 
 import logging
+import os
+import signal
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -95,3 +97,21 @@ class Talker(Observer):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         logging.getLogger(__name__).info("said after epoch %d", trainer.current_epoch)
+
+
+class Signaller(Callback):
+    """Sends a signal to its own process, as somebody else would.
+
+    Args:
+        name: such as SIGTERM.
+        when: ``setup``, as soon as it is made, or ``test``.
+    """
+
+    def __init__(self, name: str, when: str) -> None:
+        self.number, self.when = signal.Signals[name], when
+        if when == "setup":
+            os.kill(os.getpid(), self.number)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.when == "test":
+            os.kill(os.getpid(), self.number)

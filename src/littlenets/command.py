@@ -64,9 +64,12 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         sweep = hydra.mode is RunMode.MULTIRUN
-        made_for_it = not sweep and config.get("resume") is None and is_untouched(folder)
+        new = not sweep and config.get("resume") is None
+        made_for_it = new and is_untouched(folder)
         signal.signal(signal.SIGTERM, _stop)
         try:
+            if new and (folder / "config.yaml").is_file():
+                raise SettingError(f"{folder} holds a run, which resume={os.path.relpath(folder)} goes on with.")
             return function(config, folder)
         except KeyboardInterrupt as stopped:
             if sweep:

@@ -1,11 +1,16 @@
 """Runs that do not get to their end: stopped by the user, or diverged."""
 
+import itertools
 import math
+import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,39 @@ def test_ctrl_c_records_how_far_it_came(interrupted):
     # The last row may have been written just before its epoch was counted.
     assert results["epochs"] >= len(interrupted.run.history) - 1
     assert results["steps"] >= results["epochs"]
+
+
+@pytest.fixture(scope="module")
+def signalled(commands, tmp_path_factory):
+    """Runs that get a signal while they are set up or tested, by the signal and when it came."""
+    sent = list(itertools.product(["SIGINT", "SIGTERM"], ["setup", "test"]))
+    own = "+callbacks.signaller={_target_:observers.Signaller,name:%s,when:%s}"
+    quick = ["figures=none", "logger=none", "trainer.max_epochs=3", "trainer.accelerator=cpu"]
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
+            arguments = [[*quick, own % one] for one in sent]
+            ends = commands.train_in_one_process(tmp_path_factory.mktemp("signalled"), arguments)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return dict(zip(sent, ends, strict=True))
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_before_the_first_step_leaves_nothing(signalled, name: str, code: int):
+    done = signalled[name, "setup"]
+    assert (done.code, done.err) == (code, "Interrupted.\n")
+    assert not list(done.cwd.iterdir())
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_in_the_test_keeps_what_was_trained(signalled, name: str, code: int):
+    done = signalled[name, "test"]
+    assert done.code == code
+    assert "Go on with: python train.py resume=" in done.err
+    assert (done.run.results["status"], done.run.results["epochs"]) == ("interrupted", 3)
+    assert "checkpoints/last.ckpt" in done.run.files
 
 
 def test_a_diverged_run_says_what_to_change(diverged):

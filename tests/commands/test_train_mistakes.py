@@ -167,6 +167,16 @@ def test_a_folder_that_cannot_be_made_is_named(commands, tmp_path):
     assert "Traceback" not in elsewhere.err
 
 
+def test_a_run_is_never_written_over(train, default_run):
+    before = {file: file.read_bytes() for file in default_run.run.path.rglob("*") if file.is_file()}
+    done = train(default_run.cwd, "hydra.run.dir=outputs/runs/linear/latest", "seed=1")
+    assert done.code == 2
+    assert "resume=outputs/runs/linear/latest" in done.err
+    log = default_run.run.path / "train.log"
+    assert all(file.read_bytes() == content for file, content in before.items() if file != log)
+    assert log.read_bytes().startswith(before[log])
+
+
 def test_what_was_in_the_folder_before_stays_there(train, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("of the user")

@@ -12,5 +12,5 @@ class Latest(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            folder = Path(trainer.default_root_dir)
+            folder = Path(trainer.default_root_dir).resolve()
             point_link(folder.parent / "latest", folder)
