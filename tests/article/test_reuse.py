@@ -48,7 +48,7 @@ def sweep(configuration) -> Experiment:
 def config_of(*overrides: str, **origin) -> dict:
     """What a run with these overrides has in its config.yaml."""
     return OmegaConf.to_container(compose("train", list(overrides)), resolve=True) | {
-        "origin": {"stand_in_for": None, **origin}
+        "origin": {"model": "linear", "data": "line", "overrides": list(overrides), "stand_in_for": None, **origin}
     }
 
 

@@ -10,8 +10,11 @@ from yaml import YAMLError
 
 from ..errors import SettingError
 
-# What config.yaml must say for a run to be rebuilt.
-PARTS = ("origin", "model", "data", "optimizer", "trainer", "seed")
+# What config.yaml must say for a run to be rebuilt and gone on with.
+PARTS = (
+    *("origin.model", "origin.data", "origin.overrides", "model", "data", "optimizer", "scheduler", "seed"),
+    *("trainer.max_epochs", "callbacks", "logger", "threads", "compile"),
+)
 
 
 class SavedRun(NamedTuple):
@@ -38,7 +41,7 @@ def find_run(run: str | Path, checkpoint: Literal["best", "last"] = "last") -> S
     """
     path = Path(str(run))
     if path.suffix == ".ckpt":
-        folder, file = path.parent.parent, path
+        folder, file = path.absolute().parent.parent, path
     else:
         folder, file = path, path / "checkpoints" / f"{checkpoint}.ckpt"
     folder = find_folder(folder)
@@ -79,10 +82,18 @@ def read_config(folder: Path) -> DictConfig:
         config = OmegaConf.load(file)
     except (YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
         raise SettingError(f"{file} is damaged: {' '.join(str(error).split())}") from None
-    missing = [part for part in PARTS if not OmegaConf.is_dict(config) or part not in config]
+    missing = [part for part in PARTS if not _says(config, part)]
     if missing:
         raise SettingError(f"{file} is damaged: it does not say {', '.join(missing)}.")
     return config
+
+
+def _says(config: Any, part: str) -> bool:
+    for name in part.split("."):
+        if not OmegaConf.is_dict(config) or name not in config:
+            return False
+        config = config[name]
+    return True
 
 
 def read_results(folder: Path) -> dict[str, Any]:
