@@ -111,6 +111,23 @@ class TestRefused:
             with pytest.raises(SettingError, match="laid out for 6 epochs"):
                 go_on(run, "trainer.max_epochs=9")
 
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ("trainer.devices=2", "trainer.devices=2"),
+            ("+trainer.gradient_clip_val=1.0", "manual optimization"),
+            ("+trainer.limit_train_batches=many", "limit_train_batches=many"),
+        ],
+    )
+    def test_what_lightning_refuses_changes_no_file(self, run, change: str, says: str):
+        """Also where it does so as late as the training begins: the run has completed, and can be gone on with."""
+        before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
+        with pytest.raises(SettingError, match=says):
+            go_on(run, "trainer.max_epochs=9", change)
+        assert {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()} == before
+        go_on(run, "trainer.max_epochs=9")
+        assert run.results["epochs"] == 9
+
     @pytest.mark.parametrize("steps", [-1, 10])
     def test_a_schedule_that_was_laid_out_for_fewer_steps(self, launch, steps: int):
         run = launch(*LINEAR, "scheduler=onecycle", "+trainer.max_steps=7")

@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from .config import resolvers
 from .errors import DivergedError, SettingError, StoppedError
 from .runs.folder import is_untouched, remove_run_folder
-from .runs.saved import find_folder, read_results
+from .runs.saved import find_folder
 from .sweeps.resuming import expand_resume
 
 resolvers.register()
@@ -84,7 +84,7 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
             raise SystemExit(_complain(message, code)) from None
         except Exception as error:
             message, code = _answer(error)
-            if code == 2 and made_for_it and not read_results(folder).get("steps"):
+            if code == 2 and made_for_it and not (folder / "config.yaml").is_file():
                 remove_run_folder(folder)
             if _tracebacks_wanted:
                 raise

@@ -15,7 +15,7 @@ from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .building import build, build_module, check_fit
-from .callbacks import Figures, Latest, Stopping
+from .callbacks import Beginning, Figures, Stopping
 from .config.check import check
 from .config.choices import load_choice, other_data
 from .data import TensorDataModule
@@ -27,7 +27,7 @@ from .resuming import Resumed, resume
 from .runs import Run
 from .runs.checkpoints import SafeCheckpointIO
 from .runs.environment import environment
-from .runs.files import write_atomically
+from .runs.files import point_link, write_atomically
 from .runs.folder import occupied
 from .settings import telling_settings
 from .summary import describe, stand_in_warning, summarize
@@ -57,6 +57,16 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             return before.results["metrics"]
         config, origin = before.config, OmegaConf.to_container(before.config.origin)
     with occupied(folder), Run(folder, **{name: origin[name] for name in ("model", "data", "overrides")}) as run:
+
+        def begin() -> None:
+            values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
+            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
+            run.begin()
+            if before is None and HydraConfig.get().mode is RunMode.RUN:
+                target = folder.resolve()
+                point_link(target.parent / "latest", target)
+
+        beginning = Beginning(begin)
         with run.timed("setup"):
             if before is None:
                 check(config, choices)
@@ -66,7 +76,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
             # Before any data are looked for: Lightning knows what this machine cannot do.
-            trainer = build_trainer(config, folder, before)
+            trainer = build_trainer(config, folder, beginning, before)
             others = build_other_data(config)
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
@@ -79,8 +89,6 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 module.network.compile()
             prepare_trainer(trainer, datamodule)
             run.results["environment"] = environment(trainer.strategy.root_device)
-            values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
-            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
             log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))
         metrics = run.results["metrics"]
@@ -88,6 +96,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             with run.timed("fit"):
                 try:
                     fit(trainer, module, datamodule, before.checkpoint if before else None)
+                    beginning.now()
                 finally:
                     steps, batches = trainer.global_step, trainer.num_training_batches
                     run.results.update(epochs=steps // batches if steps else 0, steps=steps)
@@ -163,7 +172,7 @@ def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
     return named or any(override.startswith("figures=") for override in hydra.overrides.task)
 
 
-def build_trainer(config: DictConfig, folder: Path, before: Resumed | None = None) -> Trainer:
+def build_trainer(config: DictConfig, folder: Path, beginning: Beginning, before: Resumed | None = None) -> Trainer:
     """Lightning's trainer with the configured callbacks and loggers, all of which write below ``folder``.
 
     Raises:
@@ -171,12 +180,11 @@ def build_trainer(config: DictConfig, folder: Path, before: Resumed | None = Non
     """
     # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    new_alone = before is None and HydraConfig.get().mode is RunMode.RUN
     callbacks = [
         Stopping(),
-        *([Latest()] if new_alone else []),
         # A run from before there were figures has none in its configuration.
         *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
+        beginning,
     ]
     loggers = [
         open_logger(build(node), folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))

@@ -32,7 +32,7 @@ def test_what_the_machine_has_may_be_asked_for(machine, has: dict[str, bool], na
         assert accelerators.present(name) == name
     for name in {"gpu", "cuda", "mps"} - {*names}:
         assert accelerators.known(name) == name
-        with pytest.raises(ValueError, match="this machine has none; it has .*cpu"):
+        with pytest.raises(ValueError, match=r"this machine has none; it has .*cpu"):
             accelerators.present(name)
 
 

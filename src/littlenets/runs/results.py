@@ -32,8 +32,9 @@ class Run:
             "error": None,
             "environment": None,
         }
-        # A resumed run goes on counting.
-        self._seconds_before: dict[str, float] = {}
+        # Of a resumed run, which goes on counting.
+        self._before: dict[str, Any] | None = None
+        self._begun = False
 
     def go_on(self, before: dict[str, Any], steps: int) -> None:
         """Takes over what earlier parts of a resumed run wrote, whose seconds count as well.
@@ -42,11 +43,15 @@ class Run:
             before: their ``results.json``; empty where they were killed.
             steps: optimizer steps that the run goes on after.
         """
-        self._seconds_before = before.get("seconds", {})
+        self._before = before
         self.results["resumed"] = [*before.get("resumed", []), steps]
-        if before:
+
+    def begin(self) -> None:
+        """Says that the training is about to begin. A resumed run that ends before leaves the file as it was."""
+        self._begun = True
+        if self._before:
             # Should this part be killed, the file must not say that the run has completed.
-            self._write(before | {"status": "interrupted"})
+            self._write(self._before | {"status": "interrupted"})
 
     def __enter__(self) -> "Run":
         self._started = time.perf_counter()
@@ -65,9 +70,11 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self._before is not None and not self._begun:
+            return
         seconds = self.results["seconds"]
         seconds["total"] = time.perf_counter() - self._started
-        for phase, before in self._seconds_before.items():
+        for phase, before in (self._before or {}).get("seconds", {}).items():
             seconds[phase] = seconds.get(phase, 0.0) + before
         if error is None:
             self.results["status"] = "completed"
