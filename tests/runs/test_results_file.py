@@ -112,6 +112,12 @@ def test_a_wrong_setting_is_a_failed_run(launch, run: composing.RunFolder):
     assert run.results["error"] == {"type": "SettingError", "message": str(raised.value)}
 
 
+def test_a_run_without_a_step_is_a_run_all_the_same(launch, run: composing.RunFolder):
+    launch("model=linear", "+trainer.limit_train_batches=0")
+    assert (run.results["status"], run.results["steps"]) == ("completed", 0)
+    assert OmegaConf.load(run.path / "config.yaml").trainer.limit_train_batches == 0
+
+
 def diverging(lr: float) -> PlainFit:
     """``model=linear`` by hand until the loss of an epoch is no finite number."""
     torch.manual_seed(0)
