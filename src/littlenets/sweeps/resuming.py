@@ -32,7 +32,8 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
 
 def _is_setting(argument: str) -> bool:
     key = _key(argument)
-    return "=" in argument and not argument.startswith("-") and key != "trust" and not re.match(r"hydra\b", key)
+    says = "=" in argument or argument.startswith("~")
+    return says and not argument.startswith("-") and key != "trust" and not re.match(r"hydra\b", key)
 
 
 def _folder(arguments: Sequence[str]) -> Path | None:
