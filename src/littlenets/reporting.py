@@ -23,4 +23,6 @@ def report(config: DictConfig) -> None:
     from .sweeps.summary import write_summary
 
     summary = write_summary(Path(str(config.sweep)), config.objective, config.direction)
+    if summary.table.problem:
+        raise summary.table.problem
     log.info("\n".join(summary.lines()))

@@ -49,7 +49,7 @@ def choose_objective(outcomes: Sequence[Outcome], metric: str | None, direction:
     """What was asked for, or the default; None as long as no run has a metric at all.
 
     Raises:
-        SettingError: no run has the metric that was asked for, or the direction is none.
+        SettingError: no run has the metric that was asked for although some have completed, or the direction is none.
     """
     if direction not in (None, "minimize", "maximize"):
         raise SettingError(f"The direction of a sweep is minimize or maximize, not {direction}.")
@@ -58,7 +58,7 @@ def choose_objective(outcomes: Sequence[Outcome], metric: str | None, direction:
     if not there:
         return None
     if metric is not None:
-        if metric not in there:
+        if completed and metric not in there:
             raise SettingError(f"No run has the metric {metric} to be compared by; there are {', '.join(there)}.")
         chosen, why = metric, "as asked for"
     else:

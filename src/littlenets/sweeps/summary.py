@@ -8,12 +8,14 @@ from pathlib import Path
 
 from ..config.values import shown
 from ..runs.files import write_atomically
+from ..terminal import terminal
 from . import commands
 from .names import number_text
 from .page import page_text
 from .spreadsheet import csv_text
 from .table import SEED, Group, SweepTable
 
+# Columns at most, so that a table can still be read.
 WIDTH = 80
 # A terminal's height less what is said around the table.
 ROWS = 20
@@ -36,32 +38,42 @@ class Summary:
     figures: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
-    def lines(self) -> list[str]:
+    def lines(self, width: int | None = None) -> list[str]:
         """For the end of a sweep in a terminal: the table, the best run, what did not complete, and where to go on.
 
-        All but commands and paths fit into 80 columns.
+        All but commands and paths fit into ``width`` columns; None is those of the terminal, 80 at most.
         """
         table = self.table
-        sections = [_head(table), _table(table), _spread(table), _failures(table), self._best(), self._files()]
+        if width is None:
+            console = terminal()
+            width = min(WIDTH, console.width) if console else WIDTH
+        sections = [
+            _head(table, width),
+            _table(table, width),
+            _spread(table, width),
+            _failures(table, width),
+            self._best(width),
+            self._files(width),
+        ]
         return [line for section in sections if section for line in ["", *section]][1:]
 
-    def _best(self) -> list[str]:
+    def _best(self, width: int) -> list[str]:
         best = self.table.best
         if not best:
             return []
         run = self.table.folder / best.job.folder
         return [
-            *textwrap.wrap(f"Best run: {self.table.best_so_far}", WIDTH),
+            *textwrap.wrap(f"Best run: {self.table.best_so_far}", width),
             *([f"  look at it       {commands.look_at(run)}"] if commands.has_events(run) else []),
             f"  evaluate it      {commands.evaluate(run)}",
             f"  repeat it alone  {commands.repeat(best.job.overrides)}",
         ]
 
-    def _files(self) -> list[str]:
+    def _files(self, width: int) -> list[str]:
         folder = self.table.folder
         files = ["sweep.md", "sweep.csv", *(["figures/"] if self.figures else [])]
         return [
-            *(line for remark in self.remarks for line in textwrap.wrap(remark, WIDTH)),
+            *(line for remark in self.remarks for line in textwrap.wrap(remark, width)),
             f"Sweep folder     {os.path.relpath(folder)} ({', '.join(files)})",
             *([f"TensorBoard      {commands.look_at(folder)}"] if commands.has_events(folder) else []),
         ]
@@ -86,13 +98,14 @@ def write_tables(table: SweepTable | Path) -> None:
 def write_summary(folder: Path, objective: str | None = None, direction: str | None = None) -> Summary:
     """Writes all that is said of a sweep, from its folder alone: sweep.csv, sweep.md and figures/.
 
+    Where no run has the objective that was asked for, ``table.problem`` says so, and all else is written.
+
     Args:
         objective: instead of the one that the sweep was started with.
         direction: likewise.
 
     Raises:
-        SettingError: the folder is no sweep's, its sweep.json is damaged, or no run has the objective that was asked
-            for. In the last case all else is written.
+        SettingError: the folder is no sweep's, or its sweep.json is damaged.
     """
     table = SweepTable(Path(folder), objective, direction)
     # First the tables, which are there at once, and should be even where drawing is interrupted.
@@ -102,21 +115,21 @@ def write_summary(folder: Path, objective: str | None = None, direction: str | N
 
     figures, remarks = draw_figures(table)
     write_tables(table)
-    if table.problem:
-        raise table.problem
     return Summary(table, figures, remarks)
 
 
-def _head(table: SweepTable) -> list[str]:
+def _head(table: SweepTable, width: int) -> list[str]:
     objective = table.objective
-    order = f"Sorted by {objective.metric}, {objective.wish} ({objective.why})." if objective else ""
-    return textwrap.wrap(f"{table.counts}. {order}", WIDTH)
+    order = (
+        f"Sorted by {objective.metric}, {objective.wish} ({objective.why})." if objective else str(table.problem or "")
+    )
+    return textwrap.wrap(f"{table.counts}. {order}", width)
 
 
-def _table(table: SweepTable) -> list[str]:
+def _table(table: SweepTable, width: int) -> list[str]:
     """The best runs, or where several settings were tried with several seeds, the best settings."""
     if _by_group(table):
-        return _group_table(table, table.groups)
+        return _group_table(table, table.groups, width)
     ranked = table.ranked
     told = ranked[:ROWS]
     measures = table.measures
@@ -132,7 +145,7 @@ def _table(table: SweepTable) -> list[str]:
     if all(outcome.completed for outcome in told):
         del columns["status"]
     dispensable = ["seconds", "epochs", *reversed(others), *(_heading(table, key) for key in reversed(table.keys))]
-    return [*_aligned(columns, dispensable), *_left_over(len(ranked))]
+    return [*_aligned(columns, dispensable, width), *_left_over(len(ranked))]
 
 
 def _heading(table: SweepTable, key: str) -> str:
@@ -145,7 +158,7 @@ def _by_group(table: SweepTable) -> bool:
     return 1 < len(table.groups) < len(table.outcomes)
 
 
-def _group_table(table: SweepTable, groups: Sequence[Group]) -> list[str]:
+def _group_table(table: SweepTable, groups: Sequence[Group], width: int) -> list[str]:
     told = groups[:ROWS]
     columns = {}
     keys = [key for key in table.keys if key != SEED]
@@ -154,7 +167,7 @@ def _group_table(table: SweepTable, groups: Sequence[Group]) -> list[str]:
     columns[f"mean {table.objective.metric}"] = [number_text(group.mean) for group in told]
     columns["deviation"] = [number_text(group.deviation) for group in told]
     columns["runs"] = [_runs(group) for group in told]
-    return [*_aligned(columns, [_heading(table, key) for key in reversed(keys)]), *_left_over(len(groups))]
+    return [*_aligned(columns, [_heading(table, key) for key in reversed(keys)], width), *_left_over(len(groups))]
 
 
 def _runs(group: Group) -> str:
@@ -166,45 +179,47 @@ def _left_over(count: int) -> list[str]:
     return [f"... and {count - ROWS:,} more in sweep.md"] if count > ROWS else []
 
 
-def _spread(table: SweepTable) -> list[str]:
+def _spread(table: SweepTable, width: int) -> list[str]:
     """The mean over the seeds, where nothing else was swept."""
     groups = table.groups
     if len(groups) != 1 or groups[0].deviation is None:
         return []
     (group,) = groups
     spread = f"{number_text(group.mean)}, standard deviation {number_text(group.deviation)}"
-    return textwrap.wrap(f"Over the seeds: {table.objective.metric} {spread} (n = {len(group.values)})", WIDTH)
+    return textwrap.wrap(f"Over the seeds: {table.objective.metric} {spread} (n = {len(group.values)})", width)
 
 
-def _failures(table: SweepTable) -> list[str]:
+def _failures(table: SweepTable, width: int) -> list[str]:
     """What did not complete, and why. That a run diverged is all there is to say of it, if its row does not."""
     rows = [] if _by_group(table) else table.ranked[:ROWS]
     diverged = [outcome for outcome in table.failures if outcome.status == "diverged" and outcome not in rows]
     others = [outcome for outcome in table.failures if outcome.status != "diverged"]
     lines = []
     for outcome in others[:REASONS]:
-        lines += _wrapped(f"{table.name(outcome)}: {outcome.ending}. {outcome.reason}".rstrip(), " ... (see train.log)")
+        lines += _wrapped(
+            f"{table.name(outcome)}: {outcome.ending}. {outcome.reason}".rstrip(), " ... (see train.log)", width
+        )
     if len(others) > REASONS:
         lines.append(f"  ... and {len(others) - REASONS:,} more in sweep.md")
     if diverged:
         numbers = ", ".join(f"{outcome.job.number} ({outcome.epochs})" for outcome in diverged)
-        lines += _wrapped(f"diverged, by number (epoch): {numbers}", " ... (all are in sweep.md)")
+        lines += _wrapped(f"diverged, by number (epoch): {numbers}", " ... (all are in sweep.md)", width)
     return ["Not completed:", *lines] if lines else []
 
 
-def _wrapped(text: str, placeholder: str) -> list[str]:
+def _wrapped(text: str, placeholder: str, width: int) -> list[str]:
     """At most three lines, indented."""
     return textwrap.wrap(
-        text, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=placeholder
+        text, width, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=placeholder
     )
 
 
-def _aligned(columns: dict[str, list[str]], dispensable: Sequence[str]) -> list[str]:
+def _aligned(columns: dict[str, list[str]], dispensable: Sequence[str], width: int) -> list[str]:
     """The columns side by side, less as many of the dispensable ones, in their order, as do not fit."""
     columns = dict(columns)
     widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
     for name in dispensable:
-        if sum(widths.values()) + 2 * (len(widths) - 1) <= WIDTH:
+        if sum(widths.values()) + 2 * (len(widths) - 1) <= width:
             break
         del widths[name], columns[name]
     rows = [list(columns), *zip(*columns.values(), strict=True)]
