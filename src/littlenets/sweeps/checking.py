@@ -31,10 +31,11 @@ def _problems(point: Point, composition: Composition, trusted: Sequence[str] | N
             check_trusted(OmegaConf.to_container(config, resolve=True), trusted)
         except SettingError as error:
             return [str(error)]
-    devices = config.trainer.get("devices", 1)
+    trainer = config.get("trainer")
+    devices = trainer.get("devices", 1) if OmegaConf.is_dict(trainer) else 1
     if _several(devices):
         # Lightning would start the whole sweep's command once more for each of them.
-        return [f"trainer.devices={shown(devices)}: a job of a sweep has one device. Run it alone, without -m."]
+        return [f"trainer.devices={shown(devices)}: a job of a sweep has one device."]
     return find_problems(config, composition.hydra.hydra.runtime.choices)
 
 

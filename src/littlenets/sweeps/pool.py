@@ -26,7 +26,12 @@ def start_method(share_gpus: bool) -> str:
 
 
 def import_ahead() -> None:
-    """Starts importing what workers need, in the background, before it is known what they will do."""
+    """Starts importing what workers need, in the background, before it is known what they will do.
+
+    Does nothing where they would have to import it once more.
+    """
+    if start_method(share_gpus=False) != "forkserver":
+        return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["littlenets.sweeps.imported"])
     # It would answer Ctrl-C, which is meant for this process, with a traceback.

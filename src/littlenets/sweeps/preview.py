@@ -94,8 +94,11 @@ def _measure(points: dict[int, Point], workers: Workers) -> dict[int, Cost]:
             for composition, number in tried
         }
         found = {composition: future.result() for composition, future in futures.items()}
+    except BaseException:
+        workers.kill()  # who would go on writing into the folder
+        raise
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
     return {composition: cost for composition, cost in found.items() if cost is not None}
 
 
