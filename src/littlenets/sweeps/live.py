@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..terminal import terminal
 from .manifest import Job
 from .names import number_text
 from .outcomes import Outcome
@@ -79,7 +79,7 @@ class Lines:
         pass
 
     def _print(self, line: str, status: str) -> None:
-        print(line, flush=True)
+        tell(line)
 
     def _describe(self, table: SweepTable, job: Job, ending: Ending) -> list[str]:
         outcome, name = table.outcomes[job.number], _name(table, job)
@@ -102,11 +102,15 @@ class Lines:
 
 
 class Screen(Lines):
-    """For terminals: the same lines, and below them how far the sweep is, redrawn in place."""
+    """For terminals: the same lines, and below them how far the sweep is, redrawn in place.
 
-    def __init__(self, folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> None:
+    Args:
+        console: the terminal.
+    """
+
+    def __init__(self, folder: Path, jobs: int, settings: dict[int, dict[str, Any]], console: Console) -> None:
         super().__init__(folder, jobs, settings)
-        self._console = Console(file=sys.stdout)
+        self._console = console
         self._counts: dict[str, int] = {}
         self._drawn = 0.0
         # No thread of its own: it would take turns with the workers.
@@ -128,42 +132,57 @@ class Screen(Lines):
         self._live.stop()
 
     def _print(self, line: str, status: str) -> None:
-        self._console.print(f"[{STYLES[status]}]{escape(line)}" if status in STYLES else escape(line), highlight=False)
+        # A path that is broken in two cannot be copied.
+        in_one_piece = any(len(word) > self._console.width for word in line.split())
+        self._console.print(Text(line, STYLES.get(status, "")), soft_wrap=in_one_piece)
 
     def _picture(self, table: SweepTable, running: Sequence[Job]) -> Group:
         left = self._jobs - self._done - len(running)
         counts = [f"{count:,} {status}" for status, count in self._counts.items()]
         counts += [f"{len(running)} running", f"{left:,} left"]
         head = Table.grid(padding=(0, 1))
-        head.add_row(
-            f"{self._done:,}/{self._jobs:,}",
-            ProgressBar(total=self._jobs, completed=self._done, width=20),
-            ", ".join(counts),
-            self._left(),
-        )
+        bar = ProgressBar(total=self._jobs, completed=self._done, width=20)
+        head.add_row(f"{self._done:,}/{self._jobs:,}", bar, self._left())
         rows = Table.grid(padding=(0, 2))
+        rows.add_column(no_wrap=True)
+        rows.add_column()  # the one that gives way in a narrow terminal
+        rows.add_column(no_wrap=True)
         for job in running[:RUNNING_SHOWN]:
-            rows.add_row("running", escape(_name(table, job)), self._progress(job))
+            rows.add_row("running", _in_a_line(_name(table, job)), self._progress(job))
         if len(running) > RUNNING_SHOWN:
             rows.add_row("", f"and {len(running) - RUNNING_SHOWN} more", "")
         if table.best:
-            rows.add_row("best", escape(table.describe(table.best)), _reached(table, table.best))
-        return Group(head, rows)
+            rows.add_row("best", _in_a_line(table.describe(table.best)), _reached(table, table.best))
+        return Group(head, Text(", ".join(counts)), rows)
 
     def _progress(self, job: Job) -> str:
         """The last whole row of its history, as far as it fits in a line."""
         epochs = (self._settings[job.number].get("trainer") or {}).get("max_epochs")
+        of = f"/{epochs:,}" if isinstance(epochs, int) and epochs > 0 else ""
         row = last_row(self._folder / job.folder / "history.csv")
         if not row:
-            return "starting"
-        of = f"/{epochs:,}" if isinstance(epochs, int) and epochs > 0 else ""
+            # Its settings are written when all is set up. From then on the first epoch may take minutes.
+            set_up = (self._folder / job.folder / "config.yaml").is_file()
+            return f"in epoch 1{of}" if set_up else "starting"
         losses = [f"{name} {float(value):.4g}" for name, value in row.items() if value and name.endswith("/loss")]
         return "  ".join([f"epoch {int(row['epoch']):,}{of}", *losses])
 
 
 def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> View:
     """The view that fits where the output goes."""
-    return (Screen if sys.stdout.isatty() else Lines)(folder, jobs, settings)
+    console = terminal()
+    return Screen(folder, jobs, settings, console) if console else Lines(folder, jobs, settings)
+
+
+def tell(*lines: str) -> None:
+    """Prints lines. A sweep goes on where nobody takes them any more: a pipe that was closed, a full disk."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:
+        # Else Python would complain of it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        pass
 
 
 def last_row(history: Path) -> dict[str, str]:
@@ -177,6 +196,10 @@ def last_row(history: Path) -> dict[str, str]:
         return {}
     cells = lines[-1].split(",") if lines else []
     return dict(zip(names, cells, strict=True)) if len(cells) == len(names) else {}
+
+
+def _in_a_line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _name(table: SweepTable, job: Job) -> str:
