@@ -4,7 +4,6 @@ Hydra composes the configuration and calls the job; here its errors and ours bec
 2 for what the user can mend, 1 for a failure, 130 for Ctrl-C.
 """
 
-import errno
 import functools
 import inspect
 import logging
@@ -26,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .config import resolvers
 from .errors import DivergedError, SettingError, StoppedError
+from .runs.files import NO_ROOM
 from .runs.folder import is_untouched, remove_run_folder
 from .runs.saved import find_folder
 from .sweeps.resuming import expand_resume
@@ -35,9 +35,6 @@ resolvers.register()
 log = logging.getLogger(__name__)
 # Goes to train.log alone (conf/hydra/default.yaml).
 traceback_log = logging.getLogger("littlenets.traceback")
-
-# A full disk, a used up quota, a limit on the size of files.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 TRACEBACK_HINT = "\n(HYDRA_FULL_ERROR=1 shows the traceback.)"
 
@@ -154,6 +151,10 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(_complain("Interrupted.", 130))
     except JobFailedError as error:
         sys.exit(_complain(str(error), 1))
+    except OSError as error:
+        if _tracebacks_wanted or error.errno not in NO_ROOM:
+            raise
+        sys.exit(_complain(*_answer(error)))
     except (SettingError, HydraException, OmegaConfBaseException, ValueError) as error:
         if _tracebacks_wanted:
             raise

@@ -22,7 +22,14 @@ def test_what_is_written_is_plain_json_and_reads_back(tmp_path):
     assert Manifest.read(tmp_path) == manifest
 
 
-@pytest.mark.parametrize("content", [None, "", "{}", '{"arguments": [], "jobs": [{"number": 1, "size": 2}]}', "[]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(None, "", "{}", "[]", '{"arguments": [], "jobs": [{"number": 1, "size": 2}]}'),
+        '{"arguments": [], "jobs": [{"number": 7, "folder": "7", "overrides": []}]}',
+        '{"arguments": [], "jobs": [{"number": 0, "folder": 7, "overrides": []}]}',
+    ],
+)
 def test_a_missing_or_damaged_file_is_a_mistake_that_a_user_can_mend(tmp_path, content):
     if content is not None:
         (tmp_path / "sweep.json").write_text(content)

@@ -1,9 +1,13 @@
 """Writing files that are either the old ones or the new ones, never half of each."""
 
+import errno
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+
+#: What a full disk, a used up quota and a limit on the size of files are called in ``OSError.errno``.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:

@@ -22,6 +22,7 @@ class Job:
         swept: what tells it from the other jobs: settings by dotted name, choices by the name of their group.
         attempts: how often it was started.
         error: ``type`` and ``message``, only where it could not say so itself: its process died.
+        interrupted: whether it was stopped, likewise only where it could not say so itself.
         fingerprint: of its resolved configuration; tells whether a point has been tried already.
     """
 
@@ -31,6 +32,7 @@ class Job:
     swept: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
     error: dict[str, str] | None = None
+    interrupted: bool = False
     fingerprint: str = ""
 
 
@@ -57,16 +59,25 @@ class Manifest:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             manifest = cls(**content | {"jobs": [Job(**job) for job in content["jobs"]]})
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise SettingError(f"{folder}: there is no {FILE} in it, so it is not the folder of a sweep.") from None
+        except OSError as error:
+            raise SettingError(f"{path} cannot be read: {error.strerror}.") from error
         except (ValueError, TypeError, KeyError) as error:
             raise SettingError(f"{path} is damaged: {error}.") from error
-        for job in manifest.jobs:
+        for number, job in enumerate(manifest.jobs):
+            if job.number != number:
+                raise SettingError(f"{path} is damaged: number {job.number} stands where {number} should.")
             # A folder that came to nothing is removed before it is used again.
-            if job.folder in ("", ".", "..") or Path(job.folder).name != job.folder:
+            if not is_folder_name(job.folder):
                 raise SettingError(f"{path} is damaged: {job.folder!r} is no folder of a job.")
         return manifest
 
     def write(self, folder: Path) -> None:
         """Replaces ``folder``'s sweep.json at once."""
         write_atomically(Path(folder) / FILE, json.dumps(asdict(self), indent=1) + "\n")
+
+
+def is_folder_name(name: Any) -> bool:
+    """Whether it names a folder directly below another one."""
+    return isinstance(name, str) and name not in ("", ".", "..") and Path(name).name == name

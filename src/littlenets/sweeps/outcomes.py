@@ -66,22 +66,18 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
     """Never raises: what is missing or damaged is said in the outcome."""
     folder = sweep / job.folder
     if not folder.is_dir():
-        if job.error:
-            return Outcome(job, "failed", _error_text(job.error))
-        if not job.attempts:
-            return Outcome(job, "waiting", "It has not been started.")
-        return Outcome(job, "lost", f"Its folder {job.folder} is gone.")
+        gone = "lost", f"Its folder {job.folder} is gone."
+        return Outcome(job, *(_as_the_sweep_says(job) or gone))
     best, losses, epochs, remark = _read_history(folder / "history.csv")
     found = {"best": best, "losses": losses}
     try:
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if job.error:
-            return Outcome(job, "failed", _error_text(job.error), epochs=epochs, **found)
-        if not job.attempts and epochs is None:
-            return Outcome(job, "waiting", "It has not been started.")
-        reason = "There is no results.json: it still runs, or was killed."
-        return Outcome(job, "unfinished", reason, epochs=epochs, **found)
+        open_end = "unfinished", "There is no results.json: it still runs, or was killed."
+        said = _as_the_sweep_says(job)
+        if said and said[0] == "waiting" and epochs is not None:
+            said = None  # the sweep was killed before it could say that it had started it
+        return Outcome(job, *(said or open_end), epochs=epochs, **found)
     except (OSError, ValueError, RecursionError) as error:
         return Outcome(job, "damaged", f"results.json cannot be read: {error}.", remark, epochs=epochs, **found)
     if not isinstance(results, dict) or results.get("status") not in ENDS:
@@ -102,6 +98,15 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
         seconds=_numbers(results.get("seconds")).get("total"),
         **found,
     )
+
+
+def _as_the_sweep_says(job: Job) -> tuple[str, str] | None:
+    """Status and reason of a job that has not said itself how it ended; None where the sweep does not know either."""
+    if job.error:
+        return "failed", _error_text(job.error)
+    if job.interrupted:
+        return "interrupted", "It was stopped before it could say how far it had come."
+    return None if job.attempts else ("waiting", "It has not been started.")
 
 
 def _error_text(error: Any) -> str:

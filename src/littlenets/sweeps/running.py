@@ -13,9 +13,11 @@ from typing import Literal
 
 from pebble import ProcessExpired
 
+from ..runs.files import NO_ROOM
 from . import worker
 from .live import View
 from .manifest import Job, Manifest
+from .outcomes import read_outcome
 from .points import Point
 from .pool import Workers
 from .summary import write_tables
@@ -60,11 +62,11 @@ class Running:
         self._counted: set[Future[Ending]] = set()  # those that a worker has begun
         self._deaths: Counter[int] = Counter()
         self._written = self._writing_took = 0.0
-        self._unwritten = self._table_is_old = self._stopping = False
+        self._unwritten = self._table_is_old = self._stopping = self._warned = False
         #: Whether somebody wanted it to end early.
         self.interrupted = False
-        #: Whether a job failed.
-        self.failed = False
+        #: Whether that somebody asked twice, and the jobs under way were killed.
+        self.at_once = False
 
     def run(self, jobs: list[Job], begun: set[int]) -> None:
         """Returns when all jobs have ended, one way or another; how they ended stands in their folders.
@@ -75,17 +77,23 @@ class Running:
         """
         self._waiting.extend(jobs)
         self._begun = set(begun)
-        with self._signals():
-            while self._submitted or (self._waiting and not self._stopping):
-                self._fill()
-                done, _ = wait(self._submitted, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
-                self._count_starts()
-                for future in done:
-                    self._end(self._submitted.pop(future), future)
-                self._write_tables()
-                self._view.look(
-                    self._table, [job for future, job in self._submitted.items() if future in self._counted]
-                )
+        try:
+            with self._signals():
+                while self._submitted or (self._waiting and not self._stopping):
+                    self._fill()
+                    done, _ = wait(self._submitted, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+                    self._count_starts()
+                    for future in done:
+                        self._end(self._submitted.pop(future), future)
+                    self._write_tables()
+                    self._view.look(
+                        self._table, [job for future, job in self._submitted.items() if future in self._counted]
+                    )
+        except KeyboardInterrupt:
+            self.at_once = True
+            for future in self._counted & self._submitted.keys():
+                self._speak_for(self._submitted[future], Ending("interrupted"))
+            self._manifest.write(self._folder)
         self._write_tables(now=True)
 
     def _fill(self) -> None:
@@ -117,7 +125,7 @@ class Running:
         except BrokenProcessPool:
             ending = self._lost(job, "all workers had ended")
         except Exception as error:  # what the worker could not even try
-            ending = Ending("failed", type(error).__name__, str(error))
+            ending = Ending("failed", type(error).__name__, str(error), getattr(error, "errno", None) in NO_ROOM)
         if ending is not None and ending.status == "interrupted" and not self._stopping:
             ending = self._lost(job, "a signal")  # from somebody else
         if ending is None:
@@ -126,18 +134,42 @@ class Running:
         if ending.status == "not started":
             job.attempts -= 1
             return
-        if ending.status == "failed" and not (self._folder / job.folder / "results.json").is_file():
-            job.error = {"type": ending.error, "message": ending.message}
+        if ending.status in ("failed", "interrupted"):
+            self._speak_for(job, ending)
         self._manifest.write(self._folder)
         self._unwritten = False
         self._table.refresh()
         self._table_is_old = True
         self._view.ended(self._table, job, ending)
+        self._warn_of_objective()
         if ending.status == "failed":
-            self.failed = True
-            if self._on_error == "stop" and not self._stopping:
-                self._view.say("A job failed, and sweep.on_error=stop: the others are ended.")
-                self._stop()
+            self._stop_after_failure(ending)
+
+    def _speak_for(self, job: Job, ending: Ending) -> None:
+        """Where the job's own folder does not say how it ended, or speaks of an attempt before, sweep.json does."""
+        said = read_outcome(self._folder, job).status
+        if ending.status == "failed" and said not in ("failed", "completed", "diverged"):
+            job.error = {"type": ending.error, "message": ending.message}
+        elif ending.status == "interrupted" and said in ("waiting", "unfinished", "lost"):
+            job.interrupted = True
+
+    def _stop_after_failure(self, ending: Ending) -> None:
+        if self._stopping:
+            return
+        if ending.no_room:
+            # All others would fail as well, one after the other.
+            self._view.say("There is no room on the disk: the other jobs are ended.")
+        elif self._on_error == "stop":
+            self._view.say("A job failed, and sweep.on_error=stop: the others are ended.")
+        else:
+            return
+        self._stop()
+
+    def _warn_of_objective(self) -> None:
+        """Once, as soon as it is known, and not only after hundreds of runs."""
+        if self._table.problem and not self._warned:
+            self._warned = True
+            self._view.say(f"{self._table.problem} The sweep goes on; report.py takes another objective.")
 
     def _lost(self, job: Job, reason: str) -> Ending | None:
         """What to say of a job whose worker died; None where it is tried again."""

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config import resolvers
 from ..errors import DivergedError, SettingError
+from ..runs.files import NO_ROOM
 from .checking import check_points
 from .points import Composition, Point
 
@@ -35,11 +36,13 @@ class Ending:
         status: as in results.json; ``not started`` where the sweep had been stopped before.
         error: the type of the exception; empty where it completed.
         message: what it said.
+        no_room: whether the disk is full, so that no other job would fare better.
     """
 
     status: str
     error: str = ""
     message: str = ""
+    no_room: bool = False
 
 
 @dataclass
@@ -123,7 +126,10 @@ def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
         # Of an attempt that came to nothing.
         shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
-    return run(config, point, folder)
+    try:
+        return run(config, point, folder)
+    except KeyboardInterrupt:  # while it was logging how it had failed; the sweep's own process must not hear of it
+        return Ending("interrupted")
 
 
 def _targets(node: object) -> set[str]:
@@ -155,16 +161,20 @@ def run(config: DictConfig, point: Point, folder: Path) -> Ending:
     with _into(folder / "train.log"), _logging(_start.compositions[point.composition].hydra):
         try:
             _busy = True
+            if _stopping.is_set():
+                # Said too late to be heard by `train`, and too early to interrupt.
+                return Ending("not started")
             imported.train(config, folder)
         except KeyboardInterrupt:
             return Ending("interrupted")
         except DivergedError as error:
             log.error("%s", error)
             return Ending("diverged", message=f"diverged at epoch {error.epoch:,}")
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a network may well call sys.exit
             known = isinstance(error, SettingError)
             log.error("%s", error if known else "The run failed.", exc_info=None if known else error)
-            return Ending("failed", type(error).__name__, str(error))
+            no_room = getattr(error, "errno", None) in NO_ROOM
+            return Ending("failed", type(error).__name__, str(error), no_room)
         finally:
             _busy = False
     return Ending("completed")
@@ -183,7 +193,8 @@ def _into(path: Path) -> Iterator[None]:
 
 def _redirect(file: int) -> None:
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(OSError):  # a full disk, of which the job has heard
+            stream.flush()
         os.dup2(file, stream.fileno())
     os.close(file)
 
