@@ -1,5 +1,7 @@
 """A network as a user would write one, outside the package."""
 
+from pathlib import Path
+
 from torch import Tensor, nn
 
 
@@ -17,13 +19,13 @@ class RandomNet(nn.Module):
 
 
 class OutOfOrder(nn.Module):
-    """A line that breaks as soon as it is trained, if it is told to."""
+    """A line that breaks as soon as it is trained, if it is told to; or once some file is there, too."""
 
-    def __init__(self, breaks: bool = False) -> None:
+    def __init__(self, breaks: bool = False, waits_for: str | None = None) -> None:
         super().__init__()
-        self.layer, self.breaks = nn.Linear(1, 1), breaks
+        self.layer, self.breaks, self.waits_for = nn.Linear(1, 1), breaks, waits_for
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.breaks and self.training:
+        if self.breaks and self.training and (self.waits_for is None or Path(self.waits_for).exists()):
             raise ValueError("out of order")
         return self.layer(x)

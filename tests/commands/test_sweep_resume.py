@@ -134,3 +134,21 @@ def test_a_sweep_from_elsewhere_runs_no_code_of_its_own(commands, tmp_path):
     assert "os.system" in done.err
     assert "trust=" in done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["given"]
+
+
+def test_one_after_another_can_be_gone_on_with_too(commands, tmp_path):
+    """Hydra's own launcher would put them into a new folder."""
+    arguments = ["-m", "model=linear,spiral", "trainer.max_epochs=3", "hydra/launcher=basic"]
+    first = commands.train(tmp_path, *arguments)
+    assert first.code == 0, first.err
+    kept, again = first.jobs
+    stamp = (kept.path / "results.json").stat().st_mtime_ns
+    (again.path / "results.json").unlink()  # as if it had been killed
+
+    done = commands.train(tmp_path, f"resume={first.sweep.relative_to(tmp_path)}", "hydra/launcher=basic")
+    assert done.code == 0, done.err
+    assert [job.path for job in done.jobs] == [kept.path, again.path]
+    assert [job.results["status"] for job in done.jobs] == ["completed", "completed"]
+    assert done.jobs[1].results["resumed"] == [3]
+    assert (kept.path / "results.json").stat().st_mtime_ns == stamp
+    assert [row["status"] for row in done.table] == ["completed", "completed"]

@@ -2,15 +2,21 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from ..command import JobFailedError
 from ..errors import SettingError
+from ..runs.files import NO_ROOM
 from ..runs.folder import occupied
 from .sweep import Sweep
+
+# How a job stands that is not wrong, and has not come to its end.
+LEFT = ("waiting", "interrupted", "unfinished")
 
 
 def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
@@ -20,45 +26,51 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
         at_once: so many jobs; ``auto`` is as many as the machine has cores for.
 
     Raises:
-        SettingError: settings of some points are wrong.
+        SettingError: settings of some points are wrong, or another process goes on with the same sweep.
         JobFailedError: a job failed.
         KeyboardInterrupt: the user stopped it.
+        OSError: there is no room on the disk.
     """
     if at_once != "auto" and not (type(at_once) is int and at_once > 0):
         raise SettingError(f"hydra.launcher.jobs={at_once}: it should be auto, or a number from 1.")
     # Tenths of a second, which a typo should not take.
     from . import worker
     from .cores import share_out
-    from .live import open_view
+    from .live import open_view, tell
     from .pool import Workers, import_ahead
     from .running import Running
 
     import_ahead()
-    sweep.compose()
-    settings = {number: point.settings for number, point in sweep.points.items()}
-    points = {number: replace(point, settings={}) for number, point in sweep.points.items()}
-    share = share_out(None if at_once == "auto" else at_once, list(settings.values()))
-    with contextlib.closing(Workers(share, sweep.compositions)) as workers:
-        parts = [list(points)[first :: share.workers] for first in range(share.workers)]
-        checks: list[Future[list[str]]] = [
-            workers.submit(worker.check, [points[number] for number in part], sweep.trusted) for part in parts
-        ]
-        found = {}
-        for part, check in zip(parts, checks, strict=True):
-            found.update(zip(part, check.result(), strict=True))
-        sweep.report({number: found[number] for number in points})
-        if sweep.settings.preview:
-            from .preview import preview
+    with _only_here(sweep.resumed):
+        sweep.compose()
+        settings = {number: point.settings for number, point in sweep.points.items()}
+        points = {number: replace(point, settings={}) for number, point in sweep.points.items()}
+        share = share_out(None if at_once == "auto" else at_once, list(settings.values()))
+        with contextlib.closing(Workers(share, sweep.compositions)) as workers:
+            parts = [list(points)[first :: share.workers] for first in range(share.workers)]
+            checks: list[Future[list[str]]] = [
+                workers.submit(worker.check, [points[number] for number in part], sweep.trusted) for part in parts
+            ]
+            found = {}
+            for part, check in zip(parts, checks, strict=True):
+                found.update(zip(part, _result(check), strict=True))
+            sweep.report({number: found[number] for number in points})
+            if sweep.settings.preview:
+                from .preview import preview
 
-            print(*preview(sweep, settings, points, workers), sep="\n")
-            return
-        sweep.open()
-        print(*sweep.greeting(share.workers, share.threads), sep="\n", flush=True)
-        with occupied(sweep.folder), contextlib.closing(open_view(sweep.folder, len(points), settings)) as view:
-            sweep.manifest.write(sweep.folder)
-            running = Running(sweep.folder, sweep.manifest, points, workers, view, sweep.settings.on_error)
-            running.run(sweep.jobs, sweep.begun)
-    _finish(sweep, running.interrupted)
+                tell(*preview(sweep, settings, points, workers))
+                return
+            sweep.open()
+            tell(*sweep.greeting(share.workers, share.threads))
+            with (
+                _only_here(None if sweep.resumed else sweep.folder),
+                contextlib.closing(open_view(sweep.folder, len(points), settings)) as view,
+                _told_to_make_room(sweep),
+            ):
+                sweep.manifest.write(sweep.folder)
+                running = Running(sweep.folder, sweep.manifest, points, workers, view, sweep.settings.on_error)
+                running.run(sweep.jobs, sweep.begun)
+        _finish(sweep, running.interrupted, running.at_once)
 
 
 def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int], object]) -> None:
@@ -68,44 +80,97 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         launch: takes the overrides of all jobs, and the number of the first.
 
     Raises:
-        SettingError: settings of some points are wrong.
+        SettingError: settings of some points are wrong, or another process goes on with the same sweep.
         JobFailedError: a job failed.
         KeyboardInterrupt: the user stopped it.
+        OSError: there is no room on the disk.
     """
-    sweep.compose()
-    from ..startup import fast_imports
+    for setting, asked in (("preview", sweep.settings.preview), ("on_error=stop", sweep.settings.on_error == "stop")):
+        if asked:
+            raise SettingError(f"sweep.{setting} needs hydra/launcher=parallel.")
+    with _only_here(sweep.resumed):
+        sweep.compose()
+        from ..startup import fast_imports
 
-    with fast_imports():
-        from .checking import check_points
+        with fast_imports():
+            from .checking import check_points
 
-    points = sweep.points
-    problems = check_points(list(points.values()), sweep.compositions, sweep.trusted)
-    sweep.report(dict(zip(points, problems, strict=True)))
-    if sweep.settings.preview:
-        raise SettingError("sweep.preview needs hydra/launcher=parallel.")
-    sweep.open()
-    for job in sweep.jobs:
-        job.attempts += 1
-    sweep.manifest.write(sweep.folder)
-    interrupted = False
+        points = sweep.points
+        problems = check_points(list(points.values()), sweep.compositions, sweep.trusted)
+        sweep.report(dict(zip(points, problems, strict=True)))
+        sweep.open()
+        interrupted = False
+        with _only_here(None if sweep.resumed else sweep.folder), _told_to_make_room(sweep):
+            sweep.manifest.write(sweep.folder)
+            try:
+                launch(sweep.prepare_for_hydra(), 0)
+            except KeyboardInterrupt:
+                interrupted = True
+            for job in sweep.jobs:
+                # A launcher does not say which it started; those have a folder.
+                job.attempts += (sweep.folder / job.folder).is_dir()
+            sweep.manifest.write(sweep.folder)
+        _finish(sweep, interrupted)
+
+
+def _only_here(folder: Path | None) -> contextlib.AbstractContextManager[None]:
+    """`occupied`, where there is a folder."""
+    return occupied(folder) if folder else contextlib.nullcontext()
+
+
+def _result(check: "Future[list[str]]") -> list[str]:
+    from pebble import ProcessExpired
+
     try:
-        launch([[*job.overrides, f"hydra.sweep.subdir={job.folder}"] for job in sweep.jobs], 0)
-    except KeyboardInterrupt:
-        interrupted = True
-    _finish(sweep, interrupted)
+        return check.result()
+    except (ProcessExpired, BrokenProcessPool):
+        raise JobFailedError(
+            "The worker processes died while they started. Was there enough memory? hydra.launcher.jobs=1 starts one."
+        ) from None
 
 
-def _finish(sweep: Sweep, interrupted: bool) -> None:
-    """Writes tables and figures, says what came of it, and raises where not all is well."""
+@contextlib.contextmanager
+def _told_to_make_room(sweep: Sweep) -> Iterator[None]:
+    """Where the sweep itself cannot write any more: says how to go on."""
+    from .live import tell
+
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            tell("", f"When there is room  {_go_on(sweep)} sweep.retry_failed=true")
+        raise
+
+
+def _go_on(sweep: Sweep) -> str:
+    return f"python train.py resume={os.path.relpath(sweep.folder)}"
+
+
+def _finish(sweep: Sweep, interrupted: bool, at_once: bool = False) -> None:
+    """Writes tables and figures, says what came of it, and raises where not all is well.
+
+    Args:
+        interrupted: whether the user stopped it.
+        at_once: whether the user does not even want to wait for this.
+    """
+    from .live import tell
     from .summary import write_summary
 
-    summary = write_summary(sweep.folder)
-    print("", *summary.lines(), sep="\n")
-    go_on = f"python train.py resume={os.path.relpath(sweep.folder)}"
-    if interrupted:
-        print(f"\nGo on with  {go_on}", flush=True)
+    if at_once:
+        tell("", f"Go on with  {_go_on(sweep)}")
         raise KeyboardInterrupt
-    failed = [outcome for outcome in summary.table.outcomes if outcome.status not in ("completed", "diverged")]
-    if failed:
-        print(f"\nTry again what failed  {go_on} sweep.retry_failed=true", flush=True)
-        raise JobFailedError(f"{len(failed)} of {len(summary.table.outcomes)} jobs failed.")
+    summary = write_summary(sweep.folder)
+    table = summary.table
+    tell("", *summary.lines())
+    statuses = [outcome.status for outcome in table.outcomes]
+    left = sum(status in LEFT for status in statuses)
+    failed = len(statuses) - left - sum(status in ("completed", "diverged") for status in statuses)
+    if interrupted:
+        tell("", f"Go on with  {_go_on(sweep)}")
+        raise KeyboardInterrupt
+    if failed or left:
+        tell("", f"{'Go on, and try' if left else 'Try'} again what failed  {_go_on(sweep)} sweep.retry_failed=true")
+        others = f", and {left} did not come to an end" if left else ""
+        raise JobFailedError(f"{failed} of {len(statuses)} jobs failed{others}.")
+    if table.problem:
+        raise table.problem

@@ -20,11 +20,11 @@ def look_at(folder: Path) -> str:
 
 
 def evaluate(run: Path) -> str:
-    return shlex.join(["python", "evaluate.py", f"run={_path_value(run)}"])
+    return shlex.join(["python", "evaluate.py", f"run={path_value(run)}"])
 
 
 def report(sweep: Path) -> str:
-    return shlex.join(["python", "report.py", f"sweep={_path_value(sweep)}"])
+    return shlex.join(["python", "report.py", f"sweep={path_value(sweep)}"])
 
 
 def repeat(overrides: Sequence[str]) -> str:
@@ -34,7 +34,7 @@ def repeat(overrides: Sequence[str]) -> str:
     return shlex.join(["python", "train.py", *overrides, *alone])
 
 
-def _path_value(path: Path) -> str:
+def path_value(path: Path) -> str:
     """A path, relative to here, as the value of an override."""
     text = os.path.relpath(path)
     if UNQUOTED.fullmatch(text):

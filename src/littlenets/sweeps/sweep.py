@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,11 +13,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from ..config.values import shown
 from ..errors import SettingError
 from ..runs.files import point_link
 from ..runs.folder import job_folder
+from .commands import path_value
 from .grid import expand
-from .manifest import FILE, Job, Manifest
+from .manifest import FILE, Job, Manifest, is_folder_name
 from .points import Composition, Point, Points, swept
 from .settings import SweepSettings
 
@@ -43,22 +47,28 @@ class Sweep:
         self.settings = SweepSettings.read(config)
         self._composer = Points(loader, config)
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-        # What is said to the sweep is none of its runs' business.
-        for_runs = [
-            override for override in parsed if override.key_or_group.partition(".")[0] not in ("resume", "sweep")
-        ]
+        for_sweep, for_runs = [], []
+        for override in parsed:
+            said_to_sweep = override.key_or_group.partition(".")[0] in ("resume", "sweep")
+            (for_sweep if said_to_sweep else for_runs).append(override)
+        for override in for_sweep:
+            if override.is_sweep_override():
+                raise SettingError(
+                    f"{override.input_line}: this is said to the sweep as a whole, so it takes one value."
+                )
         self._batch = expand(for_runs, self.settings.zip)
         # A mistake in what all points have in common is told before anything is started.
         self._composer.compose(self._batch[:1])
         resumed = OmegaConf.select(config, "resume")
-        self._resumed = Path(resumed).resolve() if resumed else None
-        self.manifest = Manifest.read(self._resumed) if self._resumed else Manifest(sys.argv[1:])
+        self.resumed = Path(resumed).resolve() if resumed else None
+        self.manifest = Manifest.read(self.resumed) if self.resumed else Manifest(sys.argv[1:])
         self.manifest.objective = self.settings.objective or self.manifest.objective
         self.manifest.direction = self.settings.direction or self.manifest.direction
         #: Those to run.
         self.jobs: list[Job] = []
         #: The numbers of those of them that go on from a checkpoint.
         self.begun: set[int] = set()
+        self._new: list[Job] = []
 
     @property
     def compositions(self) -> list[Composition]:
@@ -67,7 +77,7 @@ class Sweep:
     @property
     def trusted(self) -> list[str] | None:
         """What sweep.json may name from outside the package; None where all was typed, and may be named."""
-        return OmegaConf.to_container(self._config.trust, resolve=True) if self._resumed else None
+        return OmegaConf.to_container(self._config.trust, resolve=True) if self.resumed else None
 
     @property
     def points(self) -> dict[int, Point]:
@@ -78,13 +88,13 @@ class Sweep:
         """Finds out what is to be run, and writes nothing.
 
         Raises:
-            SettingError: points that cannot be composed.
+            SettingError: points that cannot be composed, or have no folders of their own.
         """
         before = self._composer.compose([job.overrides for job in self.manifest.jobs])
         for job, point in zip(self.manifest.jobs, before, strict=True):
             self._plan(job, point)
         asked = self._composer.compose(self._batch)
-        if self._resumed:
+        if self.resumed:
             known = {job.fingerprint for job in self.manifest.jobs}
             asked = [point for point in asked if point.fingerprint not in known]
         self._points = dict(enumerate([*before, *asked]))
@@ -97,6 +107,17 @@ class Sweep:
             job = Job(number, folder, point.overrides, differences[number], fingerprint=point.fingerprint)
             self.manifest.jobs.append(job)
             self.jobs.append(job)
+            self._new.append(job)
+        self._check_folders()
+
+    def _check_folders(self) -> None:
+        jobs = Counter(job.folder for job in self.manifest.jobs)
+        wrong = next((name for name, count in jobs.items() if count > 1 or not is_folder_name(name)), None)
+        if wrong is not None:
+            raise SettingError(
+                f"hydra.sweep.subdir gives {wrong!r}: each job needs a folder of its own, directly in the sweep's, "
+                "such as ${hydra.job.num}."
+            )
 
     def _plan(self, job: Job, point: Point) -> None:
         """Decides about a job of a sweep that is gone on with."""
@@ -104,18 +125,18 @@ class Sweep:
         if status in KEPT or (status == "failed" and not self.settings.retry_failed):
             return
         self.jobs.append(job)
-        has_begun = (self._resumed / job.folder / "config.yaml").is_file()
+        has_begun = (self.resumed / job.folder / "config.yaml").is_file()
         if status in (None, "interrupted") and has_begun and job.fingerprint == point.fingerprint:
             self.begun.add(job.number)
-        job.fingerprint, job.error = point.fingerprint, None
+        job.fingerprint, job.error, job.interrupted = point.fingerprint, None, False
 
     def _status(self, job: Job) -> str | None:
         """What results.json says; failed where a job was lost, and None where it has not come to an end."""
         if job.error:
             return "failed"
         try:
-            return json.loads((self._resumed / job.folder / "results.json").read_text(encoding="utf-8"))["status"]
-        except (OSError, ValueError, KeyError):
+            return json.loads((self.resumed / job.folder / "results.json").read_text(encoding="utf-8"))["status"]
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _job_folder(self, number: int, point: Point, difference: Iterable[str]) -> str:
@@ -150,21 +171,50 @@ class Sweep:
         raise SettingError("\n".join([*lines, "Nothing was trained."]))
 
     def open(self) -> None:
-        """Makes the folder, or takes over that of the sweep that is gone on with."""
-        if self._resumed:
-            self.folder = self._resumed
+        """Makes the folder, or takes over that of the sweep that is gone on with.
+
+        Raises:
+            SettingError: there is something in the folder that this sweep would destroy.
+        """
+        if self.resumed:
+            self.folder = self.resumed
         else:
             self._name_after_choices()
             HydraConfig.instance().set_config(self._config)
             self.folder = Path(self._config.hydra.sweep.dir).absolute()
             self.folder.mkdir(parents=True, exist_ok=True)
-            if (self.folder / FILE).exists():
-                shown = os.path.relpath(self.folder)
+        place = os.path.relpath(self.folder)
+        if not self.resumed and (self.folder / FILE).exists():
+            raise SettingError(
+                f"{place} already holds a sweep. Give this one another hydra.sweep.dir, or go on with that one: "
+                f"python train.py resume={place}"
+            )
+        for job in self._new:
+            if os.path.lexists(self.folder / job.folder):
                 raise SettingError(
-                    f"{shown} already holds a sweep. Give this one another hydra.sweep.dir, or go on with that one: "
-                    f"python train.py resume={shown}"
+                    f"{os.path.join(place, job.folder)} is there already, and no part of this sweep. "
+                    "Move it away, or give the sweep another hydra.sweep.dir."
                 )
+        if not self.resumed:
             point_link(self.folder.parent / "latest", self.folder)
+
+    def prepare_for_hydra(self) -> list[list[str]]:
+        """The overrides of each job for one of Hydra's launchers, which composes them itself.
+
+        Removes what is left of attempts that came to nothing.
+        """
+        with flag_override(self._config.hydra, ["readonly", "struct"], False):
+            self._config.hydra.sweep.dir = str(self.folder)
+        batch = []
+        for job in self.jobs:
+            folder = self.folder / job.folder
+            placed = [f"hydra.sweep.dir={path_value(self.folder)}", f"hydra.sweep.subdir={job.folder}"]
+            if job.number in self.begun:
+                placed += [f"resume={path_value(folder)}", f"trust={shown(self.trusted)}"]
+            elif folder.exists():
+                shutil.rmtree(folder)
+            batch.append([*job.overrides, *placed])
+        return batch
 
     def _name_after_choices(self) -> None:
         """Where a group is swept, its choice for the whole sweep is all of them."""
@@ -180,7 +230,7 @@ class Sweep:
         names = list(dict.fromkeys(name for job in self.manifest.jobs for name in job.swept))
         over = f" over {', '.join(names)}" if names else ""
         lines = [f"Sweep of {_count(of, 'job')}{over}: {os.path.relpath(self.folder)}"]
-        if self._resumed:
+        if self.resumed:
             begun = f", {len(self.begun)} of them from where they were" if self.begun else ""
             lines.append(f"{_count(of - jobs, 'job')} kept, {jobs:,} to run{begun}.")
         if jobs:
