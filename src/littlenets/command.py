@@ -151,10 +151,6 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(_complain("Interrupted.", 130))
     except JobFailedError as error:
         sys.exit(_complain(str(error), 1))
-    except OSError as error:
-        if _tracebacks_wanted or error.errno not in NO_ROOM:
-            raise
-        sys.exit(_complain(*_answer(error)))
     except (SettingError, HydraException, OmegaConfBaseException, ValueError) as error:
         if _tracebacks_wanted:
             raise
@@ -165,12 +161,12 @@ def run(main: Callable[[], Any]) -> None:
 
         told = [_complain(line, 2) for line in find_mistakes(_script(main), sys.argv[1:])]
         sys.exit(2 if told else _complain(in_words(error), 2))
-    except OSError as error:
+    except OSError as error:  # after Hydra's own, one of which is an OSError
         # Of a folder that cannot be made, or of a sweep.
         if _tracebacks_wanted:
             raise
         message, code = _answer(error)
-        sys.exit(_complain(message + TRACEBACK_HINT, code))
+        sys.exit(_complain(message + ("" if error.errno in NO_ROOM else TRACEBACK_HINT), code))
 
 
 def _resumed_folder(arguments: Sequence[str]) -> list[str]:
