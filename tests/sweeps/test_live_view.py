@@ -52,6 +52,8 @@ def test_the_screen_fits_its_terminal(table: SweepTable, width: int, monkeypatch
     assert progress.endswith("to go")
     assert " ".join(counts) == "1 completed, 1 diverged, 1 failed, 1 interrupted, 3 running, 493 left"
     assert [line.split()[0] for line in (*running, best)] == ["running"] * 3 + ["best"]
+    if width == 60:  # half a line for what is swept, half a line for how far it is
+        assert one == "running  lr=0.01, hidden=[64,64,…  epoch 3/5,000  train/los…"
     if width == 200:
         assert running[0].endswith("epoch 3/5,000  train/loss 0.1667")
         assert running[1].endswith("in epoch 1/5,000")

@@ -156,10 +156,13 @@ def _finish(sweep: Sweep, interrupted: bool, at_once: bool = False) -> None:
     from .live import tell
     from .summary import write_summary
 
-    if at_once:
+    try:
+        summary = None if at_once else write_summary(sweep.folder)
+    except KeyboardInterrupt:
+        summary = None
+    if summary is None:
         tell("", f"Go on with  {_go_on(sweep)}")
         raise KeyboardInterrupt
-    summary = write_summary(sweep.folder)
     table = summary.table
     tell("", *summary.lines())
     statuses = [outcome.status for outcome in table.outcomes]

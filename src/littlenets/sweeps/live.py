@@ -145,15 +145,17 @@ class Screen(Lines):
         head.add_row(f"{self._done:,}/{self._jobs:,}", bar, self._left())
         rows = Table.grid(padding=(0, 2))
         rows.add_column(no_wrap=True)
-        rows.add_column()  # the one that gives way in a narrow terminal
-        rows.add_column(no_wrap=True)
+        # In a narrow terminal the longer of these two gives way first.
+        rows.add_column()
+        rows.add_column()
         for job in running[:RUNNING_SHOWN]:
-            rows.add_row("running", _in_a_line(_name(table, job)), self._progress(job))
+            rows.add_row("running", _in_a_line(_name(table, job)), _in_a_line(self._progress(job)))
         if len(running) > RUNNING_SHOWN:
             rows.add_row("", f"and {len(running) - RUNNING_SHOWN} more", "")
         if table.best:
-            rows.add_row("best", _in_a_line(table.describe(table.best)), _reached(table, table.best))
-        return Group(head, Text(", ".join(counts)), rows)
+            rows.add_row("best", _in_a_line(table.describe(table.best)), _in_a_line(_reached(table, table.best)))
+        # The terminal shows Ctrl-C at the end, and would begin a new line for it where the last one is full.
+        return Group(head, Text(", ".join(counts)), rows, Text(""))
 
     def _progress(self, job: Job) -> str:
         """The last whole row of its history, as far as it fits in a line."""

@@ -31,6 +31,7 @@ SHARE_OF_TABLES = 0.05
 SECONDS_BETWEEN_LOOKS = 0.1
 # Some programs, such as `timeout`, send a signal to a process and then once more to all of its group.
 SECONDS_OF_ONE_SIGNAL = 0.5
+ANNOUNCEMENT = "Ending the running jobs, which save their state. Ctrl-C again ends them at once."
 
 
 class Running:
@@ -62,7 +63,7 @@ class Running:
         self._counted: set[Future[Ending]] = set()  # those that a worker has begun
         self._deaths: Counter[int] = Counter()
         self._written = self._writing_took = 0.0
-        self._unwritten = self._table_is_old = self._stopping = self._warned = False
+        self._unwritten = self._table_is_old = self._stopping = self._warned = self._announced = False
         #: Whether somebody wanted it to end early.
         self.interrupted = False
         #: Whether that somebody asked twice, and the jobs under way were killed.
@@ -82,6 +83,10 @@ class Running:
                 while self._submitted or (self._waiting and not self._stopping):
                     self._fill()
                     done, _ = wait(self._submitted, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+                    if self.interrupted and not self._announced:
+                        # Not by the signal's handler, which may have come while the view was being drawn.
+                        self._announced = True
+                        self._view.say(ANNOUNCEMENT)
                     self._count_starts()
                     for future in done:
                         self._end(self._submitted.pop(future), future)
@@ -211,7 +216,6 @@ class Running:
                 first = now
                 self.interrupted = True
                 self._stop()
-                self._view.say("Ending the running jobs, which save their state. Ctrl-C again ends them at once.")
             elif now - first > SECONDS_OF_ONE_SIGNAL:
                 self._workers.kill()
                 raise KeyboardInterrupt
