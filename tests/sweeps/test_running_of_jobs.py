@@ -197,3 +197,14 @@ def test_an_objective_that_no_run_has_is_told_at_the_first(run, capsys):
     told = capsys.readouterr().out.splitlines()
     assert ["No run has the metric test/ac" in line for line in told].index(True) == 1
     assert sum("test/ac" in line for line in told) == 1
+
+
+def test_a_job_that_comes_too_late_is_waiting(run, tmp_path: Path):
+    """Its worker got it, and heard before it began that the sweep was stopped."""
+
+    def ctrl_c(folder: Path) -> Ending:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Ending("not started")
+
+    run({0: [ctrl_c]}, 1)
+    assert statuses(tmp_path) == ["waiting"]

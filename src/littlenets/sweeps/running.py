@@ -98,7 +98,7 @@ class Running:
             self.at_once = True
             for future in self._counted & self._submitted.keys():
                 self._speak_for(self._submitted[future], Ending("interrupted"))
-            self._manifest.write(self._folder)
+        self._write_manifest()
         self._write_tables(now=True)
 
     def _fill(self) -> None:
@@ -116,9 +116,7 @@ class Running:
                 self._counted.add(future)
                 job.attempts += 1
                 self._unwritten = True
-        if self._unwritten:
-            self._manifest.write(self._folder)
-            self._unwritten = False
+        self._write_manifest()
 
     def _end(self, job: Job, future: "Future[Ending]") -> None:
         self._counted.discard(future)
@@ -135,14 +133,13 @@ class Running:
             ending = self._lost(job, "a signal")  # from somebody else
         if ending is None:
             return
-        self._unwritten = True
         if ending.status == "not started":
             job.attempts -= 1
+            self._unwritten = True
             return
         if ending.status in ("failed", "interrupted"):
             self._speak_for(job, ending)
-        self._manifest.write(self._folder)
-        self._unwritten = False
+        self._write_manifest()
         self._table.refresh()
         self._table_is_old = True
         self._view.ended(self._table, job, ending)
@@ -155,8 +152,9 @@ class Running:
         said = read_outcome(self._folder, job).status
         if ending.status == "failed" and said not in ("failed", "completed", "diverged"):
             job.error = {"type": ending.error, "message": ending.message}
+            self._unwritten = True
         elif ending.status == "interrupted" and said in ("waiting", "unfinished", "lost"):
-            job.interrupted = True
+            job.interrupted = self._unwritten = True
 
     def _stop_after_failure(self, ending: Ending) -> None:
         if self._stopping:
@@ -188,6 +186,12 @@ class Running:
             return None
         message = f"Its process died {self._deaths[job.number]} times ({reason}). Was there enough memory?"
         return Ending("failed", "WorkerDied", message)
+
+    def _write_manifest(self) -> None:
+        """Where something has changed in it. With hundreds of jobs that takes some milliseconds."""
+        if self._unwritten:
+            self._manifest.write(self._folder)
+            self._unwritten = False
 
     def _write_tables(self, now: bool = False) -> None:
         """After every finished job, unless jobs end so quickly that it would keep the machine from working."""
