@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 import secrets
@@ -203,3 +204,16 @@ def test_a_link_that_cannot_be_made_is_no_error(tmp_path: Path):
     point_link(tmp_path / "latest", tmp_path / "one")
     assert [file.name for file in tmp_path.iterdir()] == ["latest"]
     assert (tmp_path / "latest" / "file").exists()
+
+
+def test_a_file_that_cannot_be_written_is_called_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(source, *target):
+        raise OSError(errno.ENOSPC, "No space left on device", source, None, *target)
+
+    for call in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, fail)
+            with pytest.raises(OSError, match="No space left") as error:
+                write_atomically(tmp_path / "a.json", "{}")
+        assert str(error.value) == f"[Errno 28] No space left on device: '{tmp_path / 'a.json'}'"
+    assert not list(tmp_path.iterdir())

@@ -23,7 +23,8 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
+            del error.filename2  # the name that it was to get; None would be shown as one
         raise
 
 
