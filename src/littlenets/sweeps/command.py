@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -40,6 +41,8 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
     from .pool import Workers, import_ahead
     from .running import Running
 
+    # As Ctrl-C, from the first moment on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     import_ahead()
     with _only_here(sweep.resumed):
         sweep.compose()

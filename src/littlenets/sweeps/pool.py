@@ -42,6 +42,10 @@ def import_ahead() -> None:
         signal.signal(signal.SIGINT, handler)
 
 
+def _do_nothing() -> None:
+    pass
+
+
 class Workers:
     """Worker processes that live until the sweep ends, each of which trains one job at a time.
 
@@ -58,6 +62,10 @@ class Workers:
         if method == "forkserver":
             import_ahead()
         context = multiprocessing.get_context(method)
+        if method == "forkserver":
+            # Waits until all is imported. A worker that is asked for before, and given up with Ctrl-C, would come about
+            # nevertheless and complain that the locks are gone that it shares with this process.
+            context.Process(target=_do_nothing).start()
         # Nothing is ever written to the first: closing its end says stop, to all at once and without a lock.
         stop, self._stop = context.Pipe(duplex=False)
         turns, self._turns = context.Pipe(duplex=False)
