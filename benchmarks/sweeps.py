@@ -1,4 +1,4 @@
-"""Times sweeps: against a shell loop over the plain script, against one job after another, and to the first job.
+"""Times sweeps: against a shell loop over the plain script, against one job after another, and looked at beforehand.
 
     python benchmarks/sweeps.py
 

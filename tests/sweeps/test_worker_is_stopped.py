@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+import pytorch_lightning  # noqa: F401  (before littlenets.sweeps.imported, which has a way of its own to import it)
 from composing import CONF
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from littlenets.config import resolvers
-from littlenets.sweeps import imported, worker
+from littlenets.sweeps import worker
 from littlenets.sweeps.points import Points
 from littlenets.sweeps.worker import Ending, Start
 
@@ -38,7 +39,7 @@ def test_a_job_that_was_handed_over_is_not_started(point, tmp_path: Path, monkey
         return configure(*arguments)
 
     monkeypatch.setattr(worker, "configure", configure_and_stop)
-    monkeypatch.setattr(imported, "train", lambda config, folder: pytest.fail("it was trained"))
+    monkeypatch.setattr("littlenets.sweeps.imported.train", lambda config, folder: pytest.fail("it was trained"))
     assert worker.train(point, 0, tmp_path / "0", begun=False) == Ending("not started")
 
 
@@ -49,6 +50,6 @@ def test_nothing_that_a_job_does_reaches_the_sweep_itself(point, tmp_path: Path,
     def fail(config, folder):
         raise error
 
-    monkeypatch.setattr(imported, "train", fail)
+    monkeypatch.setattr("littlenets.sweeps.imported.train", fail)
     ending = worker.train(point, 0, tmp_path / "0", begun=False)
     assert ending.status == ("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
