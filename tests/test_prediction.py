@@ -27,6 +27,19 @@ def test_an_answer_that_is_no_number_is_a_mistake_of_its_row():
     module = Regression(LinearRegression(), torch.optim.SGD).eval()
     with torch.no_grad():
         module.network.linear.weight.fill_(1e10)
-    x = torch.tensor([[1.0], [1e30]])
-    with pytest.raises(SettingError, match="row two: too large"):
-        next(answers(module, [Samples(x, ["row one", "row two"].__getitem__, {}, {})]))
+        module.network.linear.bias.fill_(3)
+    samples = Samples(
+        torch.tensor([[1.0], [0.0], [1e30], [2.0]]),
+        ["row one", "row two", "row three", "row four"].__getitem__,
+        {"name": ["a", "b", "c", "d"]},
+        {"true": torch.tensor([[5.0], [6.0], [7.0], [8.0]])},
+    )
+    given = answers(module, [samples])
+    assert list(next(given).records()) == [
+        {"name": "a", "y": 1e10, "true": 5.0},
+        {"name": "b", "y": 3.0, "true": 6.0},
+    ]
+    with pytest.raises(SettingError, match="row three: too large"):
+        next(given)
+    with pytest.raises(SettingError, match="row one: too large"):
+        next(answers(module, [Samples(torch.tensor([[1e30]]), ["row one"].__getitem__, {}, {})]))

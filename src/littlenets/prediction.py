@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from .building import build
-from .config.constructors import adapter_of, wrong_value
+from .config.constructors import wrong_settings
 from .data.images import ImageDataModule
 from .errors import SettingError
 from .inference.formats import FORMATS, Answer
@@ -57,11 +57,7 @@ def check_request(config: DictConfig) -> str:
         SettingError: none or several are, or another setting is wrong.
     """
     values = OmegaConf.to_container(config, resolve=True)
-    problems = [
-        f"{key}={values[key]}: {wrong}"
-        for key, annotation in SETTINGS.items()
-        if (wrong := wrong_value(values[key], annotation, adapter_of(annotation)))
-    ]
+    problems = wrong_settings(values, SETTINGS)
     given = [name for name in WANTED if values[name] is not None]
     if len(given) != 1:
         problems.append(f"Give one of {', '.join(f'{name}=...' for name in WANTED)}; {_count(given)}.")
@@ -92,7 +88,8 @@ def samples_of_numbers(saved: SavedRun, config: DictConfig) -> Iterator[Samples]
         # A byte that is no text becomes a character that is no number.
         stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
         return batched(read_rows(stream, features_of(saved, config)))
-    return batched(rows_in(x, features_of(saved, config)))
+    # All of it at once: a mistake on the command line is told before anything is answered.
+    return iter(list(batched(rows_in(x, features_of(saved, config)))))
 
 
 def features_of(saved: SavedRun, config: DictConfig) -> int:
@@ -158,7 +155,8 @@ def test_sample(saved: SavedRun, config: DictConfig) -> Iterator[Samples]:
     for x, y in load_datamodule(saved, config.trust).test_dataloader():
         at = config.index - first
         if 0 <= at < len(x):
-            yield Samples(x[at : at + 1], lambda _: "index", {"index": [config.index]}, {"true": y[at : at + 1]})
+            places = [f"index={config.index}"]
+            yield Samples(x[at : at + 1], places.__getitem__, {"index": [config.index]}, {"true": y[at : at + 1]})
             return
         first += len(x)
     raise SettingError(f"index={config.index}: the test data has samples 0 to {first - 1:,}.")
@@ -168,17 +166,19 @@ def answers(module: SupervisedModule, batches: Iterable[Samples]) -> Iterator[An
     """What the network says of each batch, as soon as it is asked for.
 
     Raises:
-        SettingError: an answer is no finite number.
+        SettingError: an answer is no finite number; those before it are given first.
     """
     for samples in batches:
         with torch.no_grad():
             predictions = module.predictions(module(samples.x))
+        finite = torch.ones(len(samples.x), dtype=torch.bool)
         for tensor in predictions.values():
-            finite = tensor.isfinite().flatten(1).all(dim=1) if tensor.dim() > 1 else tensor.isfinite()  # (N,)
-            if not finite.all():
-                index = int(finite.logical_not().nonzero()[0])
-                raise SettingError(f"{samples.place(index)}: too large; the network's answer is not finite.")
-        yield Answer(samples, predictions)
+            finite &= tensor.isfinite().reshape(len(finite), -1).all(dim=1)
+        count = len(finite) if finite.all() else int(finite.logical_not().nonzero()[0])
+        if count:
+            yield Answer(samples.first(count), {name: tensor[:count] for name, tensor in predictions.items()})
+        if count < len(finite):
+            raise SettingError(f"{samples.place(count)}: too large; the network's answer is not finite.")
 
 
 def show(texts: Iterable[str]) -> None:
@@ -186,9 +186,12 @@ def show(texts: Iterable[str]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files can hold anything
     try:
-        for text in texts:
-            sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            for text in texts:
+                sys.stdout.write(text)
+        finally:
+            # Answers stand above the message that there are no more.
+            sys.stdout.flush()
     except BrokenPipeError:
         # As `| head` does. What Python still holds would fail again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

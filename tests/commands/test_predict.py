@@ -235,8 +235,10 @@ def test_rows_from_standard_input(runs: dict[str, RunFolder]):
 
 
 def test_a_mistake_late_in_standard_input(runs: dict[str, RunFolder]):
-    done = piped(runs["linear"], "[1, 2, 3,\n4, null]", "x=-", "format=json")
+    """The rows before it, which are of its own batch, are answered all the same."""
+    done = piped(runs["linear"], "[1, 2, 3,\n4, null, 6]", "x=-", "format=json")
     assert done.returncode == 2
+    assert [answer["y"] for answer in json.loads(done.stdout)] == pytest.approx([2, 4, 6, 8], abs=0.1)
     assert done.stderr == "row 5 of standard input: None is not a number.\n"
 
 

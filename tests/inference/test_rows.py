@@ -109,16 +109,22 @@ def test_what_is_wrong_on_the_command_line(value: Any, features: int, said: str)
         ("1 2\n1 2 3\n", 2, "line 2 of standard input: .* not 3"),
         ("1\nnan\n", 1, "line 2 of standard input: nan"),
         ("1\n1e400\n", 1, "line 2 of standard input: inf"),
-        ("[1, 2", 1, "ends inside a list"),
-        ("[1 2]", 1, "goes on with '2'"),
+        ("[1, 2", 1, "row 3 of standard input is no JSON: it ends inside a list"),
+        ("[1 2]", 1, "row 2 .* goes on with '2'"),
         ("[1, NaN]", 1, "row 2 of standard input: nan"),
-        ("[1, oops]", 1, "no JSON: 'oops]'"),
+        ("[1, oops]", 1, "row 2 of standard input is no JSON: 'oops]'"),
         ('[{"x": 1}]', 1, "is not a number"),
         ("[[1,2]]\n[[1]]", 2, "row 2 of standard input: .* not 1"),
-        ("[[1,2]] 7", 2, "no JSON list: '7'"),
-        ("[" * 100_000, 1, "longer than|no JSON"),
-        ("7" * 100_000, 1, "longer than"),
-        ("[" + "7" * 100_000, 1, "longer than"),
+        ("[[1,2]] 7", 2, "row 2 of standard input is no JSON list: '7'"),
+        ("[[1,2]]\n[]", 2, "row 2 of standard input is an empty list"),
+        ("[1, 2]\n[3, null]", 2, "row 2 of standard input: None is not a number"),
+        ("[1, [2, 3]]", 2, "row 1 of standard input: a list stands among numbers"),
+        ("[" * 100_000, 1, "row 1 of standard input is no JSON"),
+        ("1\n" + "7" * 200_000, 1, "line 2 of standard input is longer than"),
+        ("[1, [" + "7," * 100_000, 1, "row 2 of standard input is longer than"),
+        # However much follows.
+        ("[1, oops" + ", 2" * 100_000, 1, "row 2 of standard input is no JSON: 'oops, 2"),
+        ("[1; 2" + ", 2" * 100_000, 1, "row 2 of standard input is no JSON: a list goes on with ';'"),
     ],
 )
 def test_what_is_wrong_in_a_stream(text: str, features: int, said: str):
@@ -150,3 +156,27 @@ def test_no_more_is_read_than_is_asked_for(form: str):
     samples = next(batched(read_rows(stream, 2)))
     assert samples.x.shape == (rows.BATCH, 2)
     assert stream.given <= rows.BATCH / 100 + 2
+
+
+@pytest.mark.parametrize("wrong", ["oops", "7 7", "nan", "1e39", "7" * 100_000])
+@pytest.mark.parametrize("form", ["lines", "json"])
+@pytest.mark.parametrize("before", [0, 1, 5, 6, 15])
+def test_all_rows_before_a_mistake_are_given(form: str, before: int, wrong: str, monkeypatch: pytest.MonkeyPatch):
+    """In its batch, at the end of the one before, and in the next piece of the stream."""
+    monkeypatch.setattr(rows, "BATCH", 5)
+    right = [str(number) for number in range(before)]
+    if form == "json":
+        wrong = {"oops": "oops", "7 7": "[7, 7]", "nan": "NaN"}.get(wrong, wrong)
+        text = f"[{', '.join([*right, wrong, '1', '2'])}]"
+    else:
+        text = "\n".join([*right, wrong, "1", "2"])
+    given = []
+
+    def take_all() -> None:
+        for batch in batched(read_rows(io.StringIO(text), 1)):
+            given.extend(batch.x.tolist())
+            assert batch.place(len(batch.x) - 1).endswith(f" {len(given)} of standard input")
+
+    with pytest.raises(SettingError, match=rf"^{'row' if form == 'json' else 'line'} {before + 1} of standard input"):
+        take_all()
+    assert given == [[float(number)] for number in range(before)]

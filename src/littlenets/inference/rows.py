@@ -6,7 +6,7 @@ Shapes: N rows, F numbers a row.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Any, NamedTuple, TextIO
 
 import torch
@@ -21,8 +21,11 @@ LONGEST = 1 << 16
 
 _LARGEST = torch.finfo(torch.float32).max
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
-_AFTER_ELEMENT = set(", ]\n\r\t")
 _BLANKS = re.compile(r"\s*")
+# Of JSON: -Infinity, and the escape of a character has 12.
+_LONGEST_WORD = 16
+# What may follow a number at the end of a text, of which more may come.
+_GOES_ON = {"", ".", "e", "E", "e+", "e-", "E+", "E-"}
 
 
 class Row(NamedTuple):
@@ -40,7 +43,7 @@ def rows_in(value: Any, features: int) -> Iterator[Row]:
     Raises:
         SettingError: the value has another form, or is empty.
     """
-    places = (f"row {number} of x" for number in range(1, 1 << 62))
+    places = (f"row {number} of x" for number in count(1))
     if isinstance(value, dict):
         raise SettingError(f"x={_shown(value)} is no number and no list.")
     yield from _rows_of_list(value if isinstance(value, list) else [value], features, places, "x")
@@ -57,60 +60,88 @@ def read_rows(stream: TextIO, features: int) -> Iterator[Row]:
     text = _Pieces(stream)
     if text.next_character() == "":
         raise SettingError("x=-: there is nothing in standard input.")
-    if text.next_character() == "[":
-        places = (f"row {number} of standard input" for number in range(1, 1 << 62))
-        while text.next_character():
-            yield from _rows_of_list(text.elements(), features, places, "standard input")
-        return
-    for number, line in enumerate(text.lines(), text.line):
-        if stripped := line.strip():
-            place = f"line {number} of standard input"
-            try:
-                values = [float(field) for field in _SEPARATOR.split(stripped)]
-            except ValueError:
-                values = [_number(field, place) for field in _SEPARATOR.split(stripped)]
-            yield _row(values, features, place)
+    yield from (_rows_of_json if text.next_character() == "[" else _rows_of_lines)(text, features)
 
 
 def batched(rows: Iterable[Row]) -> Iterator[Samples]:
     """The rows as float32 (N, F), a few thousand at a time.
 
     Raises:
-        SettingError: a number is not finite in float32.
+        SettingError: a row is wrong, or a number is not finite in float32; the rows before it are given first.
     """
     rows = iter(rows)
-    while batch := list(islice(rows, BATCH)):
+    mistake: SettingError | None = None
+    while mistake is None:
+        batch: list[Row] = []
+        try:
+            for row in islice(rows, BATCH):
+                batch.append(row)
+        except SettingError as error:
+            mistake = error
+        if not batch:
+            break
         places, values = zip(*batch, strict=True)
         x = torch.tensor(values, dtype=torch.float64)  # (N, F)
         wrong = ~(x.abs() <= _LARGEST)
         if wrong.any():
             index, column = wrong.nonzero()[0].tolist()
-            raise SettingError(f"{places[index]}: {x[index, column].item():g} is not a finite number in float32.")
-        yield Samples(x.float(), places.__getitem__, {}, {})
+            number = x[index, column].item()
+            mistake = SettingError(f"{places[index]}: {number:g} is not a finite number in float32.")
+            x = x[:index]
+        if len(x):
+            yield Samples(x.float(), places.__getitem__, {}, {})
+    if mistake:
+        raise mistake
+
+
+def _rows_of_lines(text: "_Pieces", features: int) -> Iterator[Row]:
+    number = text.line - 1
+    try:
+        for number, line in enumerate(text.lines(), text.line):
+            if stripped := line.strip():
+                place = f"line {number} of standard input"
+                try:
+                    values = [float(field) for field in _SEPARATOR.split(stripped)]
+                except ValueError:
+                    values = [_number(field, place) for field in _SEPARATOR.split(stripped)]
+                yield _row(values, features, place)
+    except _UnreadableError as reason:
+        raise SettingError(f"line {number + 1} of standard input {reason}.") from None
+
+
+def _rows_of_json(text: "_Pieces", features: int) -> Iterator[Row]:
+    number = 0
+    try:
+        while text.next_character():
+            place = f"row {number + 1} of standard input"
+            places = (f"row {later} of standard input" for later in count(number + 1))
+            for row in _rows_of_list(text.elements(), features, places, place):
+                number += 1
+                yield row
+    except _UnreadableError as reason:
+        raise SettingError(f"row {number + 1} of standard input {reason}.") from None
 
 
 def _rows_of_list(elements: Iterable[Any], features: int, places: Iterator[str], where: str) -> Iterator[Row]:
     """The rows of one list of numbers or of lists."""
     flat: list[float] = []
-    empty = True
+    place = ""
     for element in elements:
-        empty = False
-        if isinstance(element, list):
+        if flat and isinstance(element, list):
+            raise SettingError(f"{place}: a list stands among numbers.")
+        if not flat:
             place = next(places)
-            if flat:
-                raise SettingError(f"{place}: a list stands among numbers.")
+        if isinstance(element, list):
             yield _row([_number(value, place) for value in element], features, place)
         elif features == 1:
-            place = next(places)
             yield Row(place, [_number(element, place)])
         else:
-            flat.append(_number(element, where))
+            flat.append(_number(element, place))
             if len(flat) > features:
                 break
-    if empty:
+    if not place:
         raise SettingError(f"{where} is an empty list.")
     if flat:
-        place = next(places)
         yield _row(flat, features, place)
 
 
@@ -141,8 +172,12 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
+class _UnreadableError(Exception):
+    """What is wrong with the row that is being read, to stand after its name."""
+
+
 class _Pieces:
-    """A stream of text, read piece by piece and never held whole."""
+    """A stream of text, read piece by piece and never held whole. Its methods raise _UnreadableError."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -176,7 +211,7 @@ class _Pieces:
     def elements(self) -> Iterator[Any]:
         """What is in the list that starts here."""
         if self.next_character() != "[":
-            raise SettingError(f"standard input is no JSON list: {_shown(self._text[self._at : self._at + 50])}")
+            raise _UnreadableError(f"is no JSON list: {self._next_text()}")
         self._at += 1
         if self.next_character() == "]":
             self._at += 1
@@ -189,30 +224,33 @@ class _Pieces:
             if separator == "]":
                 return
             if separator != ",":
-                raise SettingError(
-                    f"standard input is no JSON: a list goes on with {separator!r}."
-                    if separator
-                    else "standard input is no JSON: it ends inside a list."
-                )
+                problem = f"a list goes on with {separator!r}" if separator else "it ends inside a list"
+                raise _UnreadableError(f"is no JSON: {problem}")
 
     def _element(self) -> Any:
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
-            except (ValueError, RecursionError):
-                if not self._more():
-                    shown = _shown(self._text[self._at : self._at + 50])
-                    raise SettingError(f"standard input is no JSON: {shown}") from None
-                continue
-            # Of a number, only a part may have been read, such as `1.` or `1e`.
-            if self._text[end : end + 1] in _AFTER_ELEMENT or not self._more():
+            except (ValueError, RecursionError) as error:
+                # More text can complete a word, a number or a list at the end of this one, or a string that is open.
+                wrong_at = getattr(error, "pos", self._at)
+                at_end = len(self._text) - wrong_at < _LONGEST_WORD or "Unterminated string" in str(error)
+                shown = self._next_text()
+                if at_end and self._more():
+                    continue
+                raise _UnreadableError(f"is no JSON: {shown}") from None
+            # Of a number, only a part may have been read.
+            if isinstance(value, list) or self._text[end : end + 3] not in _GOES_ON or not self._more():
                 self._at = end
                 return value
+
+    def _next_text(self) -> str:
+        return _shown(self._text[self._at : self._at + 50])
 
     def _more(self) -> bool:
         """Reads on, unless that is the end; what is done with is forgotten."""
         if len(self._text) - self._at > LONGEST:
-            raise SettingError(f"standard input: a row is longer than {LONGEST:,} characters.")
+            raise _UnreadableError(f"is longer than {LONGEST:,} characters")
         piece = self._stream.read(LONGEST)
         self._text, self._at = self._text[self._at :] + piece, 0
         return bool(piece)

@@ -17,3 +17,9 @@ class Samples(NamedTuple):
     names: dict[str, list[Any]]
     #: What the predictions should be, by name: (N, ...).
     known: dict[str, Tensor]
+
+    def first(self, count: int) -> "Samples":
+        """Those before the one with the index ``count``."""
+        names = {name: column[:count] for name, column in self.names.items()}
+        known = {name: column[:count] for name, column in self.known.items()}
+        return Samples(self.x[:count], self.place, names, known)
