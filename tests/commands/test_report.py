@@ -109,6 +109,9 @@ def test_another_objective(report, reported, trained, sweep: Path):
     [
         (["experiments=[mnist_digit]"], "did you mean mnist_digits?"),
         (["experiments=[]", 'overrides=["data.rot=1"]'], "No experiment has a setting for data.rot=1"),
+        (["experiments=mnist_digits", "reuse=maybe"], "experiments=mnist_digits: it should be a valid list"),
+        (["experiments=[]", "output={sweep}/sweep.json"], "output="),
+        (["experiments=[]", "docs_images={sweep}/sweep.json/a"], "docs_images="),
         (["sweep=outputs"], "sweep.json"),
         (["sweep=nowhere"], "sweep.json"),
         (["sweep={sweep}", "objective=test/ac"], "No run has the metric test/ac"),

@@ -5,10 +5,13 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from ..config.constructors import wrong_settings
+from ..errors import SettingError
 from ..runs.files import write_atomically
 from .experiments import Outcome, check_names, compose_experiments, provide
 from .page import judge_all, render
@@ -19,6 +22,7 @@ log = logging.getLogger(__name__)
 
 # Where conf/hydra/default.yaml puts runs and sweeps.
 OUTPUTS = Path("outputs")
+SETTINGS = {"experiments": list[str] | None, "reuse": bool, "overrides": list[str]}
 #: Every experiment that the page tells of, in the order of its story.
 EXPERIMENTS = tuple(dict.fromkeys(statement.experiment for statement in STATEMENTS))
 
@@ -33,28 +37,42 @@ def write_article(config: DictConfig) -> Path:
         The page's file.
 
     Raises:
-        SettingError: there is no such experiment, or none has a setting that is to be passed on.
+        SettingError: there is no such experiment, none has a setting that is to be passed on, or there is no place for
+            the page.
     """
+    if problems := wrong_settings(OmegaConf.to_container(config), SETTINGS):
+        raise SettingError("\n".join(problems))
     wanted = EXPERIMENTS if config.experiments is None else tuple(config.experiments)
     check_names(wanted, EXPERIMENTS)
+    experiments = compose_experiments(EXPERIMENTS, list(config.overrides))
+    page = _folder("output", config.output) / "index.html"
+    docs_images = None if config.docs_images is None else _folder("docs_images", config.docs_images)
     script = _configuration().parent / "train.py"
     outcomes = {
         experiment.name: provide(experiment, OUTPUTS, script, reuse=config.reuse, run=experiment.name in wanted)
-        for experiment in compose_experiments(EXPERIMENTS, list(config.overrides))
+        for experiment in experiments
     }
     judged = judge_all(outcomes)
-    page = Path(str(config.output)) / "index.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(page, render(outcomes, judged))
     counts = Counter(one.word for one in judged)
     log.info("\n%d statements: %s", len(judged), ", ".join(f"{count} {word}" for word, count in counts.items()))
     for one in judged:
         if one.verdict.holds is not True:
             log.info("  %s: %s (%s)", one.word, one.statement.text, one.verdict.value)
-    if config.docs_images is not None:
-        _write_small(outcomes, Path(str(config.docs_images)))
+    if docs_images is not None:
+        _write_small(outcomes, docs_images)
     log.info("Report   %s", os.path.relpath(page))
     return page
+
+
+def _folder(setting: str, value: Any) -> Path:
+    """Makes it, before hours of training and not after them."""
+    folder = Path(str(value))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"{setting}={folder}: there can be no such folder: {error.strerror}.") from error
+    return folder
 
 
 def _configuration() -> Path:
