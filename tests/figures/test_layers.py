@@ -72,6 +72,57 @@ def test_looking_leaves_no_trace():
     assert not any(parameter.grad is not None for parameter in network.parameters())
 
 
+class Functional(nn.Module):
+    """Activations as functions, of all spellings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(2, 6), *(nn.Linear(6, 6) for _ in range(5)), nn.Linear(6, 1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second, third, fourth, fifth, sixth, last = self.layers
+        x = torch.tanh(first(x))
+        x = nn.functional.relu(second(x))
+        x = third(x).sigmoid()
+        x = fourth(x).relu_()
+        x = nn.functional.relu(fifth(x), inplace=True)
+        x = nn.functional.gelu(sixth(x))
+        return torch.sigmoid(last(x)).squeeze(1)
+
+
+def test_activations_may_be_functions():
+    """What is seen is what the same network gives where they are modules."""
+    network = Functional()
+    linear = list(network.layers)
+    kinds = [nn.Tanh(), nn.ReLU(), nn.Sigmoid(), nn.ReLU(), nn.ReLU(), nn.GELU(), nn.Sigmoid()]
+    of_modules = nn.Sequential(*(layer for pair in zip(linear, kinds, strict=True) for layer in pair))
+    x = torch.randn(50, 2)
+    seen, expected = tracing.trace(network, x), tracing.trace(of_modules, x)
+    expected = [layer for layer in expected if not isinstance(layer.module, nn.GELU)]
+    assert [type(layer.module) for layer in seen] == [type(layer.module) for layer in expected]
+    for layer, other in zip(seen, expected, strict=True):
+        torch.testing.assert_close(layer.output, other.output)
+        assert layer.parameters == other.parameters
+    # GELU stands between the last two linear layers.
+    assert [layer.follows for layer in seen] == [True] * 11 + [False, True]
+    assert saturated_shares(seen) == saturated_shares(expected)
+    assert list(saturated_shares(seen)) == [
+        *("layer 1 (Tanh)", "layer 2 (ReLU)", "layer 3 (Sigmoid)", "layer 4 (ReLU)", "layer 5 (ReLU)")
+    ]
+
+
+def test_what_layers_do_inside_is_their_own():
+    """A recurrent cell has gates, and this module of somebody's own no modules in it."""
+
+    class Squashing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(x)
+
+    network = nn.Sequential(nn.ReLU(), nn.GRUCell(3, 4), Squashing(), nn.Linear(4, 1))
+    kinds = [type(layer.module).__name__ for layer in tracing.trace(network, torch.randn(2, 3))]
+    assert kinds == ["ReLU", "GRUCell", "Squashing", "Linear"]
+
+
 def test_layers_that_hold_others_are_one_layer():
     network = Sequences()
     layers = tracing.trace(network, torch.randn(2, 7, 3))
