@@ -325,6 +325,19 @@ def test_a_resumed_run_shows_its_first_part_too(tmp_path: Path, arguments):
         torch.testing.assert_close(small[epoch], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_run_that_was_killed_after_its_last_epoch_gets_its_figures(tmp_path: Path):
+    overrides = [*SPIRAL, "figures=all", "figures.moments=3"]
+    run = composing.launch(tmp_path / "run", *overrides)
+    before = drawn(run)
+    assert "regions.png" in before
+    (run.path / "results.json").unlink()
+    for file in (run.path / "figures").iterdir():
+        file.unlink()
+    composing.launch(tmp_path / "run", *overrides, f"resume={tmp_path / 'run'}")
+    assert run.results["status"] == "completed"
+    assert drawn(run) == before
+
+
 NETWORK = """
 import torch
 from torch import Tensor, nn

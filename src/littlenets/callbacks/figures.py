@@ -66,8 +66,11 @@ class Figures(Callback):
         self._sample: Tensor | None = None
         self._tested: list[Tensor] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+        # Not where training starts: a run that was killed after its last epoch is only tested when it is resumed.
         self._data = trainer.datamodule
+
+    def on_train_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
         if isinstance(self._data, TensorDataModule):
             try:
                 self._plan(trainer.max_epochs, pl_module.network, self._data)
