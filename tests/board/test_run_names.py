@@ -126,6 +126,21 @@ def test_tensorboard_is_shown_links_that_follow_what_comes_and_goes(outputs: dic
     assert names == outputs.keys() - {"linear 11-22 09:05:00"} | {"cnn 12-01 00:00:00"}
 
 
+def test_event_files_below_event_files_are_left_where_they_are(outputs: dict[str, Path], tmp_path: Path):
+    """As PyTorch's add_scalars makes them, for a run of ours and for one of others."""
+    theirs = add_events(tmp_path / "outputs" / "elsewhere" / "version_0")
+    below = [add_events(folder / "loss_train") for folder in (theirs, outputs["linear 11-23 14:05:09 lr=0.1"])]
+    links = RunLinks(tmp_path / "outputs")
+    links.update()
+    linked = {str(path.relative_to(links.folder)): path for path in links.folder.rglob("*") if path.is_symlink()}
+    assert linked.keys() == outputs.keys() | {"elsewhere/version_0"}
+    for folder in below:
+        assert [file.name for file in folder.iterdir()] == ["events.out.tfevents.1700000000.host.1.0"]
+        assert sorted(file.name for file in folder.parent.iterdir()) == [
+            *("events.out.tfevents.1700000000.host.1.0", "loss_train")
+        ]
+
+
 def test_the_command_line_of_tensorboard_is_corrected_for_runs_alone(outputs: dict[str, Path], tmp_path: Path):
     others = add_events(tmp_path / "others" / "a").parent
     assert not holds_runs(others)

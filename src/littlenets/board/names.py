@@ -31,15 +31,19 @@ def run_names(logdir: Path) -> dict[str, Path]:
     - a run in a folder of another name: the path of that folder below ``logdir``;
     - event files of others: their path below ``logdir``, as TensorBoard itself has it.
 
-    No run appears twice, whatever links lead to it.
+    No run appears twice, whatever links lead to it. Event files of others below a folder with event files are left out:
+    TensorBoard looks for them there by itself.
     """
     names: dict[str, Path] = {}
+    named: set[Path] = set()
     labels: dict[Path, dict[str, str]] = {}
     for folder in event_folders(logdir):
         run = folder.parent
         if not _is_ours(folder):
             if folder.name == "tensorboard" and (STAMP.fullmatch(run.name) or STAMP.fullmatch(run.parent.name)):
                 continue  # it has only just started, and shows nothing so far
+            if named & set(folder.parents):
+                continue  # TensorBoard finds it below the other by itself
             name = os.path.relpath(folder, logdir)
         elif stamp := STAMP.fullmatch(run.name):
             name = _title(run.parent.name, stamp, overrides_label(_overrides(run / "config.yaml")))
@@ -54,6 +58,7 @@ def run_names(logdir: Path) -> dict[str, Path]:
             name = run.name if run == logdir or run in logdir.parents else os.path.relpath(run, logdir)
         name = next(candidate for candidate in _numbered(name) if candidate not in names)
         names[name] = folder
+        named.add(folder)
     return names
 
 
