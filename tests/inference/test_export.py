@@ -134,3 +134,24 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(SettingError, match=r"export=.*model\.pt2: No space left"):
         export(Regression(LinearRegression(), torch.optim.SGD).eval(), torch.zeros(2, 1), tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
+
+
+class Choosing(nn.Module):
+    """Looks at numbers, which a file cannot do, or fails without a word."""
+
+    def __init__(self, silent: bool) -> None:
+        super().__init__()
+        self.linear, self.silent = nn.Linear(1, 1), silent
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting() and self.silent:
+            raise LookupError
+        return self.linear(x) if x.sum() > 0 else x
+
+
+@pytest.mark.parametrize(("silent", "reason"), [(False, r"\w+"), (True, "LookupError")])
+def test_a_network_that_cannot_be_exported_is_named(tmp_path: Path, silent: bool, reason: str):
+    module = Regression(Choosing(silent), torch.optim.SGD).eval()
+    with pytest.raises(SettingError, match=f"Choosing cannot be exported: {reason}"):
+        export(module, torch.zeros(2, 1), tmp_path / "model.pt2")
+    assert not list(tmp_path.iterdir())

@@ -47,6 +47,13 @@ def test_text_of_a_picture_has_a_bar_for_each_class():
     assert filled == [0, 10, 30]
 
 
+def test_bars_of_more_than_ten_classes_begin_below_each_other():
+    text = "".join(as_text([classes([1 / 12] * 12, names={"image": ["twelve.png"]})]))
+    _, *bars = text.splitlines()
+    assert len({len(line) for line in bars}) == 1
+    assert [line.split()[0] for line in bars] == [str(number) for number in range(12)]
+
+
 def test_text_of_a_test_sample_says_what_is_true():
     text = "".join(as_text([classes([0.1, 0.9], names={"index": [7]}, known={"true": torch.tensor([0])})]))
     assert text.startswith("index 7: 1 (truly 0)\n")

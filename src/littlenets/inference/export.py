@@ -76,8 +76,8 @@ def export(module: SupervisedModule, x: Tensor, path: Path) -> str:
         given = predictor(x)
     try:
         content = FORMATS[path.suffix](predictor, x, list(given))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # any: the network's own code runs on what stands for a tensor
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise SettingError(f"export={path}: {type(module.network).__name__} cannot be exported: {reason}") from error
     try:
         write_atomically(path, content)

@@ -107,8 +107,9 @@ def _chart(record: Record) -> str:
     if "true" in record:
         head += f" (truly {record['true']})"
     block = _block()
+    width = len(str(len(record["probabilities"]) - 1))
     bars = [
-        f"  {index}  {block * round(BAR_WIDTH * share):<{BAR_WIDTH}} {share:6.1%}"
+        f"  {index:>{width}}  {block * round(BAR_WIDTH * share):<{BAR_WIDTH}} {share:6.1%}"
         for index, share in enumerate(record["probabilities"])
     ]
     return "\n".join([head, *bars]) + "\n"
