@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from torch import Tensor, nn
 
 from littlenets.data import FashionMNIST
@@ -122,6 +122,96 @@ def test_photographs_are_read_like_the_digits(
     assert same >= 0.95
 
 
+Colours = np.ndarray  # float (H, W, 3), 0..255
+TABLE = (70, 50, 40)
+
+
+def light_from_one_side(picture: Colours, random: np.random.Generator) -> Colours:
+    down, across = np.meshgrid(*(np.linspace(0, 1, side) for side in picture.shape[:2]), indexing="ij")
+    turn = random.uniform(0, 2 * np.pi)
+    slope = across * np.cos(turn) + down * np.sin(turn)
+    slope = (slope - slope.min()) / np.ptp(slope)
+    return picture * (1 - random.uniform(0.2, 0.5) * slope[..., None])
+
+
+def table_at_one_side(picture: Colours, random: np.random.Generator) -> Colours:
+    """A little askew."""
+    wide, turns = int(random.integers(6, 14)), int(random.integers(4))
+    picture = np.rot90(picture, turns).copy()
+    wedge = np.arange(picture.shape[1]) < np.linspace(wide, wide / 2, len(picture))[:, None]
+    picture[wedge] = TABLE
+    return np.rot90(picture, -turns)
+
+
+def table_all_around(picture: Colours, random: np.random.Generator) -> Colours:
+    wide = int(random.integers(4, 9))
+    framed = np.full((picture.shape[0] + 2 * wide, picture.shape[1] + 2 * wide, 3), TABLE, dtype=float)
+    framed[wide:-wide, wide:-wide] = picture
+    return framed
+
+
+def printed_box(picture: Colours, random: np.random.Generator) -> Colours:
+    boxed = np.full((picture.shape[0] + 40, picture.shape[1] + 40, 3), picture[0, 0])
+    boxed[17:-17, 17:-17] = (80, 90, 80)
+    boxed[20:-20, 20:-20] = picture
+    return boxed
+
+
+def lines_above_and_below(picture: Colours, random: np.random.Generator) -> Colours:
+    ruled = np.concatenate([picture[:1].repeat(12, axis=0), picture, picture[:1].repeat(12, axis=0)])
+    ruled[[8, -8]] = (150, 165, 200)
+    return ruled
+
+
+def finger(picture: Colours, random: np.random.Generator) -> Colours:
+    """In the lower left corner, which the digit is not in."""
+    picture = np.pad(picture, ((0, 40), (0, 0), (0, 0)), mode="edge")
+    down, across = np.meshgrid(*map(np.arange, picture.shape[:2]), indexing="ij")
+    picture[np.hypot(down - len(picture), across) < 35] = (190, 130, 110)
+    return picture
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [light_from_one_side, table_at_one_side, table_all_around, printed_box, lines_above_and_below, finger],
+)
+def test_what_lies_around_the_digit_is_left_out(
+    digits: np.ndarray, classify: Callable[[np.ndarray], Tensor], tmp_path: Path, trouble: Callable
+):
+    """On pencil drawings, so that nearly everything is darker than the digit."""
+    back = []
+    for number, digit in enumerate(digits[:100]):
+        random = np.random.default_rng(number)
+        drawn = np.pad(np.asarray(paint(digit, number, (205, 200, 190), (140, 140, 145))), ((15,), (15,), (0,)), "edge")
+        pixels = trouble(drawn.astype(float), random)
+        pixels += random.normal(0, 4, pixels.shape)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / "digit.png")
+        back.append(brought_back(tmp_path / "digit.png"))
+    upright = classify(digits[:100])
+    found = classify(np.stack(back))
+    assert (found == upright).float().mean() >= 0.95
+
+
+@pytest.mark.parametrize("bold", [1, 9])
+def test_a_digit_that_is_cut_out_at_its_very_edge_is_whole(
+    digits: np.ndarray, classify: Callable[[np.ndarray], Tensor], tmp_path: Path, bold: int
+):
+    """All of it touches the border, and a bold one fills more of the picture than the paper does."""
+    back, roomy = [], []
+    for digit in digits[:100]:
+        ink = (
+            Image.fromarray(digit).resize((140, 140), Image.Resampling.BICUBIC).point(lambda value: 255 * (value > 100))
+        )
+        pixels = 255 - np.asarray(ink.filter(ImageFilter.MaxFilter(bold)))
+        for images, picture in (
+            (back, Image.fromarray(pixels).crop(ImageOps.invert(Image.fromarray(pixels)).getbbox())),
+            (roomy, Image.fromarray(np.pad(pixels, 20, constant_values=255))),
+        ):
+            picture.save(tmp_path / "digit.png")
+            images.append(brought_back(tmp_path / "digit.png"))
+    assert np.abs(np.stack(back).astype(int) - np.stack(roomy)).max(axis=(1, 2)).mean() <= 2
+
+
 @pytest.fixture(scope="module")
 def seven() -> np.ndarray:
     """A 7 of one shade with smooth edges, as ink: uint8 (120, 90), 255 where it is."""
@@ -225,6 +315,18 @@ def test_clothes_fill_the_image_as_their_makers_had_them(tmp_path: Path):
     image = read_picture(rectangle(tmp_path / "shirt.png", 200, 100), FashionMNIST.picture_form)[0]
     assert (image[7:21] == 255).all()
     assert image.sum() == 14 * 28 * 255
+
+
+def test_clothes_may_reach_the_edge(tmp_path: Path):
+    """And fill more of the picture than what they lie on."""
+    picture = Image.new("L", (300, 300), 255)
+    picture.paste(0, (20, 60, 280, 300))
+    picture.paste(255, (100, 120, 140, 200))
+    picture.save(tmp_path / "shirt.png")
+    image = read_picture(tmp_path / "shirt.png", FashionMNIST.picture_form)[0]
+    # 28 by 26 of it, with a patch in it.
+    assert (image[1:27, [0, -1]] == 255).all()
+    assert image[11, 10] < 50
 
 
 def test_the_pictures_of_a_folder_are_found_by_name(tmp_path: Path):

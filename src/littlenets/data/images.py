@@ -19,10 +19,12 @@ class PictureForm(NamedTuple):
     Attributes:
         box: pixels of the longer side of what the picture shows.
         centre: what lies in the middle of the image: the centre of mass, or that of the box.
+        strokes: whether it shows lines on paper, and not a solid thing that may fill the picture.
     """
 
     box: int
     centre: Literal["mass", "box"]
+    strokes: bool
 
 
 class ImageDataModule(TensorDataModule):
@@ -36,7 +38,7 @@ class ImageDataModule(TensorDataModule):
     sample_name = "images"
     sample_shape = (1, 28, 28)
     #: Of MNIST (LeCun, Cortes and Burges), whose form other digits are given as well.
-    picture_form = PictureForm(box=20, centre="mass")
+    picture_form = PictureForm(box=20, centre="mass", strokes=True)
 
     def __init__(
         self, mean: float, std: Positive, batch_size: Count | None, shuffle: bool, validation: Share, seed: int

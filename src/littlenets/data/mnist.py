@@ -67,7 +67,7 @@ class MNIST(_IdxImages):
 class FashionMNIST(_IdxImages):
     """Pictures of clothes (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747)."""
 
-    picture_form = PictureForm(box=28, centre="box")
+    picture_form = PictureForm(box=28, centre="box", strokes=False)
 
     def torchvision_class(self) -> type:
         from torchvision.datasets import FashionMNIST

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..data.images import IMAGE_SIZE, PictureForm
 from ..errors import SettingError
+from .ink import FAINT, ink_on_one_colour, ink_on_paper
 
 # Formats that Pillow reads by itself; some others would start programs.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -20,27 +21,26 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", "
 
 # More than most telephones take. Pillow holds 4 bytes a pixel, and some pictures are held twice or three times.
 MAX_PIXELS = 64_000_000
-# A digit is scaled to 20 pixels: where the longer side has more than this, it is scaled down at once, to save memory.
-MAX_SIDE = 2000
+# A digit takes a twentieth of the picture or more and is scaled to 20 pixels: where the longer side has more than this,
+# it is scaled down at once, to save time and memory.
+MAX_SIDE = 1000
 
 # Of the full range from black to white; what differs less is one colour to the eye.
 LEAST_CONTRAST = 0.05
-# Ink below this share of the strongest does not widen the digit's box: shadows, and what JPEG adds around edges.
-FAINT = 0.2
 
 
 def read_picture(path: Path, form: PictureForm) -> Tensor:
     """The picture in a file in the form that MNIST gave to its digits: uint8 (1, 28, 28), light on black.
 
-    Background is the colour that the picture's border has mostly, or transparency; ink is how far a pixel is from it.
-    So dark on light and light on dark, grey, coloured and transparent pictures are all the same. The box around the ink
-    is scaled with anti-aliasing, its proportions kept, and put into the middle of a black square.
+    Ink is how far a pixel is from the background (see ink.py), so dark on light and light on dark, grey, coloured and
+    transparent pictures are all the same. The box around the ink is scaled with anti-aliasing, its proportions kept,
+    and put into the middle of a black square.
 
     Raises:
         SettingError: the file holds no picture, or one that is too large or shows nothing.
     """
     colours, alpha = _channels(_open(path))
-    strength = _ink(colours, alpha)
+    strength = (ink_on_paper if form.strokes else ink_on_one_colour)(colours, alpha)
     if strength.max() < LEAST_CONTRAST:
         raise SettingError(f"{path} shows nothing: all of it has the same colour.")
     return torch.from_numpy(_framed(_scaled(strength / strength.max(), form.box), form.centre)).unsqueeze(0)
@@ -119,28 +119,6 @@ def _channels(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     values = np.asarray(picture, dtype=np.float32)
     values = values.reshape(*values.shape[:2], -1) / (1 if picture.mode == "F" else 255)
     return (values[..., :3], values[..., 3]) if picture.mode == "RGBA" else (values, None)
-
-
-def _ink(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """How far each pixel is from the background, float32 (H, W) in 0..1."""
-    border = _border(colours)
-    if alpha is not None:
-        opaque = _border(alpha[..., None])[:, 0] > 0.5
-        if opaque.mean() <= 0.5:
-            return alpha
-        border = border[opaque]
-    background = np.median(border, axis=0)  # (C,)
-    distance = np.abs(colours - background).max(axis=2)
-    if alpha is not None:
-        distance *= alpha
-    # Paper is never of one colour in a photograph; nothing is taken off a picture that was drawn.
-    texture = min(3 * np.median(np.abs(border - background).max(axis=1)), distance.max() / 2)
-    return np.maximum(distance - texture, 0)
-
-
-def _border(values: np.ndarray) -> np.ndarray:
-    """The outermost pixels, (n, C)."""
-    return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
 
 
 def _scaled(ink: np.ndarray, box: int) -> np.ndarray:
