@@ -70,3 +70,17 @@ def test_accuracies_are_percent():
 def test_ten_thousand_epochs_are_all_there():
     epochs = np.arange(1, 10_001)
     assert len(lines(curves.loss(epochs, 1 / epochs))["training"][0]) == 10_000
+
+
+@pytest.mark.parametrize("draw", [curves.loss, curves.accuracy])
+@pytest.mark.parametrize("epochs", [[1], [1, 2], [1, 2, 3], [7], list(range(1, 30))])
+def test_ticks_are_whole_epochs_each_of_them_once(draw, epochs: list[int]):
+    figure = draw(epochs, [0.5] * len(epochs))
+    figure.canvas.draw()
+    (ax,) = figure.axes
+    low, high = ax.get_xlim()
+    shown = [(at, text.get_text()) for at, text in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)]
+    shown = [(at, text) for at, text in shown if low <= at <= high]
+    assert shown
+    assert [text for _, text in shown] == [f"{at:g}" for at, _ in shown]
+    assert all(at in epochs or at == 0 for at, _ in shown)

@@ -78,7 +78,7 @@ def legend(ax: Axes) -> None:
 def epoch_axis(ax: Axes, epochs: Values) -> None:
     """Whole epochs with thousands separated."""
     ax.set_xlabel("epoch", fontsize=10)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     first, last = min(numbers(epochs)), max(numbers(epochs))
     margin = 0.02 * (last - first) or 0.5
