@@ -192,3 +192,11 @@ def test_what_fails_is_a_gap_with_its_reason(line: Experiment, tmp_path: Path, s
     assert outcome.records == []
     assert outcome.problem == "Its command ended with code 1, and said: Starting. No data far and wide."
     assert provide(line, tmp_path / "nowhere", script, reuse=True, run=False).problem == "It has not been run."
+
+
+@pytest.mark.parametrize(
+    ("override", "said"), [("a b", "a b"), ("optimizer=sdg", "optimizer/sdg.*adam"), ("data.rot=1", "data.rot=1")]
+)
+def test_what_can_be_passed_on_to_none_is_named(override: str, said: str):
+    with pytest.raises(SettingError, match=said):
+        compose_experiments(["linear_200_epochs"], [override])

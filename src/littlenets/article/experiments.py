@@ -14,9 +14,11 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from ..config.mistakes import in_words
 from ..config.names import nearest
 from ..errors import SettingError
 from ..runs.saved import read_config
@@ -78,9 +80,12 @@ def compose_experiments(names: Iterable[str], overrides: Sequence[str]) -> list[
     Hydra must be running, with this project's configuration.
 
     Raises:
-        SettingError: an override is for none of them.
+        SettingError: an override is for none of them, or is none.
     """
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise SettingError(f"overrides: {in_words(error)}") from error
     experiments, used = [], set()
     for name in names:
         plain = compose("train", [f"experiment={name}"], return_hydra_config=True)
@@ -90,7 +95,10 @@ def compose_experiments(names: Iterable[str], overrides: Sequence[str]) -> list[
             if override.is_add() or OmegaConf.select(plain, override.key_or_group, default=_ABSENT) is not _ABSENT
         ]
         used.update(fitting)
-        config = compose("train", [f"experiment={name}", *fitting]) if fitting else plain
+        try:
+            config = compose("train", [f"experiment={name}", *fitting]) if fitting else plain
+        except HydraException as error:
+            raise SettingError(f"overrides: {in_words(error)}") from error
         params = (plain.hydra.sweeper.params or {}) if plain.hydra.mode is RunMode.MULTIRUN else {}
         experiments.append(Experiment(name, fitting, config, _jobs(params)))
     if unused := [override for override in overrides if override not in used]:

@@ -55,7 +55,7 @@ def write_article(config: DictConfig) -> Path:
     judged = judge_all(outcomes)
     write_atomically(page, render(outcomes, judged))
     counts = Counter(one.word for one in judged)
-    log.info("\n%d statements: %s", len(judged), ", ".join(f"{count} {word}" for word, count in counts.items()))
+    log.info("\n%d statements. %s", len(judged), ", ".join(f"{word}: {count}" for word, count in counts.items()))
     for one in judged:
         if one.verdict.holds is not True:
             log.info("  %s: %s (%s)", one.word, one.statement.text, one.verdict.value)
