@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from ..config.constructors import wrong_settings
+from ..config.check import wrong_settings
 from ..errors import SettingError
 from ..runs.files import write_atomically
 from .experiments import Outcome, check_names, compose_experiments, provide
@@ -41,7 +41,7 @@ def write_article(config: DictConfig) -> Path:
             the page.
     """
     if problems := wrong_settings(OmegaConf.to_container(config), SETTINGS):
-        raise SettingError("\n".join(problems))
+        raise SettingError("\n".join(problems.values()))
     wanted = EXPERIMENTS if config.experiments is None else tuple(config.experiments)
     check_names(wanted, EXPERIMENTS)
     experiments = compose_experiments(EXPERIMENTS, list(config.overrides))

@@ -139,14 +139,6 @@ def wrong_value(value: Any, annotation: Any, adapter: TypeAdapter | None) -> str
     return None
 
 
-def wrong_settings(values: Mapping[str, Any], annotations: Mapping[str, Any]) -> list[str]:
-    """A sentence for each setting whose value does not fit: ``format=xml: it should be ...``."""
-    found = {
-        key: wrong_value(values[key], annotation, adapter_of(annotation)) for key, annotation in annotations.items()
-    }
-    return [f"{key}={values[key]}: {wrong}" for key, wrong in found.items() if wrong]
-
-
 def _in_words(detail: Mapping[str, Any], annotation: Any) -> str:
     """pydantic's message in this project's tone."""
     if detail["type"] == "predicate_failed":
