@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Trainer
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from .board import content
 from .board.forgetting import forget_after
+from .errors import SettingError
 from .modules import SupervisedModule
+
+# Under which argument a logger takes a run's name, where it would otherwise make up one.
+NAMED_BY = {WandbLogger: "name", MLFlowLogger: "run_name"}
 
 
 def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int] | None) -> Logger:
@@ -19,14 +23,39 @@ def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int]
 
     Args:
         done: whole epochs, and the steps in them, that a resumed run goes on after; None for a new run.
+
+    Raises:
+        SettingError: its package is not installed.
     """
-    logger = make(save_dir=folder)
+    try:
+        logger = make(save_dir=folder, **_name(make, folder))
+    except ModuleNotFoundError as error:
+        package = error.name or "its package"
+        raise SettingError(f"logger: {package} is not installed: {error}") from error
     if done and isinstance(logger, TensorBoardLogger):
         forget_after(Path(logger.log_dir), *done)
     if done and isinstance(logger, CSVLogger):
         # Lightning's would delete what the earlier part wrote.
         return make(save_dir=folder, version=f"{logger.version}-after-{done[0]}")
     return logger
+
+
+def _name(make: Callable[..., Logger], folder: Path) -> dict[str, str]:
+    """The run's name, such as ``spiral/2026-11-23_14-05-09-3f2a``, for a logger that was given none and wants one."""
+    argument = NAMED_BY.get(getattr(make, "func", None))
+    if argument is None or make.keywords.get(argument) is not None:
+        return {}
+    return {argument: f"{folder.parent.name}/{folder.name}"}
+
+
+def close_loggers(loggers: Iterable[Logger]) -> None:
+    """Ends what would last as long as the process, in which another run may follow.
+
+    A run of Weights & Biases takes in all that comes after it, until it is finished.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
 
 
 class TensorBoard(TensorBoardLogger):

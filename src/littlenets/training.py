@@ -3,6 +3,7 @@
 import logging
 import signal
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from .config.choices import load_choice, other_data
 from .data import TensorDataModule
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
-from .loggers import log_end, log_start, open_logger
+from .loggers import close_loggers, log_end, log_start, open_logger
 from .modules import SupervisedModule
 from .resuming import Resumed, resume
 from .runs import Run
@@ -56,7 +57,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             log.info("%s", before.done)
             return before.results["metrics"]
         config, origin = before.config, OmegaConf.to_container(before.config.origin)
-    with occupied(folder), Run(folder, **{name: origin[name] for name in ("model", "data", "overrides")}) as run:
+    said = {name: origin[name] for name in ("model", "data", "overrides")}
+    with occupied(folder), Run(folder, **said) as run, ExitStack() as at_end:
 
         def begin() -> None:
             values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
@@ -88,6 +90,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 # In place: a compiled copy would carry other names in the checkpoint.
                 module.network.compile()
             prepare_trainer(trainer, datamodule)
+            at_end.callback(close_loggers, trainer.loggers)
             run.results["environment"] = environment(trainer.strategy.root_device)
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
             log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))

@@ -1,0 +1,53 @@
+"""Every command that README.md and docs/ show composes, and the check of settings has nothing to say against it."""
+
+import itertools
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import composing
+import pages
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from littlenets.config.check import find_problems
+
+SHOWN = [(page, words) for page in pages.PAGES for words in pages.commands(page)]
+# Launchers that are installed for a cluster.
+ELSEWHERE = "hydra/launcher=submitit_slurm"
+
+
+def points(overrides: list[str]) -> Iterator[list[str]]:
+    """The overrides of each run of a sweep."""
+    with initialize_config_dir(str(composing.CONF), version_base="1.3"):
+        parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+        lists = [
+            [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+            if override.is_sweep_override()
+            else [override.input_line]
+            for override in parser.parse_overrides(overrides)
+        ]
+    yield from (list(point) for point in itertools.product(*lists))
+
+
+def test_there_are_commands_on_the_pages():
+    assert {page for page, _ in SHOWN} >= {"README.md", "docs/lesson.md", "docs/predict.md", "docs/runs.md"}
+    assert len(SHOWN) > 50
+
+
+@pytest.mark.parametrize(("page", "words"), SHOWN, ids=[f"{page}: {shlex.join(words)}" for page, words in SHOWN])
+def test_it_composes(page: str, words: list[str]):
+    _, script, *arguments = itertools.takewhile(lambda word: word not in ("<", ">"), words)
+    overrides = [word for word in arguments if not word.startswith("-")]
+    if script != "train.py":
+        with initialize_config_dir(str(composing.CONF), version_base="1.3"):
+            assert compose(Path(script).stem, overrides=overrides)
+        return
+    if ELSEWHERE in overrides:
+        pytest.skip("needs a launcher that is installed for a cluster")
+    for point in points(overrides):
+        config = composing.compose_config(*point)
+        # What a resumed run is trained with stands in its folder.
+        assert config.resume or find_problems(config) == []
