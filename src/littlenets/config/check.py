@@ -256,8 +256,8 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
         return {path: f"{path}._target_={node['_target_']}: {reason.rstrip('.')}.{hint}"}
     if signature is None:
         return problems
-    if node.get("_partial_"):
-        # Called later with what it is for, such as an optimizer with the parameters.
+    if node.get("_partial_") and not set(given) & set(signature.parameters):
+        # Called later with what it is for, as somebody's own optimizer is with what it may call the weights.
         given = (*given, *list(signature.parameters)[:1])
     for name, value in node.items():
         key = f"{path}.{name}"
