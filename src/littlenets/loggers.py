@@ -30,8 +30,7 @@ def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int]
     try:
         logger = make(save_dir=folder, **_name(make, folder))
     except ModuleNotFoundError as error:
-        package = error.name or "its package"
-        raise SettingError(f"logger: {package} is not installed: {error}") from error
+        raise SettingError(f"logger: {' '.join(str(error).split())}") from error
     if done and isinstance(logger, TensorBoardLogger):
         forget_after(Path(logger.log_dir), *done)
     if done and isinstance(logger, CSVLogger):
