@@ -18,6 +18,7 @@ NEW = {
     "conf/optimizer/rmsprop.yaml",
     "conf/callbacks/mine.yaml",
     "conf/experiment/rings.yaml",
+    "conf/logger/mlflow.yaml",
 }
 
 
