@@ -36,7 +36,7 @@ def commands(page: str) -> list[list[str]]:
 
 
 def follow(page: str, beside: Path, written: dict[str, str]) -> Path:
-    """Writes files below the folder ``beside``, in which ``littlenets`` is, and runs a page's shell blocks in mynets."""
+    """Writes files below ``beside``, where ``littlenets`` is as well, and runs a page's shell blocks in mynets."""
     (beside / "littlenets").symlink_to(REPOSITORY)
     for name, text in written.items():
         (beside / name).parent.mkdir(parents=True, exist_ok=True)

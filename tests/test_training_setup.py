@@ -28,6 +28,16 @@ def test_what_does_not_fit_is_said_before_training(launch, overrides: list[str],
         launch(*overrides)
 
 
+def test_a_schedule_that_waits_for_a_metric_is_refused(launch):
+    with pytest.raises(SettingError, match=r"^scheduler: ReduceLROnPlateau .* scheduler=cosine"):
+        launch(
+            "scheduler=step",
+            "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
+            "~scheduler.gamma",
+            "~scheduler.step_size",
+        )
+
+
 def test_more_arms_and_more_classes_fit(launch):
     run = launch("model=multispiral", "data.arms=4", "model.network.classes=4", "trainer.max_epochs=1")
     assert run.weights()[-1].shape == (4,)

@@ -140,8 +140,7 @@ def run(main: Callable[[], Any]) -> None:
     threading.excepthook = _in_thread
     asked, flags = get_args_parser().parse_known_args()
     if flags:
-        lines = (f"{flag}: there is no such option; a setting is written KEY=VALUE, without dashes." for flag in flags)
-        sys.exit(_complain("\n".join([*lines, "--help shows the settings."]), 2))
+        sys.exit(_complain("\n".join([*map(_misplaced, flags), "--help shows the settings."]), 2))
     resolvers.register(make_folders=not (asked.help or asked.cfg or asked.info or asked.shell_completion))
     try:
         sys.argv[1:] = expand_resume(sys.argv[1:])
@@ -192,6 +191,12 @@ def _script(main: Callable[[], Any]) -> Path:
 def _in_thread(arguments: threading.ExceptHookArgs) -> None:
     if getattr(arguments.exc_value, "errno", None) not in NO_ROOM:  # TensorBoard's writer passes that one on itself
         threading.__excepthook__(arguments)
+
+
+def _misplaced(word: str) -> str:
+    if word.startswith("-"):
+        return f"{word}: there is no such option; a setting is written KEY=VALUE, without dashes."
+    return f"{word}: settings stand together; options such as -m go before the first or behind the last of them."
 
 
 def _complain(message: str, code: int) -> int:

@@ -62,13 +62,18 @@ def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
         text.append(f"{title}:\n", style="dim")
         for name in names:
             text.append(f"  {name:<{width}}  ").append(f"{_number(metrics[name])}\n", style="green")
+    return text.append(where(folder))
+
+
+def where(folder: Path) -> str:
+    """The folder of a run, and how to look at what is in it."""
     shown = os.path.relpath(folder)
-    text.append(f"Run folder   {shown}")
+    lines = [f"Run folder   {shown}"]
     if (folder / "figures").is_dir():
-        text.append(f"\nFigures      {shown}/figures")
+        lines.append(f"Figures      {shown}/figures")
     if (folder / "tensorboard").is_dir():
-        text.append(f"\nTensorBoard  tensorboard --logdir {shown}")
-    return text
+        lines.append(f"TensorBoard  tensorboard --logdir {shown}")
+    return "\n".join(lines)
 
 
 def _by_data(metrics: dict[str, float]) -> dict[str, list[str]]:

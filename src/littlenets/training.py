@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from rich.text import Text
 
 from .building import build, build_module, check_fit
 from .callbacks import Beginning, Figures, Stopping
@@ -31,7 +32,7 @@ from .runs.environment import environment
 from .runs.files import point_link, write_atomically
 from .runs.folder import occupied
 from .settings import telling_settings
-from .summary import describe, stand_in_warning, summarize
+from .summary import describe, stand_in_warning, summarize, where
 from .threads import choose_threads
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             if not getattr(end, "at_once", False):
                 with run.timed("figures"):
                     draw_figures(trainer, module, metrics, completed=False)
+            if isinstance(end, DivergedError):
+                # Its curves are what there is to look at; whoever stopped a run is told how to go on.
+                log.info(Text(where(folder)))
             raise
         with run.timed("test"):
             metrics.update(test(trainer, module, datamodule))

@@ -106,6 +106,7 @@ def test_a_diverged_run_says_what_to_change(diverged):
     assert "Lower optimizer.lr" in diverged.err
     assert len(diverged.err.splitlines()) == 1
     assert "Traceback" not in diverged.out
+    assert f"Run folder   {diverged.run.path.relative_to(diverged.cwd)}\n" in diverged.out
     assert "Finished" not in diverged.out
 
 

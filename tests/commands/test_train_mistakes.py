@@ -36,6 +36,7 @@ TOGETHER = {
     "trainer.max_steps=3": [["+trainer.max_steps=3"]],
     "trainer.limit_train_batch=3": [["did you mean +trainer.limit_train_batches?"]],
     "--lr=0.1": [["--lr=0.1:", "KEY=VALUE"], ["--help"]],
+    "seed=1,2 -m optimizer.lr=0.1": [["optimizer.lr=0.1:", "-m", "before the first"], ["--help"]],
     "optimizer.lr": [["optimizer.lr:", "KEY=VALUE"]],
     "=3": [["=3:"]],
     "optimizer.lr=0.1,0.2": [["optimizer.lr=0.1,0.2", "-m", "--multirun", "[0.1,0.2]"]],

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MetricCollection
 
 from ..data.loader import BatchOrder
@@ -114,6 +114,11 @@ class SupervisedModule(LightningModule):
             scheduler = self.make_scheduler(optimizer, **total)
         except ValueError as error:
             raise SettingError(f"scheduler: {error}") from error
+        if isinstance(scheduler, ReduceLROnPlateau):
+            raise SettingError(
+                "scheduler: ReduceLROnPlateau waits for a metric to stand still, and schedules are given none here; "
+                "scheduler=cosine and scheduler=onecycle need none."
+            )
         interval = "step" if per_batch else "epoch"
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
 
