@@ -14,6 +14,8 @@ from .data import TensorDataModule
 from .runs.history import read_history
 from .sparkline import logarithmic, sparkline
 
+# Of a terminal that nobody has made wider.
+WIDTH = 80
 # Leaves room for two numbers in 60 columns.
 SPARKLINE = 24
 
@@ -62,10 +64,10 @@ def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
         text.append(f"{title}:\n", style="dim")
         for name in names:
             text.append(f"  {name:<{width}}  ").append(f"{_number(metrics[name])}\n", style="green")
-    return text.append(where(folder))
+    return text.append(places(folder))
 
 
-def where(folder: Path) -> str:
+def places(folder: Path) -> str:
     """The folder of a run, and how to look at what is in it."""
     shown = os.path.relpath(folder)
     lines = [f"Run folder   {shown}"]
@@ -102,15 +104,22 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
     lines += [f"  {name:<{width}}  {_number(value)}" for name, value in metrics.items()]
     if "classes" not in evaluation:
         return lines
-    confusion = evaluation["confusion"]
-    cell = max(len(str(count)) for row in confusion for count in row) + 2
-    lines += ["", f"class {'samples':>9} {'accuracy':>9} {'precision':>10}    taken for"]
-    lines[-1] += "".join(f"{row['class']:>{cell}}" for row in evaluation["classes"]).removeprefix(" ")
-    for row, counts in zip(evaluation["classes"], confusion, strict=True):
+    rates = [f"class {'samples':>9} {'accuracy':>9} {'precision':>10}"]
+    for row in evaluation["classes"]:
         shares = [f"{row[name]:.4f}" if row[name] is not None else "-" for name in ("acc", "precision")]
-        taken = "".join(f"{count:>{cell}}" for count in counts)
-        lines.append(f"{row['class']:>5} {row['samples']:>9} {shares[0]:>9} {shares[1]:>10}    {'':9}{taken}")
-    return lines
+        rates.append(f"{row['class']:>5} {row['samples']:>9} {shares[0]:>9} {shares[1]:>10}")
+    names = [str(row["class"]) for row in evaluation["classes"]]
+    cell = max(len(str(count)) for row in evaluation["confusion"] for count in row) + 2
+    taken = ["".join(f"{text:>{cell}}" for text in row) for row in [names, *evaluation["confusion"]]]
+    beside = [
+        f"{left}    {'' if number else 'taken for':9}{right}"
+        for number, (left, right) in enumerate(zip(rates, taken, strict=True))
+    ]
+    if max(map(len, beside)) <= WIDTH:
+        return [*lines, "", *beside]
+    left = ["class  taken for", *(f"{name:>5}{'':11}" for name in names)]
+    below = [name + right for name, right in zip(left, taken, strict=True)]
+    return [*lines, "", *rates, "", *below]
 
 
 def _number(value: float) -> str:

@@ -32,7 +32,7 @@ from .runs.environment import environment
 from .runs.files import point_link, write_atomically
 from .runs.folder import occupied
 from .settings import telling_settings
-from .summary import describe, stand_in_warning, summarize, where
+from .summary import describe, places, stand_in_warning, summarize
 from .threads import choose_threads
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                     draw_figures(trainer, module, metrics, completed=False)
             if isinstance(end, DivergedError):
                 # Its curves are what there is to look at; whoever stopped a run is told how to go on.
-                log.info(Text(where(folder)))
+                log.info(Text(places(folder)))
             raise
         with run.timed("test"):
             metrics.update(test(trainer, module, datamodule))
