@@ -1,6 +1,7 @@
-"""Every command that README.md and docs/ show composes, and the check of settings has nothing to say against it."""
+"""Links and commands of README.md and docs/: each leads somewhere, each composes and passes the check of settings."""
 
 import itertools
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,24 @@ def points(overrides: list[str]) -> Iterator[list[str]]:
             for override in parser.parse_overrides(overrides)
         ]
     yield from (list(point) for point in itertools.product(*lists))
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link can name of a page: its headings, in small letters and with dashes."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_its_links_lead_somewhere(page: str):
+    links = re.findall(r"\]\(([^)\s]+)\)", pages.PAGES[page])
+    for link in links:
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (pages.REPOSITORY / page).parent / name
+        assert target.is_file()
+        assert not anchor or anchor in anchors(target)
 
 
 def test_there_are_commands_on_the_pages():
