@@ -53,7 +53,8 @@ def close_loggers(loggers: Iterable[Logger]) -> None:
     A run of Weights & Biases takes in all that comes after it, until it is finished.
     """
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
+        # Its property ``experiment`` would begin a run where there is none yet.
+        if isinstance(logger, WandbLogger) and logger._experiment is not None:
             logger.experiment.finish()
 
 
