@@ -104,21 +104,23 @@ def ours(
     return Timing(recipe, "littlenets", used, threads is None, seconds, result["seconds"]["fit"], memory, quality)
 
 
+def tell(when: str, timing: Timing) -> None:
+    print(
+        f"{when} {timing.recipe:<18} {timing.side:<11} {timing.threads} threads: "
+        f"loop {timing.loop:8.2f} s, command {timing.command:8.2f} s, {timing.quality}",
+        flush=True,
+    )
+
+
 def rounds(args: argparse.Namespace, folder: Path) -> list[Timing]:
     """Both sides in turn, so that both meet the machine as it is at the time."""
     timings = []
     for number in range(args.rounds):
         for recipe in args.recipes:
             epochs = max(1, RECIPES[recipe] // (10 if args.quick else 1))
-            for threads in (1, None):
-                for side in (plain, ours):
-                    timing = side(recipe, epochs, threads, args, folder)
-                    timings.append(timing)
-                    print(
-                        f"round {number + 1} {recipe:<12} {timing.side:<11} {timing.threads} threads: "
-                        f"loop {timing.loop:8.2f} s, command {timing.command:8.2f} s, {timing.quality}",
-                        flush=True,
-                    )
+            for side, threads in ((plain, 1), (ours, 1), (plain, None), (ours, None)):
+                timings.append(side(recipe, epochs, threads, args, folder))
+                tell(f"round {number + 1}", timings[-1])
     return timings
 
 
@@ -156,13 +158,8 @@ def busy(args: argparse.Namespace, folder: Path) -> list[Timing]:
             for recipe in args.recipes:
                 epochs = max(1, RECIPES[recipe] // 10)
                 for side, threads in ((plain, 1), (plain, None), (ours, None)):
-                    timing = side(recipe, epochs, threads, args, folder)
-                    timings.append(timing)
-                    print(
-                        f"busy, round {number + 1} {recipe:<12} {timing.side:<11} {timing.threads} threads: "
-                        f"loop {timing.loop:8.2f} s",
-                        flush=True,
-                    )
+                    timings.append(side(recipe, epochs, threads, args, folder))
+                    tell(f"busy, round {number + 1}", timings[-1])
     return timings
 
 

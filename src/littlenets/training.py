@@ -224,7 +224,7 @@ def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:
 def fit(
     trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule, checkpoint: Path | None = None
 ) -> None:
-    """``trainer.fit``, which the first Ctrl-C or SIGTERM ends after the batch under way, and the second at once.
+    """``trainer.fit``, which the first Ctrl-C or SIGTERM ends soon, at the end of a batch, and the second at once.
 
     Raises:
         StoppedError: stopped by a signal.

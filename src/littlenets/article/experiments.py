@@ -203,7 +203,7 @@ def provide(experiment: Experiment, outputs: Path, script: Path, *, reuse: bool,
     before = {record.folder for record in find_records(experiment, outputs)}
     code, last_lines = _run(script, experiment.arguments)
     records = find_records(experiment, outputs)
-    # Its exit code is not asked: a sweep in which a run diverges, as one is meant to, has 1.
+    # Its runs decide, not its exit code, which is 1 where a single run diverges.
     if records and not before & {record.folder for record in records}:
         return Outcome(experiment, records)
     problem = f"Its command ended with code {code}, and said: {' '.join(last_lines)}"

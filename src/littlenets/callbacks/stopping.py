@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the batch under way is finished, and what was reached is kept."""
+"""Ctrl-C and SIGTERM: what is under way is finished, and what was reached is kept."""
 
 import signal
 import threading
@@ -10,7 +10,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping(Callback):
-    """The first signal ends the training after the batch under way; a second one is the process's own affair.
+    """The first signal ends the training; a second one is the process's own affair.
+
+    It ends after the batches that the module trains on before Lightning has its turn: a quarter of a second of them, or
+    one that takes longer.
 
     Lightning is told between two batches, when the checkpoint callback still sees where in the epoch it is.
     """
