@@ -201,6 +201,12 @@ CASES = {
         optimizer=partial(Adam, lr=0.001),
         epochs=2,
     ),
+    "small cnn on three threads": digits(
+        ["model=cnn", "data=digits", "model.network.channels=[4,6]", "model.network.hidden=[16]", "threads=3"],
+        network=partial(plain_pytorch.cnn, [4, 6], [16]),
+        optimizer=partial(Adam, lr=0.001),
+        epochs=2,
+    ),
 }
 
 

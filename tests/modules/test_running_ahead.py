@@ -94,6 +94,10 @@ RUNS = {
         *("model=cnn", "data=digits", "data.batch_size=600", "trainer.max_epochs=3"),
         *("model.network.channels=[2,2]", "model.network.hidden=[8]"),
     ],
+    "cnn on two threads": [
+        *("model=cnn", "data=digits", "data.batch_size=600", "trainer.max_epochs=3", "threads=2"),
+        *("model.network.channels=[2,2]", "model.network.hidden=[8]"),
+    ],
     "stopped early": [
         *("model=linear", "data.validation=0.4", "+trainer.check_val_every_n_epoch=5", "trainer.max_epochs=60"),
         "+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping",

@@ -7,6 +7,7 @@ import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torchmetrics import MetricCollection
 from ..data.loader import BatchOrder
 from ..errors import DivergedError, SettingError
 from ..randomness import random_states, restore_random_states
+from ..sharing import SharedBatch, can_share
 from .pace import Pace
 from .records import Columns, EpochRecords
 
@@ -161,6 +163,7 @@ class SupervisedModule(LightningModule):
         self._pace = Pace(self.trainer, self)
         self._optimizer = self.optimizers()
         self._schedule = self.lr_schedulers()
+        self._shared = self._share_out()
         self._schedule_per_batch = any(config.interval == "step" for config in self.trainer.lr_scheduler_configs)
         self._watched = [getattr(self.network, "watched", dict), *self.watching]
         self.records.clear()
@@ -169,26 +172,33 @@ class SupervisedModule(LightningModule):
             self._restore()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._learn(*batch)
-        for x, y in self._pace.further_batches():
-            self._learn(x, y)
-        if self.trainer.is_last_batch or self.trainer.global_step == self.trainer.max_steps:
-            if not self.trainer.is_last_batch:
-                # max_steps ends the run within an epoch, whose other batches may follow when it is resumed.
-                self._unended = self.records.state_dict()
-            self._end_epoch()
-            for batches in self._pace.further_epochs():
-                for x, y in batches:
-                    self._learn(x, y)
+        with self._shared or nullcontext():
+            self._learn(*batch)
+            for x, y in self._pace.further_batches():
+                self._learn(x, y)
+            if self.trainer.is_last_batch or self.trainer.global_step == self.trainer.max_steps:
+                if not self.trainer.is_last_batch:
+                    # max_steps ends the run within an epoch, whose other batches may follow when it is resumed.
+                    self._unended = self.records.state_dict()
                 self._end_epoch()
-            self._publish(self.records.take())
+                for batches in self._pace.further_epochs():
+                    for x, y in batches:
+                        self._learn(x, y)
+                    self._end_epoch()
+                self._publish(self.records.take())
 
     def _learn(self, x: Tensor, y: Tensor) -> None:
-        output, target = self.network(x), self.target(y)
-        if self._pace.plain:
+        target = self.target(y)
+        if self._shared is not None:
+            loss, output = self._shared.gradients(x, target)
+            self._pace.step()
+        elif self._pace.plain:
+            output = self.network(x)
             loss = self.loss(output, target)
-            self._pace.optimize(loss)
+            self._pace.backward(loss)
+            self._pace.step()
         else:
+            output = self.network(x)
             with torch.autocast(self.device.type, enabled=False):
                 # Reduced precision is for the network; the mean of its errors is taken in float32 or better.
                 loss = self.loss(output.to(torch.promote_types(output.dtype, torch.float32)), target)
@@ -199,6 +209,13 @@ class SupervisedModule(LightningModule):
         if self._schedule_per_batch:
             self._lr = self._optimizer.param_groups[0]["lr"]
             self._schedule.step()
+
+    def _share_out(self) -> SharedBatch | None:
+        """Where there are threads, and samples to give each of them."""
+        threads = torch.get_num_threads()
+        if threads == 1 or self.device.type != "cpu" or not self._pace.plain or not can_share(self.network, self.loss):
+            return None
+        return SharedBatch(self.network, self.loss, self._pace.parameters, threads)
 
     def _end_epoch(self) -> None:
         watched = {name: value.detach() for watch in self._watched for name, value in watch().items()}

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import BinaryAccuracy
 
+from ..sharing import sample_by_sample
 from .base import SupervisedModule
 
 
@@ -62,6 +63,7 @@ class BinaryClassification(SupervisedModule):
     def target(self, y: Tensor) -> Tensor:
         return y.to(torch.promote_types(self.dtype, torch.float32)).unsqueeze(1)  # (N, 1)
 
+    @sample_by_sample
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         return self._loss(output, target)
 

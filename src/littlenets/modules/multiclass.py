@@ -7,12 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
+from ..sharing import sample_by_sample
 from .base import SupervisedModule
 
 
 class MulticlassClassification(SupervisedModule):
     """Cross entropy of logits, float32 (N, K), and labels, int64 (N,)."""
 
+    @sample_by_sample
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         if output.is_cpu:
             # The softmax of three numbers in a row is computed one by one, that of columns in vectors: a twentieth of a

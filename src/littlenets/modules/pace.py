@@ -49,7 +49,8 @@ class Pace:
         self._steps = self._epoch_loop.manual_optimization.optim_step_progress
         self._batch_progress = self._epoch_loop.batch_progress
         self._loader = trainer.train_dataloader
-        self._parameters = [p for group in trainer.optimizers[0].param_groups for p in group["params"]]
+        #: What is trained.
+        self.parameters = [p for group in trainer.optimizers[0].param_groups for p in group["params"]]
         # What loss.backward() calls in the end, after 0.02 ms of arguments that are the same every time.
         self._backward = torch.autograd.Variable._execution_engine.run_backward
         self._one = torch.ones((), device=module.device)
@@ -85,11 +86,14 @@ class Pace:
             for observer, base in observers
         )
 
-    def optimize(self, loss: Tensor) -> None:
-        """One optimizer step, counted as Lightning counts it."""
-        for parameter in self._parameters:
+    def backward(self, loss: Tensor) -> None:
+        """Sets the gradients."""
+        for parameter in self.parameters:
             parameter.grad = None
         self._backward((loss,), (self._one,), False, False, (), allow_unreachable=True, accumulate_grad=True)
+
+    def step(self) -> None:
+        """One optimizer step, counted as Lightning counts it."""
         with torch.no_grad():
             self._step()
         self._steps.total.ready += 1

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ranges import Count
+from ..sharing import sample_by_sample
 from .layers import ACTIVATIONS, Activation, linear_stack
 
 IMAGE_SIZE = 28
@@ -37,6 +38,7 @@ class CNN(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
+    @sample_by_sample
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images, float32 (N, 1, 28, 28), to logits, float32 (N, K)."""
         x = self.features(x)  # (N, 64, 7, 7)

@@ -1,0 +1,98 @@
+"""A batch shared out among CPU threads, each of which takes its samples through the whole network.
+
+Left to itself, PyTorch divides every operation among the threads, and at the end of each all wait for the slowest:
+some thirty times a step of `cnn`. Where the samples go through the network without touching each other, the batch can
+be divided instead, and the threads wait for each other once a step.
+
+Shapes: N batch.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def sample_by_sample(function: Function) -> Function:
+    """Says of a network's ``forward``, or of a mean ``loss``, that a batch may be computed in parts at the same time.
+
+    So it may not compare the samples of a batch (as batch normalisation does), draw at random (dropout) or keep
+    anything in the network.
+    """
+    function.sample_by_sample = True
+    return function
+
+
+def can_share(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> bool:
+    """Whether both say that they go sample by sample, and nobody listens to a part of the network or compiled it."""
+    said = all(getattr(function, "sample_by_sample", False) for function in (type(network).forward, loss))
+    heard = any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in network.modules())
+    return said and not heard and network._compiled_call_impl is None
+
+
+class SharedBatch:
+    """Forward and backward of a batch on several threads, to be used in a ``with`` block, where PyTorch has one thread.
+
+    The parts are decided by their number alone, and summed in order, so the same seed gives the same weights whichever
+    thread is ready first.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        parameters: Sequence[nn.Parameter],
+        threads: int,
+    ) -> None:
+        self._network, self._loss, self._parameters, self._threads = network, loss, parameters, threads
+        # They end when this is forgotten.
+        self._others = ThreadPoolExecutor(threads - 1, "part of a batch", torch.set_num_threads, (1,))
+        # As the optimizers' kernels want them: in the same order in memory as the parameters.
+        self._sums = {parameter: torch.empty_like(parameter) for parameter in parameters}
+
+    def __enter__(self) -> None:
+        # The calling thread is one of those that share the batch, and PyTorch's own would have to be waited for.
+        torch.set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        torch.set_num_threads(self._threads)
+
+    def gradients(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch's mean loss, 0-dimensional, and output (N, ...), both detached; sets the parameters' ``grad``."""
+        # A callback may freeze some for a while.
+        trained = [parameter for parameter in self._parameters if parameter.requires_grad]
+        count = min(self._threads, len(x))
+        parts = list(zip(x.tensor_split(count), target.tensor_split(count), strict=True))
+        others = [self._others.submit(self._part, *part, len(x), trained) for part in parts[1:]]
+        done = [self._part(*parts[0], len(x), trained), *(other.result() for other in others)]
+        losses, outputs, gradients = zip(*done, strict=True)
+        for parameter in self._parameters:
+            parameter.grad = None
+        for parameter, *terms in zip(trained, *gradients, strict=True):
+            if terms[0] is not None:  # the loss depends on it
+                parameter.grad = _add_up(terms, self._sums[parameter])
+        return torch.stack(losses).sum(), torch.cat(outputs)
+
+    def _part(
+        self, x: Tensor, target: Tensor, samples: int, trained: Sequence[nn.Parameter]
+    ) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
+        """Its share of the mean loss, its output, and its share of the gradients."""
+        output = self._network(x)
+        loss = self._loss(output, target) * (len(x) / samples)
+        # Not backward(), which is not made for several threads with the same parameters.
+        gradients = torch.autograd.grad(loss, trained, allow_unused=True)
+        return loss.detach(), output.detach(), gradients
+
+
+def _add_up(terms: Sequence[Tensor], total: Tensor) -> Tensor:
+    """The terms' sum, in ``total``: memory that stays is not asked for anew at every step."""
+    if len(terms) == 1:
+        return total.copy_(terms[0])
+    torch.add(terms[0], terms[1], out=total)
+    for term in terms[2:]:
+        total.add_(term)
+    return total

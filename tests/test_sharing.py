@@ -1,0 +1,155 @@
+"""A batch shared out among threads: the same mean loss and gradients as in one piece, and only where that is so."""
+
+import threading
+from collections.abc import Callable
+
+import plain_pytorch
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from littlenets.networks import CNN
+from littlenets.sharing import SharedBatch, can_share, sample_by_sample
+
+
+@sample_by_sample
+def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    return F.cross_entropy(output, target)
+
+
+def small_cnn() -> CNN:
+    torch.manual_seed(0)
+    return CNN(channels=[3, 4], hidden=[8])
+
+
+def batch(samples: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(samples, 1, 28, 28, generator=generator)
+    return x, torch.randint(10, (samples,), generator=generator)
+
+
+@pytest.mark.parametrize(("threads", "samples"), [(2, 8), (2, 7), (3, 64), (4, 3), (2, 1)])
+def test_gradients_are_those_of_the_batch_in_one_piece(threads: int, samples: int):
+    network, (x, y) = small_cnn(), batch(samples)
+    shared = SharedBatch(network, cross_entropy, list(network.parameters()), threads)
+    for _ in range(2):  # the second time into memory that was used
+        with shared:
+            loss, output = shared.gradients(x, y)
+
+    whole = plain_pytorch.cnn([3, 4], [8]).double()
+    for theirs, ours in zip(whole.parameters(), network.parameters(), strict=True):
+        theirs.data.copy_(ours.data)
+    expected = whole(x.double())
+    torch.testing.assert_close(output.double(), expected, rtol=1e-5, atol=1e-5)
+    expected_loss = F.cross_entropy(expected, y)
+    torch.testing.assert_close(loss.double(), expected_loss, rtol=1e-5, atol=1e-6)
+    assert not loss.requires_grad
+    assert not output.requires_grad
+    expected_loss.backward()
+    for ours, theirs in zip(network.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-4, atol=1e-6)
+        # Fused optimizers go through both as they lie in memory.
+        assert ours.grad.stride() == ours.stride()
+
+
+def test_each_part_has_a_thread_of_its_own_and_pytorch_none_beside():
+    network, (x, y) = small_cnn(), batch(9)
+    seen, meeting = [], threading.Barrier(3, timeout=60)
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        meeting.wait()  # passes only where three are under way at once
+        seen.append((len(output), torch.get_num_threads(), threading.get_ident()))
+        return F.cross_entropy(output, target)
+
+    torch.set_num_threads(3)
+    shared = SharedBatch(network, loss, list(network.parameters()), 3)
+    with shared:
+        shared.gradients(x, y)
+    assert [part[:2] for part in seen] == [(3, 1)] * 3
+    assert len({ident for *_, ident in seen}) == 3
+    assert threading.get_ident() in {ident for *_, ident in seen}
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("where", ["in the calling thread", "in another"])
+def test_an_error_of_a_part_is_an_error_of_the_batch(where: str):
+    network, (x, y) = small_cnn(), batch(8)
+    caller = threading.get_ident()
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        if (threading.get_ident() == caller) == (where == "in the calling thread"):
+            raise ZeroDivisionError(where)
+        return F.cross_entropy(output, target)
+
+    torch.set_num_threads(2)
+    shared = SharedBatch(network, loss, list(network.parameters()), 2)
+    with pytest.raises(ZeroDivisionError, match=where), shared:
+        shared.gradients(x, y)
+    assert torch.get_num_threads() == 2
+
+
+def test_frozen_and_unneeded_parameters_have_no_gradient():
+    network, (x, y) = small_cnn(), batch(8)
+    unneeded = nn.Parameter(torch.ones(3))
+    frozen, *others = network.parameters()
+    frozen.grad = torch.ones_like(frozen)
+    frozen.requires_grad_(False)
+    shared = SharedBatch(network, cross_entropy, [frozen, unneeded, *others], 2)
+    with shared:
+        shared.gradients(x, y)
+    assert frozen.grad is None
+    assert unneeded.grad is None
+    assert all(other.grad.abs().sum() > 0 for other in others)
+
+
+class Noisy(CNN):
+    """Says nothing of its own ``forward``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.dropout(x, 0.5))
+
+
+def hooked() -> nn.Module:
+    network = small_cnn()
+    network.features[0].register_forward_hook(lambda *_: None)
+    return network
+
+
+def compiled() -> nn.Module:
+    network = small_cnn()
+    network.compile(backend="eager")
+    return network
+
+
+@pytest.mark.parametrize("network", [Noisy, hooked, compiled, lambda: nn.Flatten()])
+def test_not_shared_where_parts_could_differ_from_the_whole(network: Callable[[], nn.Module]):
+    assert not can_share(network(), cross_entropy)
+
+
+def test_not_shared_with_a_loss_that_may_compare_samples():
+    assert can_share(small_cnn(), cross_entropy)
+    assert not can_share(small_cnn(), lambda output, target: output.std())
+
+
+def test_a_run_shares_where_it_has_threads_and_gives_the_same_weights_each_time(
+    launch, monkeypatch: pytest.MonkeyPatch
+):
+    sizes = []
+    gradients = SharedBatch.gradients
+
+    def counting(self: SharedBatch, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        sizes.append(len(x))
+        return gradients(self, x, target)
+
+    monkeypatch.setattr(SharedBatch, "gradients", counting)
+    overrides = ["model=cnn", "data=digits", "model.network.channels=[2,3]", "model.network.hidden=[8]"]
+    overrides += ["data.batch_size=300", "trainer.max_epochs=2"]
+    first, again = (launch(*overrides, "threads=2") for _ in range(2))
+    assert len(sizes) == first.results["steps"] + again.results["steps"]
+    for one, other in zip(first.weights(), again.weights(), strict=True):
+        assert torch.equal(one, other)
+    launch(*overrides, "threads=1")
+    launch(*overrides, "threads=2", "trainer.precision=bf16-mixed")
+    launch("model=spiral", "threads=2", "trainer.max_epochs=2")
+    assert len(sizes) == 2 * first.results["steps"]
