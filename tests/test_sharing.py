@@ -110,10 +110,23 @@ class Noisy(CNN):
         return super().forward(F.dropout(x, 0.5))
 
 
-def hooked() -> nn.Module:
+HOOKS = {
+    "forward": lambda network: network.features[0].register_forward_hook,
+    "before forward": lambda network: network.features[0].register_forward_pre_hook,
+    "backward": lambda network: network.classifier[1].register_full_backward_hook,
+    "before backward": lambda network: network.classifier[1].register_full_backward_pre_hook,
+    "gradient": lambda network: network.classifier[1].weight.register_hook,
+    "accumulated gradient": lambda network: network.features[0].bias.register_post_accumulate_grad_hook,
+}
+
+
+@pytest.mark.parametrize("where", HOOKS)
+def test_not_shared_where_somebody_listens(where: str):
     network = small_cnn()
-    network.features[0].register_forward_hook(lambda *_: None)
-    return network
+    handle = HOOKS[where](network)(lambda *_: None)
+    assert not can_share(network, cross_entropy)
+    handle.remove()
+    assert can_share(network, cross_entropy)
 
 
 def compiled() -> nn.Module:
@@ -122,7 +135,7 @@ def compiled() -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("network", [Noisy, hooked, compiled, lambda: nn.Flatten()])
+@pytest.mark.parametrize("network", [Noisy, compiled, lambda: nn.Flatten()])
 def test_not_shared_where_parts_could_differ_from_the_whole(network: Callable[[], nn.Module]):
     assert not can_share(network(), cross_entropy)
 

@@ -28,10 +28,16 @@ def sample_by_sample(function: Function) -> Function:
 
 
 def can_share(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> bool:
-    """Whether both say that they go sample by sample, and nobody listens to a part of the network or compiled it."""
+    """Whether both say that they go sample by sample, and the network has no hooks and is not compiled.
+
+    A hook would be called for each part, on any thread, and one for accumulated gradients not at all.
+    """
     said = all(getattr(function, "sample_by_sample", False) for function in (type(network).forward, loss))
-    heard = any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in network.modules())
-    return said and not heard and network._compiled_call_impl is None
+    hooked = any(
+        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+        for part in network.modules()
+    ) or any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in network.parameters())
+    return said and not hooked and network._compiled_call_impl is None
 
 
 class SharedBatch:

@@ -211,7 +211,7 @@ class SupervisedModule(LightningModule):
             self._schedule.step()
 
     def _share_out(self) -> SharedBatch | None:
-        """Where there are threads, and samples to give each of them."""
+        """For training on several threads of the CPU, where a batch in parts is the same as in one piece."""
         threads = torch.get_num_threads()
         if threads == 1 or self.device.type != "cpu" or not self._pace.plain or not can_share(self.network, self.loss):
             return None
