@@ -1,4 +1,4 @@
-"""Times each recipe against the plain PyTorch script that does the same training, as whole processes, in turn.
+"""Times each recipe against the plain PyTorch script that does the same training: whole processes, side by side.
 
     python -m pip install -c constraints.txt -e . && python benchmarks/compare.py
 
@@ -15,11 +15,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
+
+from turns import in_turn
 
 ROOT = Path(__file__).parent.parent
 # Epochs of each.
@@ -50,38 +52,40 @@ class Timing:
     quality: str
 
 
-def spawn(command: Sequence[str], cwd: Path) -> tuple[float, float]:
-    """Runs a command to its end; wall-clock seconds and peak resident size in MiB.
+@dataclass
+class Job:
+    """One process to be timed.
 
-    Raises:
-        RuntimeError: it failed.
+    Args:
+        side: plain or littlenets.
+        default_threads: whether the number of threads is left to it.
+        command: what runs.
+        read: from what it left behind: when its training loop began and ended, its number of threads, and what the
+            network learned, in words.
     """
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    output = process.stdout.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{output}")
-    return seconds, usage.ru_maxrss / 1024
+
+    recipe: str
+    side: str
+    default_threads: bool
+    command: list[str]
+    read: Callable[[], tuple[float, float, int, str]]
 
 
-def plain(recipe: str, epochs: int, threads: int | None, args: argparse.Namespace, folder: Path) -> Timing:
+def plain(recipe: str, epochs: int, threads: int | None, args: argparse.Namespace, folder: Path) -> Job:
+    folder = Path(tempfile.mkdtemp(dir=folder))
     report = folder / "report.json"
     command = [sys.executable, str(ROOT / "benchmarks/plain" / f"{recipe}.py"), f"--epochs={epochs}"]
     command += [f"--report={report}", f"--out={folder / 'model.pt'}", f"--data={args.data}", f"--device={args.device}"]
-    seconds, memory = spawn(command + ([f"--threads={threads}"] if threads else []), folder)
-    result = json.loads(report.read_text())
-    name, value = result["quality"]
-    quality = f"{name} {value:.5g}"
-    return Timing(recipe, "plain", result["threads"], threads is None, seconds, result["loop_seconds"], memory, quality)
+
+    def read() -> tuple[float, float, int, str]:
+        result = json.loads(report.read_text())
+        name, value = result["quality"]
+        return *result["loop"], result["threads"], f"{name} {value:.5g}"
+
+    return Job(recipe, "plain", threads is None, command + ([f"--threads={threads}"] if threads else []), read)
 
 
-def ours(
-    recipe: str, epochs: int, threads: int | None, args: argparse.Namespace, folder: Path, *settings: str
-) -> Timing:
+def ours(recipe: str, epochs: int, threads: int | None, args: argparse.Namespace, folder: Path, *settings: str) -> Job:
     run = Path(tempfile.mkdtemp(dir=folder)) / "run"
     command = [sys.executable, str(ROOT / "train.py"), *SETTINGS.get(recipe, (f"model={recipe}",))]
     # The plain scripts draw nothing.
@@ -93,23 +97,36 @@ def ours(
         *settings,
     ]
     command += [f"data.root={args.data}", "data.stand_in=null"] if recipe == "cnn" else []
-    seconds, memory = spawn(command + ([f"threads={threads}"] if threads else []), folder)
-    result = json.loads((run / "results.json").read_text())
-    metrics = result["metrics"]
-    quality = {
-        "linear": lambda: f"f(20) off by {metrics['test/mae']:.2g}",
-        "cnn": lambda: f"test accuracy {metrics['test/acc']:.5g}",
-    }.get(recipe, lambda: f"train accuracy {metrics['train/acc']:.5g}")()
-    used = result["environment"]["threads"]
-    return Timing(recipe, "littlenets", used, threads is None, seconds, result["seconds"]["fit"], memory, quality)
+
+    def read() -> tuple[float, float, int, str]:
+        result = json.loads((run / "results.json").read_text())
+        metrics, seconds = result["metrics"], result["seconds"]
+        quality = {
+            "linear": lambda: f"f(20) off by {metrics['test/mae']:.2g}",
+            "cnn": lambda: f"test accuracy {metrics['test/acc']:.5g}",
+        }.get(recipe, lambda: f"train accuracy {metrics['train/acc']:.5g}")()
+        fit = datetime.fromisoformat(result["started"]).timestamp() + seconds["setup"]
+        return fit, fit + seconds["fit"], result["environment"]["threads"], quality
+
+    return Job(recipe, "littlenets", threads is None, command + ([f"threads={threads}"] if threads else []), read)
 
 
-def tell(when: str, timing: Timing) -> None:
-    print(
-        f"{when} {timing.recipe:<18} {timing.side:<11} {timing.threads} threads: "
-        f"loop {timing.loop:8.2f} s, command {timing.command:8.2f} s, {timing.quality}",
-        flush=True,
-    )
+def measure(when: str, jobs: Sequence[tuple[Job, float | None]], folder: Path) -> list[Timing]:
+    """Runs them in turn, each for its seconds at a time (None: to its end), and tells of each."""
+    timings = []
+    all_turns = in_turn([job.command for job, _ in jobs], [seconds for _, seconds in jobs], folder)
+    for (job, _), turns in zip(jobs, all_turns, strict=True):
+        begun, ended, threads, quality = job.read()
+        loop = turns.seconds(begun, ended)
+        timings.append(
+            Timing(job.recipe, job.side, threads, job.default_threads, turns.seconds(), loop, turns.memory, quality)
+        )
+        print(
+            f"{when} {job.recipe:<18} {job.side:<11} {threads} threads: "
+            f"loop {loop:8.2f} s, command {turns.seconds():8.2f} s, {quality}",
+            flush=True,
+        )
+    return timings
 
 
 def rounds(args: argparse.Namespace, folder: Path) -> list[Timing]:
@@ -118,9 +135,12 @@ def rounds(args: argparse.Namespace, folder: Path) -> list[Timing]:
     for number in range(args.rounds):
         for recipe in args.recipes:
             epochs = max(1, RECIPES[recipe] // (10 if args.quick else 1))
-            for side, threads in ((plain, 1), (ours, 1), (plain, None), (ours, None)):
-                timings.append(side(recipe, epochs, threads, args, folder))
-                tell(f"round {number + 1}", timings[-1])
+            for threads, suffix in ((1, ""), (None, " on all cores")):
+                # So that they end at about the same time, where the target is met.
+                turn = TARGETS[recipe].get("loop" + suffix, TARGETS[recipe]["loop"])
+                jobs = [(plain(recipe, epochs, threads, args, folder), 1.0)]
+                jobs += [(ours(recipe, epochs, threads, args, folder), turn)]
+                timings += measure(f"round {number + 1}", jobs, folder)
     return timings
 
 
@@ -130,11 +150,10 @@ def watching(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     for recipe in args.recipes:
         epochs = max(1, RECIPES[recipe] // (10 if args.quick else 1))
         ratios[recipe] = []
-        for _ in range(args.rounds):
-            on = ours(recipe, epochs, None, args, folder).loop
-            off = ours(recipe, epochs, None, args, folder, "callbacks=none", "logger=none").loop
-            ratios[recipe].append(on / off)
-            print(f"watching {recipe}: {on:.2f} s against {off:.2f} s", flush=True)
+        for number in range(args.rounds):
+            jobs = [ours(recipe, epochs, None, args, folder, *off) for off in ((), ("callbacks=none", "logger=none"))]
+            on, off = measure(f"watching, round {number + 1}", [(job, 1.0) for job in jobs], folder)
+            ratios[recipe].append(on.loop / off.loop)
     return ratios
 
 
@@ -157,9 +176,11 @@ def busy(args: argparse.Namespace, folder: Path) -> list[Timing]:
         for number in range(args.rounds):
             for recipe in args.recipes:
                 epochs = max(1, RECIPES[recipe] // 10)
-                for side, threads in ((plain, 1), (plain, None), (ours, None)):
-                    timings.append(side(recipe, epochs, threads, args, folder))
-                    tell(f"busy, round {number + 1}", timings[-1])
+                sides = ((plain, 1), (plain, None), (ours, None))
+                jobs = [side(recipe, epochs, threads, args, folder) for side, threads in sides]
+                # To their ends: being stopped lets the other program take both cores, and threads that wait for each
+                # other take seconds to get back.
+                timings += measure(f"busy, round {number + 1}", [(job, None) for job in jobs], folder)
     return timings
 
 
@@ -167,11 +188,15 @@ def start_up(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     """Seconds and MiB of a whole command that trains one epoch, and of imports alone."""
     figures: dict[str, list[float]] = {"one epoch": [], "imports": [], "imports MiB": [], "torch MiB": []}
     for _ in range(max(5, args.rounds)):
-        figures["one epoch"].append(ours("linear", 1, None, args, folder).command)
-        seconds, memory = spawn([sys.executable, "-c", "import pytorch_lightning, hydra"], folder)
-        figures["imports"].append(seconds)
-        figures["imports MiB"].append(memory)
-        figures["torch MiB"].append(spawn([sys.executable, "-c", "import torch, torchvision"], folder)[1])
+        commands = [ours("linear", 1, None, args, folder).command]
+        commands += [
+            [sys.executable, "-c", f"import {names}"] for names in ("pytorch_lightning, hydra", "torch, torchvision")
+        ]
+        one_epoch, imports, torch = in_turn(commands, [1.0] * len(commands), folder)
+        figures["one epoch"].append(one_epoch.seconds())
+        figures["imports"].append(imports.seconds())
+        figures["imports MiB"].append(imports.memory)
+        figures["torch MiB"].append(torch.memory)
     return figures
 
 

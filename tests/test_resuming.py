@@ -60,10 +60,11 @@ def test_a_run_that_its_steps_ended_is_told_how_to_go_further(launch, caplog):
 
 def test_its_seconds_and_its_parts_are_counted(launch):
     run = launch(*LINEAR)
-    before = run.results["seconds"]
+    before = run.results
     go_on(run, "trainer.max_epochs=9")
     assert run.results["resumed"] == [18]
-    assert run.results["seconds"]["total"] > before["total"]
+    assert run.results["started"] == before["started"]
+    assert run.results["seconds"]["total"] > before["seconds"]["total"]
     assert composing.RunFolder(run.path).results["overrides"][-3:] == list(LINEAR)
 
 

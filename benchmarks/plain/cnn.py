@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-args, started = parse(epochs=3)
+args = parse(epochs=3)
 torch.manual_seed(args.seed)
 
 transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
@@ -44,11 +44,11 @@ for _ in range(args.epochs):
         hits += (logits.argmax(dim=1) == labels).sum().item()
     history["loss"].append(total_loss / len(train_loader.dataset))
     history["accuracy"].append(hits / len(train_loader.dataset))
-loop_seconds = args.clock() - loop_started
+loop_ended = args.clock()
 
 torch.save(model.state_dict(), args.out)
 hits = 0
 with torch.no_grad():
     for images, labels in test_loader:
         hits += (model(images.to(device)).argmax(dim=1).cpu() == labels).sum().item()
-finish(args, started, loop_seconds, quality=("test accuracy", hits / len(test_loader.dataset)), history=history)
+finish(args, (loop_started, loop_ended), quality=("test accuracy", hits / len(test_loader.dataset)), history=history)

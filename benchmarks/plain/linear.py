@@ -4,7 +4,7 @@ import torch
 from measure import finish, parse
 from torch import nn
 
-args, started = parse(epochs=200)
+args = parse(epochs=200)
 torch.manual_seed(args.seed)
 
 x = torch.arange(1, 6, dtype=torch.float32, device=args.device).unsqueeze(1)
@@ -24,9 +24,9 @@ for _ in range(args.epochs):
     history["loss"].append(loss.item())
     history["weight"].append(model.weight.item())
     history["bias"].append(model.bias.item())
-loop_seconds = args.clock() - loop_started
+loop_ended = args.clock()
 
 torch.save(model.state_dict(), args.out)
 with torch.no_grad():
     quality = model(torch.tensor([[20.0]], device=args.device)).item()
-finish(args, started, loop_seconds, quality=("f(20)", quality), history=history)
+finish(args, (loop_started, loop_ended), quality=("f(20)", quality), history=history)

@@ -4,7 +4,7 @@ import torch
 from measure import finish, parse, spiral_arms
 from torch import nn
 
-args, started = parse(epochs=2_000)
+args = parse(epochs=2_000)
 torch.manual_seed(args.seed)
 
 x, y = (tensor.to(args.device) for tensor in spiral_arms(arms=3))
@@ -23,7 +23,7 @@ for _ in range(args.epochs):
     accuracy = (logits.argmax(dim=1) == y).float().mean()
     history["loss"].append(loss.item())
     history["accuracy"].append(accuracy.item())
-loop_seconds = args.clock() - loop_started
+loop_ended = args.clock()
 
 torch.save(model.state_dict(), args.out)
-finish(args, started, loop_seconds, quality=("train accuracy", history["accuracy"][-1]), history=history)
+finish(args, (loop_started, loop_ended), quality=("train accuracy", history["accuracy"][-1]), history=history)

@@ -4,7 +4,7 @@ import torch
 from measure import finish, parse, spiral_arms
 from torch import nn
 
-args, started = parse(epochs=10)
+args = parse(epochs=10)
 torch.manual_seed(args.seed)
 
 x, labels = spiral_arms(arms=2)
@@ -29,7 +29,7 @@ for _ in range(args.epochs):
         hits += ((prediction > 0.5) == (y[sample] > 0.5)).sum().item()
     history["loss"].append(total_loss / len(x))
     history["accuracy"].append(hits / len(x))
-loop_seconds = args.clock() - loop_started
+loop_ended = args.clock()
 
 torch.save(model.state_dict(), args.out)
-finish(args, started, loop_seconds, quality=("train accuracy", history["accuracy"][-1]), history=history)
+finish(args, (loop_started, loop_ended), quality=("train accuracy", history["accuracy"][-1]), history=history)

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import platform
 import signal
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import composing
@@ -17,7 +18,8 @@ from plain_pytorch import PlainFit
 from littlenets.errors import DivergedError, SettingError
 
 KEYS = {
-    *("status", "metrics", "epochs", "steps", "seconds", "model", "data", "overrides", "seed", "error", "environment"),
+    *("status", "metrics", "epochs", "steps", "started", "seconds", "model", "data", "overrides", "seed", "error"),
+    "environment",
 }
 FAILING = ["+callbacks.observer._target_=observers.EpochObserver", "+callbacks.observer.fail_after=7"]
 
@@ -29,6 +31,7 @@ def run(tmp_path: Path) -> composing.RunFolder:
 
 
 def test_a_completed_run(launch, run: composing.RunFolder):
+    before = datetime.now(timezone.utc)
     launch("model=spiral", "data.batch_size=500", "trainer.max_epochs=3", "seed=11", "data.noise=0.3")
     results = run.results
     assert set(results) == KEYS
@@ -42,6 +45,9 @@ def test_a_completed_run(launch, run: composing.RunFolder):
     seconds = results["seconds"]
     assert set(seconds) == {"setup", "fit", "figures", "test", "total"}
     assert seconds["setup"] + seconds["fit"] + seconds["test"] <= seconds["total"]
+    started = datetime.fromisoformat(results["started"])
+    # A date without an offset could not be compared.
+    assert before <= started <= datetime.now(timezone.utc) - timedelta(seconds=seconds["total"])
     environment = results["environment"]
     assert environment["python"] == platform.python_version()
     assert environment["packages"]["torch"] == importlib.metadata.version("torch")

@@ -78,7 +78,10 @@ class TensorLoader:
         for chosen in self.sampler:
             if isinstance(chosen, Tensor):
                 chosen = chosen.to(self.x.device, non_blocking=True)
-            yield self._batch(self.x[chosen], self.y[chosen])
+                # Copies whole rows; brackets would copy bytes of images one by one.
+                yield self._batch(self.x.index_select(0, chosen), self.y.index_select(0, chosen))
+            else:
+                yield self._batch(self.x[chosen], self.y[chosen])
 
     def _batch(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return (x if self.transform is None else self.transform(x)), y

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +28,7 @@ class Run:
             "metrics": {},
             "epochs": 0,
             "steps": 0,
+            "started": None,
             "seconds": {},
             **results,
             "error": None,
@@ -45,6 +47,7 @@ class Run:
         """
         self._before = before
         self.results["resumed"] = [*before.get("resumed", []), steps]
+        self.results["started"] = before.get("started", self.results["started"])
 
     def begin(self) -> None:
         """Says that the training is about to begin. A resumed run that ends before leaves the file as it was."""
@@ -55,6 +58,8 @@ class Run:
 
     def __enter__(self) -> "Run":
         self._started = time.perf_counter()
+        # With the offset from UTC: runs may come from several places.
+        self.results["started"] = datetime.now().astimezone().isoformat()
         return self
 
     @contextmanager
