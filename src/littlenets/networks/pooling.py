@@ -16,9 +16,9 @@ from ..sharing import Workspace, workspace
 class PooledConvolutions(nn.Sequential):
     """Computes what ``nn.Sequential`` does, the same bit for bit.
 
-    What a convolution gives before it is pooled, and its gradient, are the largest tensors of a step by far: new memory
-    for them, asked for by all threads of a process at once, costs them a fifth of a step. So where a thread has a
-    workspace, the gradient is made there, and the output let go as soon as it is pooled.
+    What a convolution gives before it is pooled, and its gradient, are the largest tensors of a step by far. Where a
+    thread has a workspace, the gradient is made there instead of in new memory, and the output let go as soon as it is
+    pooled: on two threads a step of `cnn` takes a fifth less. On one it does not.
     """
 
     def forward(self, x: Tensor) -> Tensor:
