@@ -7,11 +7,8 @@ be divided instead, and the threads wait for each other once a step.
 Shapes: N batch.
 """
 
-import math
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -43,41 +40,6 @@ def can_share(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> b
     return said and not hooked and network._compiled_call_impl is None
 
 
-class Workspace:
-    """Memory that one part of a batch uses again at every step."""
-
-    def __init__(self) -> None:
-        self._memory = torch.empty(0)
-
-    def images(self, shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tensor:
-        """A tensor (N, C, H, W), channels last in memory, of no values in particular; the next one overwrites it."""
-        samples, channels, height, width = shape
-        numbers = math.prod(shape)
-        if len(self._memory) < numbers or self._memory.dtype != dtype:
-            self._memory = torch.empty(numbers, dtype=dtype)
-        return self._memory[:numbers].view(samples, height, width, channels).permute(0, 3, 1, 2)
-
-
-_here = threading.local()
-
-
-def workspace() -> Workspace | None:
-    """That of the part of a batch which the calling thread computes; None where no batch is shared out.
-
-    There, nothing but the loss's gradient is wanted of the network, once, by the same thread, with no hook to see it.
-    """
-    return getattr(_here, "workspace", None)
-
-
-@contextmanager
-def _working_in(space: Workspace) -> Iterator[None]:
-    _here.workspace = space
-    try:
-        yield
-    finally:
-        _here.workspace = None
-
-
 class SharedBatch:
     """Forward and backward of a batch on several threads, to be used in a ``with`` block, where PyTorch has one thread.
 
@@ -93,7 +55,6 @@ class SharedBatch:
         threads: int,
     ) -> None:
         self._network, self._loss, self._parameters, self._threads = network, loss, parameters, threads
-        self._workspaces = [Workspace() for _ in range(threads)]
         # They end when this is forgotten.
         self._others = ThreadPoolExecutor(threads - 1, "part of a batch", torch.set_num_threads, (1,))
         # As the optimizers' kernels want them: in the same order in memory as the parameters.
@@ -111,7 +72,7 @@ class SharedBatch:
         # A callback may freeze some for a while.
         trained = [parameter for parameter in self._parameters if parameter.requires_grad]
         count = min(self._threads, len(x))
-        parts = list(zip(x.tensor_split(count), target.tensor_split(count), self._workspaces, strict=False))
+        parts = list(zip(x.tensor_split(count), target.tensor_split(count), strict=True))
         others = [self._others.submit(self._part, *part, len(x), trained) for part in parts[1:]]
         done = [self._part(*parts[0], len(x), trained), *(other.result() for other in others)]
         losses, outputs, gradients = zip(*done, strict=True)
@@ -123,14 +84,13 @@ class SharedBatch:
         return torch.stack(losses).sum(), torch.cat(outputs)
 
     def _part(
-        self, x: Tensor, target: Tensor, space: Workspace, samples: int, trained: Sequence[nn.Parameter]
+        self, x: Tensor, target: Tensor, samples: int, trained: Sequence[nn.Parameter]
     ) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
         """Its share of the mean loss, its output, and its share of the gradients."""
-        with _working_in(space):
-            output = self._network(x)
-            loss = self._loss(output, target) * (len(x) / samples)
-            # Not backward(), which is not made for several threads with the same parameters.
-            gradients = torch.autograd.grad(loss, trained, allow_unused=True)
+        output = self._network(x)
+        loss = self._loss(output, target) * (len(x) / samples)
+        # Not backward(), which is not made for several threads with the same parameters.
+        gradients = torch.autograd.grad(loss, trained, allow_unused=True)
         return loss.detach(), output.detach(), gradients
 
 
