@@ -27,16 +27,22 @@ def sample_by_sample(function: Function) -> Function:
     return function
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody wants to know when this module is called, or goes backward."""
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
+
+
 def can_share(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> bool:
     """Whether both say that they go sample by sample, and the network has no hooks and is not compiled.
 
     A hook would be called for each part, on any thread, and one for accumulated gradients not at all.
     """
     said = all(getattr(function, "sample_by_sample", False) for function in (type(network).forward, loss))
-    hooked = any(
-        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
-        for part in network.modules()
-    ) or any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in network.parameters())
+    hooked = any(has_hooks(part) for part in network.modules()) or any(
+        weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in network.parameters()
+    )
     return said and not hooked and network._compiled_call_impl is None
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..ranges import Count
 from ..sharing import sample_by_sample
 from .layers import ACTIVATIONS, Activation, linear_stack
+from .pooling import PooledConvolutions
 
 IMAGE_SIZE = 28
 
@@ -31,7 +32,7 @@ class CNN(nn.Module):
             # Pooling before the activation gives the same function exactly, since every activation here is
             # increasing, on a quarter of the elements: a step takes about a sixth less.
             blocks += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.MaxPool2d(2), ACTIVATIONS[activation]()]
-        self.features = nn.Sequential(*blocks)
+        self.features = PooledConvolutions(*blocks)
         side = IMAGE_SIZE // 2 ** len(channels)
         self.classifier = nn.Sequential(
             nn.Flatten(), *linear_stack([side * side * [1, *channels][-1], *hidden, classes], activation)
