@@ -95,6 +95,30 @@ def test_the_first_of_equal_numbers_wins(of_images: bool):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.zeros(2, 3, 17, 18),
+        torch.zeros(2, 1, 1, 18),
+        torch.zeros(2, 1, 0, 18),
+        torch.zeros(2, 1, 17, 18, dtype=torch.float64),
+    ],
+    ids=lambda wrong: f"{tuple(wrong.shape)} {wrong.dtype}",
+)
+@pytest.mark.parametrize("of_images", [False, True])
+def test_wrong_images_are_refused_in_the_words_of_the_layers(wrong: Tensor, of_images: bool):
+    with pytest.raises(RuntimeError) as expected:
+        nn.Sequential(*network("as in cnn"))(wrong)
+    with pytest.raises(RuntimeError) as found:
+        network("as in cnn")(wrong.clone().requires_grad_(of_images))
+    assert str(found.value) == str(expected.value)
+
+
+def test_one_image_alone():
+    ours, x = network("as in cnn"), images()[0]
+    torch.testing.assert_close(ours(x), ours(x[None])[0])
+
+
 @pytest.mark.parametrize("where", ["weight", "image"])
 @pytest.mark.parametrize("of_images", [False, True])
 def test_what_is_no_number_comes_out_as_none(where: str, of_images: bool):

@@ -38,8 +38,7 @@ class PooledConvolutions(nn.Sequential):
                 continue
             convolution, pooling = layers[:2]
             relu = len(layers) > 2 and type(layers[2]) is nn.ReLU and not has_hooks(layers[2])
-            few = not x.requires_grad and convolution.weight[0].numel() <= FEW_INPUTS and _is_two_by_two(pooling)
-            function = _FewInputs if few else _ManyInputs
+            function = _FewInputs if _are_few(x, convolution) and _is_two_by_two(pooling) else _ManyInputs
             x = function.apply(x, convolution.weight, convolution.bias, convolution.padding, pooling, relu)
             del layers[: 2 + relu]
         return x
@@ -49,6 +48,7 @@ def _is_trained_here(x: Tensor) -> bool:
     """Whether x is made of plain numbers in this machine's memory, and gradients may be asked for."""
     return (
         type(x) is Tensor
+        and x.dim() == 4
         and x.is_cpu
         and x.dtype == torch.float32
         and torch.is_grad_enabled()
@@ -73,6 +73,18 @@ def _is_pooled_convolution(layers: Sequence[nn.Module]) -> bool:
         and not pooling.return_indices
         and not has_hooks(convolution)
         and not has_hooks(pooling)
+    )
+
+
+def _are_few(x: Tensor, convolution: nn.Conv2d) -> bool:
+    """Whether the inputs of a filter are few, and x needs no gradient and is of a shape that PyTorch would take."""
+    sizes = zip(x.shape[2:], convolution.padding, convolution.kernel_size, strict=True)
+    return (
+        not x.requires_grad
+        and convolution.weight[0].numel() <= FEW_INPUTS
+        and convolution.weight.dtype == x.dtype
+        and x.shape[1] == convolution.in_channels
+        and all(size + 2 * frame - filter_size >= 1 for size, frame, filter_size in sizes)
     )
 
 
