@@ -20,6 +20,10 @@ BLOCKS: dict[str, Callable[[], list[nn.Module]]] = {
         *(nn.Conv2d(1, 3, 3, padding=1), nn.MaxPool2d(2), nn.Tanh()),
         *(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2), nn.Sigmoid()),
     ],
+    "not ReLU, in place": lambda: [
+        *(nn.Conv2d(1, 3, 3, padding=1), nn.MaxPool2d(2), nn.LeakyReLU(inplace=True)),
+        *(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2), nn.ELU(inplace=True)),
+    ],
     "nothing after": lambda: [nn.Conv2d(1, 3, 3), nn.MaxPool2d((2, 2)), nn.Conv2d(3, 2, 3), nn.MaxPool2d(2)],
     "other layers between": lambda: [
         *(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(3)),

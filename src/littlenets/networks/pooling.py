@@ -29,9 +29,9 @@ class PooledConvolutions(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W), of any dtype that the layers take, to what the last layer makes of them."""
-        layers = list(self)
         if not _is_trained_here(x):
             return super().forward(x)
+        layers = list(self)
         while layers:
             if not _is_pooled_convolution(layers):
                 x = layers.pop(0)(x)
@@ -137,7 +137,7 @@ class _ManyInputs(torch.autograd.Function):
             pooled.relu_()
         ctx.save_for_backward(x, weight, bias, pooled if relu else None, places)
         ctx.padding, ctx.pooling, ctx.relu = padding, pooling, relu
-        return pooled  # (N, O, h, w)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -182,24 +182,26 @@ class _FewInputs(torch.autograd.Function):
     ) -> Tensor:
         filters, _, rows, columns = weight.shape
         height, width = (
-            size + 2 * frame - filter_size + 1
-            for size, frame, filter_size in zip(x.shape[2:], padding, (rows, columns), strict=True)
+            pixels + 2 * frame - filter_size + 1
+            for pixels, frame, filter_size in zip(x.shape[2:], padding, (rows, columns), strict=True)
         )
-        pooled = torch.empty(len(x), height // 2, width // 2, filters)
-        winners = torch.empty(pooled.shape, dtype=torch.uint8)
+        size = (len(x), filters, height // 2, width // 2)
+        # Not a view of something else, which the next layer could not change in place.
+        pooled = torch.empty(size, memory_format=torch.channels_last)
+        winners = torch.empty(size[0], *size[2:], filters, dtype=torch.uint8)
         _kernels().few_forward(
             _in_rows(x),
             weight.detach().permute(2, 3, 1, 0).reshape(-1, filters).contiguous().numpy(),  # (I * J * C, O)
             torch.zeros(filters).numpy() if bias is None else bias.detach().numpy(),
             relu,
-            pooled.numpy(),
+            _in_rows(pooled),
             winners.numpy(),
             columns,
             *padding,
         )
         ctx.save_for_backward(x, weight, bias, winners)
         ctx.padding, ctx.pooling, ctx.relu = padding, pooling, relu
-        return pooled.permute(0, 3, 1, 2)  # (N, O, h, w)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
