@@ -22,7 +22,7 @@ FEW_INPUTS = 32
 class PooledConvolutions(nn.Sequential):
     """Computes what ``nn.Sequential`` does, to rounding, and trains in three quarters of the time on a CPU.
 
-    Max pooling hands the gradient of each window to its largest number, and ReLU to none below zero, so nine in ten of
+    Max pooling hands the gradient of each window to its largest number, and ReLU to none below zero, so five in six of
     the numbers that the gradients of a convolution are made of are zeros. PyTorch multiplies them all; here, wherever
     ``nn.Conv2d``, ``nn.MaxPool2d`` and perhaps ``nn.ReLU`` follow each other, only the others are looked at.
     """
