@@ -41,7 +41,10 @@ BLOCKS: dict[str, Callable[[], list[nn.Module]]] = {
         *(nn.Conv2d(1, 3, 3, bias=False), nn.MaxPool2d(2), nn.ReLU()),
         *(nn.Conv2d(3, 4, 3, bias=False), nn.MaxPool2d(2), nn.ReLU()),
     ],
-    "many numbers a filter at once": lambda: [nn.Conv2d(1, 3, 7, padding=3), nn.MaxPool2d(2), nn.ReLU()],
+    "many numbers a filter at once": lambda: [
+        *(nn.Conv2d(1, 3, 7, padding=3), nn.MaxPool2d(2), nn.ReLU()),
+        *(nn.Conv2d(3, 2, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()),
+    ],
     "not for the loops": lambda: [
         *(nn.Conv2d(1, 4, 3, padding="same"), nn.MaxPool2d(2)),
         *(nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), nn.MaxPool2d(2)),
@@ -78,6 +81,19 @@ def test_output_and_gradients_are_those_of_the_layers(blocks: str, of_images: bo
     exact_x = images().double().requires_grad_(of_images)
     expected = output_and_gradients(layers, exact_x, [*layers.parameters()] + [exact_x] * of_images)
     assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5)
+
+
+def test_several_channels_in_the_first_convolution():
+    def layers() -> list[nn.Module]:
+        torch.manual_seed(0)
+        return [nn.Conv2d(2, 3, 2, padding=1), nn.MaxPool2d(2), nn.ReLU()]
+
+    x = torch.randn(3, 2, 9, 8, generator=torch.Generator().manual_seed(1))
+    ours, theirs = PooledConvolutions(*layers()), nn.Sequential(*layers()).double()
+    found = output_and_gradients(ours, x, [*ours.parameters()])
+    expected = output_and_gradients(theirs, x.double(), [*theirs.parameters()])
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5)
 
@@ -225,6 +241,15 @@ def test_the_layers_are_called_where_somebody_listens_or_precision_is_reduced(ar
         backward(ours, images())
     with pytest.raises(Refused):
         backward(ours, images())
+
+
+@pytest.mark.usefixtures("refusing")
+@pytest.mark.parametrize(
+    ("filters", "of_images"), [(nn.Conv2d(1, 3, 4), False), (nn.Conv2d(9, 3, 3), False), (nn.Conv2d(1, 3, 3), True)]
+)
+def test_the_layers_are_called_where_they_are_quicker(filters: nn.Conv2d, of_images: bool):
+    x = torch.randn(2, filters.in_channels, 9, 9, requires_grad=of_images)
+    backward(PooledConvolutions(filters, nn.MaxPool2d(2), nn.ReLU()), x)
 
 
 @pytest.mark.usefixtures("refusing")

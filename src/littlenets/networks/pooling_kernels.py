@@ -118,11 +118,11 @@ def many_backward(
                     out = framed_gradient[start : start + reach]
                     for j in range(reach):
                         out[j] += slope * factors[j]
-        for y in range(height):
-            for z in range(width):
-                start = (y + top) * row + (z + left) * channels
+        for i in range(height):
+            for j in range(width):
+                start = (i + top) * row + (j + left) * channels
                 for c in range(channels):
-                    x_gradient[n, y, z, c] = framed_gradient[start + c]
+                    x_gradient[n, i, j, c] = framed_gradient[start + c]
 
 
 @njit(**_OPTIONS)
