@@ -17,9 +17,6 @@ from ..sharing import has_hooks
 # Where images need no gradient, a filter of 9 numbers takes two thirds of the layers' time in loops of our own, which
 # pool in the same breath; one of 18 takes as long, and one of 27 longer.
 FEW_INPUTS = 9
-# Winners are gone through row by row of a filter; rows of 6 numbers take three quarters of the layers' time, and rows
-# of 3 twice as long. Without a gradient of the images, half of that work would be for nothing.
-LONG_ROW = 6
 
 
 class PooledConvolutions(nn.Sequential):
@@ -70,7 +67,8 @@ def _quicker(x: Tensor, layers: Sequence[nn.Module]) -> type[torch.autograd.Func
         return None
     convolution, pooling = layers[:2]
     if x.requires_grad:
-        return _ManyInputs if convolution.in_channels * convolution.kernel_size[1] >= LONG_ROW else None
+        return _ManyInputs
+    # From winner to winner, half of the work would be for a gradient of the images.
     return _FewInputs if _are_few(x, convolution) and _is_two_by_two(pooling) else None
 
 
