@@ -4,9 +4,11 @@ Each attack is a way to make a command run code, write outside of the folder, or
 entrance: what it would do must not have been done, and the message says what was refused.
 """
 
+import csv
 import json
 import os
 import pickle
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -379,3 +381,49 @@ def sweeps(commands, templates, tmp_path_factory) -> dict[str, Tried]:
 @pytest.mark.parametrize("name", SWEEP_ATTACKS)
 def test_a_sweep_from_elsewhere(sweeps, name: str):
     assert_refused(sweeps[name], SWEEP_ATTACKS[name][1])
+
+
+def test_a_report_writes_into_the_sweeps_own_folder(commands, templates, tmp_path):
+    (tried,) = try_all(commands, tmp_path, templates[1], [(link_of_figures, REPORT)])
+    assert_refused(tried, ["figures", "link"])
+
+
+ESCAPE, FORMULA = "\x1b[2J\x9b31m", "=HYPERLINK(A1)"
+
+
+def hostile_texts(folder: Path) -> None:
+    """Put escape sequences and formulas wherever a run or sweep says something in words."""
+
+    def change(content: dict[str, Any]) -> None:
+        content["arguments"].append(f"data.noise={ESCAPE}")
+        for number, job in enumerate(content["jobs"]):
+            job["swept"] = {"seed": number, FORMULA: f"{FORMULA}{ESCAPE}", f"@x{ESCAPE}": "+cmd", "lr": "-0.5"}
+            job["overrides"].append(f"+x={ESCAPE}")
+
+    in_manifest(change)(folder)
+    first, second = (folder / job["folder"] for job in json.loads((folder / "sweep.json").read_text())["jobs"])
+    results = json.loads((first / "results.json").read_text())
+    results["metrics"] |= {f"-{ESCAPE}/loss": 1.0}
+    (first / "results.json").write_text(json.dumps(results))
+    results |= {"status": "failed", "error": {"type": f"{ESCAPE}", "message": f"{FORMULA} {ESCAPE}\ud800"}}
+    (second / "results.json").write_text(json.dumps(results))
+    history = (second / "history.csv").read_text()
+    (second / "history.csv").write_text(history.replace("train/loss", f"=x{ESCAPE}/loss", 1))
+
+
+def test_texts_of_a_sweep_are_shown_and_not_obeyed(commands, templates, tmp_path):
+    (tried,) = try_all(commands, tmp_path, templates[1], [(hostile_texts, REPORT)])
+    done = tried.done
+    assert (done.code, done.err) == (0, "")
+    given = done.cwd / SWEEP
+    for text in (done.out, (given / "sweep.md").read_text(), (given / "sweep.csv").read_text()):
+        assert not [character for character in text if ord(character) < 32 and character not in "\n\t"]
+        assert "\x9b" not in text
+        assert r"\x1b[2J" in text
+    with (given / "sweep.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert f"'{FORMULA}" in cells
+    assert "-0.5" in cells
+    for cell in cells:
+        # A spreadsheet takes for a formula what begins like one, unless it is a number.
+        assert not cell.startswith(("=", "+", "-", "@")) or re.fullmatch(r"-\d[\d.e-]*", cell)
