@@ -106,13 +106,20 @@ def check_links(folder: Path) -> None:
             entry = Path(path, name)
             mode = entry.lstat().st_mode
             if stat.S_ISLNK(mode):
-                if not entry.resolve().is_relative_to(inside):
+                if not _stays_inside(entry, inside):
                     raise SettingError(
                         f"{printable(str(entry))} is a link to something outside of {folder}, so nothing is written "
                         "there. Put what it leads to in its place."
                     )
             elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise SettingError(f"{printable(str(entry))} is neither a file nor a folder. Remove it.")
+
+
+def _stays_inside(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # a link to itself
+        return False
 
 
 def _raise(found: Sequence[Refused], where: str = "") -> None:
