@@ -18,7 +18,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from littlenets.data import idx_files
+from littlenets.data import downloads, idx_files
+from littlenets.data.idx_files import Files
 from littlenets.errors import DataUnavailableError, SettingError
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -35,7 +36,7 @@ def md5(content: bytes) -> str:
 
 
 class TinySet:
-    """20 images to train and 12 to test: arrays, .gz contents, and a class such as torchvision's."""
+    """20 images to train and 12 to test: arrays, .gz contents."""
 
     def __init__(self, mirrors: list[str]) -> None:
         rng = np.random.default_rng(0)
@@ -47,7 +48,7 @@ class TinySet:
         }
         self.gz = {f"{name}.gz": gzip.compress(idx(values), mtime=0) for name, values in self.arrays.items()}
         self.md5 = {name: md5(content) for name, content in self.gz.items()}
-        self.dataset = type("Tiny", (), {"resources": list(self.md5.items()), "mirrors": mirrors})
+        self.dataset = Files("Tiny", list(self.md5.items()), mirrors)
 
     def write(self, root: Path) -> Path:
         """Put the four .gz where `fetch` looks for them."""
@@ -111,7 +112,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def tiny(server) -> TinySet:
-    """A tiny set, and the one mirror of its class serves it."""
+    """A tiny set, and its one mirror serves it."""
     tiny = TinySet([f"{server.url}/good/"])
     server.put("good", tiny.gz)
     return tiny
@@ -142,8 +143,8 @@ def test_download_and_read(tiny, server, tmp_path):
     assert folder == tmp_path / "Tiny" / "raw"
     assert_complete(folder, tiny)
     assert server.asked == [f"/good/{name}" for name in tiny.gz]
-    for train, images_name, labels_name in [(True, TRAIN_IMAGES, TRAIN_LABELS), (False, TEST_IMAGES, TEST_LABELS)]:
-        images, labels = idx_files.read(folder, train)
+    for images_name, labels_name in [(TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)]:
+        images, labels = idx_files.read(folder, f"{images_name}.gz", f"{labels_name}.gz")
         assert images.dtype == torch.uint8
         assert labels.dtype == torch.int64
         np.testing.assert_array_equal(images.numpy(), tiny.arrays[images_name])
@@ -171,7 +172,8 @@ def test_home_as_root(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = idx_files.fetch(tiny.dataset, Path("~/sets"))
     assert folder == tmp_path / "sets" / "Tiny" / "raw"
-    assert torch.equal(idx_files.read(folder, True)[0], idx_files.read(Path("~/sets/Tiny/raw"), True)[0])
+    pair = f"{TRAIN_IMAGES}.gz", f"{TRAIN_LABELS}.gz"
+    assert torch.equal(idx_files.read(folder, *pair)[0], idx_files.read(Path("~/sets/Tiny/raw"), *pair)[0])
 
 
 def test_only_absent_files_are_downloaded(tiny, server, tmp_path):
@@ -241,7 +243,7 @@ def test_second_mirror_steps_in_for_one_that_refuses(tiny, refusing, tmp_path, c
 
 
 def test_a_silent_mirror_costs_one_timeout(tiny, server, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(idx_files, "TIMEOUT", 0.3)
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.3)
     released = threading.Event()
     silent = server.put("silent", dict.fromkeys(tiny.gz, lambda handler: released.wait(10)))
     try:
@@ -268,7 +270,7 @@ def test_no_mirror_left(tiny, server, refusing, tmp_path):
         idx_files.fetch(tiny.dataset, tmp_path, mirrors)
 
     folder = tmp_path / "Tiny" / "raw"
-    assert names(folder) == set()
+    assert names(tmp_path) == set()
     message = str(error.value)
     assert all(name in message for name in tiny.gz)
     assert str(folder) in message
@@ -294,10 +296,10 @@ def test_nothing_is_left_behind_by_an_interruption(tiny, server, tmp_path, monke
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shutil, "copyfileobj", interrupt)  # while uncompressing, the .gz being complete
+    monkeypatch.setattr(gzip, "open", interrupt)  # while uncompressing, the .gz being complete
     with pytest.raises(KeyboardInterrupt):
         idx_files.fetch(tiny.dataset, tmp_path)
-    assert names(tmp_path / "Tiny" / "raw") == set()
+    assert names(tmp_path) == set()
 
 
 def test_two_at_once(tiny, server, tmp_path):
@@ -531,7 +533,7 @@ def test_images_and_labels_of_different_number(tiny, tmp_path):
     folder = idx_files.fetch(tiny.dataset, tmp_path)
     shutil.copy(folder / TRAIN_LABELS, folder / TEST_LABELS)
     with pytest.raises(SettingError, match="12 images but 20 labels"):
-        idx_files.read(folder, train=False)
+        idx_files.read(folder, f"{TEST_IMAGES}.gz", f"{TEST_LABELS}.gz")
 
 
 def test_root_that_cannot_be_written(tiny, tmp_path):
@@ -585,9 +587,9 @@ def mnist_mirror(mnist_files, server) -> str:
 def test_mnist(mnist_files, mnist_mirror, tmp_path):
     from torchvision.datasets import MNIST
 
-    folder = idx_files.fetch(MNIST, tmp_path, [mnist_mirror])
+    folder = idx_files.fetch(Files.of(MNIST), tmp_path, [mnist_mirror])
     for train, half, count in [(True, "train", 60_000), (False, "t10k", 10_000)]:
-        images, labels = idx_files.read(folder, train)
+        images, labels = idx_files.read(folder, f"{half}-images-idx3-ubyte.gz", f"{half}-labels-idx1-ubyte.gz")
         assert images.shape == (count, 28, 28)
         assert images.dtype == torch.uint8
         assert labels.shape == (count,)
@@ -602,10 +604,10 @@ def test_mnist(mnist_files, mnist_mirror, tmp_path):
 def test_mnist_without_gz_is_verified_all_the_same(mnist_files, mnist_mirror, tmp_path, caplog):
     from torchvision.datasets import MNIST
 
-    folder = idx_files.fetch(MNIST, tmp_path, [mnist_mirror])
+    folder = idx_files.fetch(Files.of(MNIST), tmp_path, [mnist_mirror])
     for path in folder.glob("*.gz"):
         path.unlink()
-    assert idx_files.fetch(MNIST, tmp_path, []) == folder
+    assert idx_files.fetch(Files.of(MNIST), tmp_path, []) == folder
     assert caplog.messages == []  # nothing left unproven
 
     path = folder / TRAIN_IMAGES
@@ -613,7 +615,7 @@ def test_mnist_without_gz_is_verified_all_the_same(mnist_files, mnist_mirror, tm
     wrong = altered(right)  # one bit of 47 million bytes
     path.write_bytes(wrong)
     with pytest.raises(SettingError) as error:
-        idx_files.fetch(MNIST, tmp_path, [mnist_mirror])
+        idx_files.fetch(Files.of(MNIST), tmp_path, [mnist_mirror])
     message = str(error.value)
     assert str(path) in message
     assert f"{zlib.crc32(right):08x}" in message
