@@ -127,8 +127,8 @@ def fetch(files: Files, root: Path, mirrors: Sequence[str] | None = None) -> Pat
                 "Put the files there, point data.root to where they are, or name a mirror."
             )
         if absent or packed:
-            # Where the folder will be, so that a rename is enough to finish, and so that it is made for complete files
-            # only.
+            # In the nearest folder that exists: a rename is enough to finish, and new folders are made for complete
+            # files only.
             existing = next(place for place in (folder, *folder.parents) if place.exists())
             with TemporaryDirectory(prefix=".unfinished-", dir=existing) as scratch:
                 for gz, largest in packed:
@@ -271,16 +271,14 @@ def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[tup
             found = _crc(plain)
             if md5 in _KNOWN:
                 problem = _wrong_content(plain, found, *_KNOWN[md5][:2])
-            elif problem := _wrong_header(plain):
-                pass
             elif foreign := found in [known[:2] for known in _KNOWN.values()]:
                 problem = f"{plain} is MNIST's."
-            else:
+            elif not (problem := _wrong_header(plain)):
                 unproven.append(plain)
         else:
             absent.append((filename, md5))
+        # Several sets have files of these names, and one root may hold more than one of them.
         if problem and foreign and gz.parent != folder:
-            # Several sets have files of these names, and more than one of them may be put below one root.
             absent.append((filename, md5))
         elif problem:
             wrong.append(f"{problem} {advice}")
