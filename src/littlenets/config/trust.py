@@ -31,8 +31,8 @@ _NAMES_FOLDER = re.compile(r"(.*_)?(dir|dirpath|path|root|root_dir|folder)$|dirp
 WRITING = ("callbacks", "figures", "logger", "trainer")
 # What every entry of a run or sweep on the command line decides for itself.
 OF_THE_COMMAND = ("hydra", "resume", "trust")
-_NODE = re.compile(r"\$\{[\w.\[\]]+\}", re.ASCII)
-_RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:[^{}$]*\}", re.ASCII)
+# An innermost one: ``${key}``, or ``${resolver:arguments}``, whose name is a group.
+_INTERPOLATION = re.compile(r"\$\{(?:[\w.\[\]]+|\s*([\w.]+)\s*:[^{}$]*)\}", re.ASCII)
 
 
 class Refused(NamedTuple):
@@ -223,10 +223,14 @@ def _is_choice(group: str, name: Any, options: Callable[[str], Sequence[str]]) -
 
 def _wrong_interpolations(text: str) -> Iterator[Refused]:
     """Yield what calls a resolver; to take over another setting, as ``${seed}`` does, is harmless."""
-    resolvers = _RESOLVER.findall(text)
-    if text.count("${") > len(_NODE.findall(text)) + len(resolvers):
+    left, names = text, []
+    while inner := _INTERPOLATION.search(left):
+        names += [inner[1]] if inner[1] else []
+        # What it stands for may be an argument of another one, or a part of its name.
+        left = f"{left[: inner.start()]}{'_' if inner[1] else '?'}{left[inner.end() :]}"
+    if "${" in left:
         yield Refused(f"{text}: a saved sweep may not hold this interpolation. Give the setting anew.", None)
-    for name in resolvers:
+    for name in dict.fromkeys(names):
         yield Refused(f"{text}: a saved sweep calls no resolvers. If you know this one: trust=[{name}]", name)
 
 

@@ -67,7 +67,9 @@ class ColourLines(TensorDataModule):
     sample_shape = (2,)
     for_testing_only = True
 
-    def __init__(self, arms: ArmCount = 3, n_points: PointCount = 1000, noise: NotNegative = 0.2, seed: int = 0) -> None:
+    def __init__(
+        self, arms: ArmCount = 3, n_points: PointCount = 1000, noise: NotNegative = 0.2, seed: int = 0
+    ) -> None:
         super().__init__(batch_size=None, shuffle=False, validation=0.0, seed=seed)
         self.arms, self.n_points, self.noise = arms, n_points, noise
         self.classes = arms
