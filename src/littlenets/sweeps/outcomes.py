@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..runs.results import LEARNED_NOTHING, NOT_LEARNED_YET
 from .manifest import Job
 
 # What results.json calls the ends of a run.
@@ -29,6 +30,7 @@ class Outcome:
             where its results.json cannot be read.
         reason: why it did not complete; empty where it did.
         remark: what is wrong with its history.csv.
+        warnings: of a completed run, what is wrong with its network: sentences by a few words.
         metrics: at the end of the run, by name; NaN and infinities included.
         best: the best of each metric of its history; finite.
         epochs: how many it trained for.
@@ -40,6 +42,7 @@ class Outcome:
     status: str
     reason: str = ""
     remark: str = ""
+    warnings: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
     epochs: int | None = None
@@ -53,8 +56,15 @@ class Outcome:
     @property
     def ending(self) -> str:
         """The status in words."""
+        if self.warnings:
+            return f"{self.status}, {next(iter(self.warnings))}"
         known = self.status == "diverged" and self.epochs is not None
         return f"diverged at epoch {self.epochs:,}" if known else self.status
+
+    @property
+    def learned(self) -> bool:
+        """Whether the run's network is better than one answer for everything, as far as the run knows."""
+        return not {LEARNED_NOTHING, NOT_LEARNED_YET} & set(self.warnings)
 
 
 def is_rising(metric: str) -> bool:
@@ -93,6 +103,7 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
         "" if status == "completed" else _error_text(results.get("error")),
         # A run that broke off early may well have no history.
         remark if status == "completed" else "",
+        warnings=_texts(results.get("warnings")) if status == "completed" else {},
         metrics=_numbers(results.get("metrics")),
         epochs=results["epochs"] if isinstance(results.get("epochs"), int) else epochs,
         seconds=_numbers(results.get("seconds")).get("total"),
@@ -127,6 +138,12 @@ def _numbers(values: Any) -> dict[str, float]:
         for name, value in values.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+
+
+def _texts(values: Any) -> dict[str, str]:
+    if not isinstance(values, dict):
+        return {}
+    return {name: text for name, text in values.items() if isinstance(text, str)}
 
 
 def _read_history(path: Path) -> tuple[dict[str, float], dict[str, Curve], int | None, str]:

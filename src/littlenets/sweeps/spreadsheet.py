@@ -12,7 +12,8 @@ def csv_text(table: SweepTable) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     best_columns = [f"best {name}" for name in bests]
-    writer.writerow(["number", *table.keys, "status", *finals, *best_columns, "epochs", "seconds", "folder", "reason"])
+    ends = ["epochs", "seconds", "folder", "reason", "warnings"]
+    writer.writerow(["number", *table.keys, "status", *finals, *best_columns, *ends])
     for outcome in table.outcomes:
         writer.writerow(
             [
@@ -25,6 +26,7 @@ def csv_text(table: SweepTable) -> str:
                 None if outcome.seconds is None else round(outcome.seconds, 3),
                 outcome.job.folder,
                 outcome.reason or outcome.remark,
+                " ".join(f"{kind}: {text}" for kind, text in outcome.warnings.items()),
             ]
         )
     return text.getvalue()
