@@ -26,7 +26,7 @@ def csv_text(table: SweepTable) -> str:
                 None if outcome.seconds is None else round(outcome.seconds, 3),
                 outcome.job.folder,
                 outcome.reason or outcome.remark,
-                " ".join(f"{kind}: {text}" for kind, text in outcome.warnings.items()),
+                "; ".join(outcome.warnings),
             ]
         )
     return text.getvalue()
