@@ -26,7 +26,7 @@ from .runs.results import LEARNED_NOTHING, NOT_LEARNED_YET
 traceback_log = logging.getLogger("littlenets.traceback")
 
 # Enough to tell an accuracy of 54% from guessing between two classes, and few enough numbers (334 images of MNIST) for
-# the convolutional network to take less than 0.1 s for them.
+# the convolutional network to take some tenths of a second at most.
 SAMPLES, NUMBERS = 2000, 2**18
 # Recording what every layer gives takes memory; a layer that is flat on so many samples is flat.
 PROBES = 100
