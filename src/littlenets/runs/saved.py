@@ -69,6 +69,7 @@ class _Results(BaseModel, extra="allow"):
     data: str = ""
     overrides: list[str] = []
     seed: int = 0
+    warnings: dict[str, str] = {}
     error: _Error | None = None
     environment: _Environment | None = None
     resumed: list[Natural] = []

@@ -25,7 +25,7 @@ SECONDS_BETWEEN_DRAWS = 0.25
 # A terminal has some 24 lines, and the finished jobs are above.
 RUNNING_SHOWN = 8
 LONGEST_REASON = 300
-STYLES = {"completed": "green", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
+STYLES = {"completed": "green", "warned": "yellow", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
 
 
 class View(Protocol):
@@ -65,7 +65,8 @@ class Lines:
         self._done += 1
         count = f"[{self._done:>{len(str(self._jobs))}}/{self._jobs}]"
         for number, line in enumerate(self._describe(table, job, ending)):
-            self._print(f"{count if number == 0 else ' ' * len(count)} {line}", ending.status)
+            status = "warned" if table.outcomes[job.number].warnings else ending.status
+            self._print(f"{count if number == 0 else ' ' * len(count)} {line}", status)
 
     def again(self, table: SweepTable, job: Job, why: str) -> None:
         self._print(f"{_name(table, job)}  is tried once more: {why}", "interrupted")
