@@ -1,7 +1,6 @@
 """Reports: from the folders of runs to what a reader wants to know of them."""
 
 import logging
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -20,9 +19,10 @@ def report(config: DictConfig) -> None:
 
         write_article(config)
         return
+    from .runs.files import user_path
     from .sweeps.summary import write_summary
 
-    summary = write_summary(Path(str(config.sweep)), config.objective, config.direction)
+    summary = write_summary(user_path(config.sweep), config.objective, config.direction)
     if summary.table.problem:
         raise summary.table.problem
     log.info("\n".join(summary.lines()))

@@ -3,8 +3,10 @@
 import itertools
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -35,19 +37,54 @@ def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
         arguments: what was typed after it.
     """
     asked = get_args_parser().parse_known_args(list(arguments))[0]
-    overrides = list(asked.overrides)
+    with open_configuration(script, arguments) as configuration:
+        line = _CommandLine(*configuration)
+        yield from line.mistakes([*asked.overrides, *configuration.places], asked.multirun)
+        if line.left_to_check and not (asked.cfg or asked.help or asked.info):
+            yield from line.wrong_values()
+
+
+class Configuration(NamedTuple):
+    """The configuration files of a command.
+
+    Args:
+        loader: Hydra's.
+        name: that of the first of them, ``train``.
+        places: overrides that name further folders.
+    """
+
+    loader: ConfigLoaderImpl
+    name: str
+    places: list[str]
+
+    def choices_of(self, group: str) -> list[str]:
+        """None for what is no group of the program's own."""
+        if group.startswith("hydra"):
+            return []
+        return self.loader.get_group_options(group, ObjectType.CONFIG, self.name, self.places)
+
+    def compose(self, choices: Mapping[str, str]) -> DictConfig:
+        """With Hydra's own part.
+
+        Raises:
+            HydraException, OmegaConfBaseException: it cannot be composed.
+        """
+        said = [f"{group}={name}" for group, name in choices.items()]
+        return self.loader.load_configuration(self.name, [*self.places, *said], RunMode.RUN)
+
+
+@contextmanager
+def open_configuration(script: Path, arguments: Sequence[str]) -> Iterator[Configuration]:
+    """For composing as a command would; ``script`` and ``arguments`` are those of `find_mistakes`."""
+    asked = get_args_parser().parse_known_args(list(arguments))[0]
+    places = [text for text in asked.overrides if text.startswith("hydra.searchpath=")]
     if asked.config_dir:
-        overrides.append(f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]")
+        places.append(f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]")
     conf = script.parent / (asked.config_path or "conf")
     with warnings.catch_warnings(), initialize_config_dir(str(conf), version_base="1.3"):
         # Of a folder that is not there, which is a mistake like others.
         warnings.filterwarnings("ignore", "provider=hydra.searchpath")
-        name = asked.config_name or script.stem
-        places = [text for text in overrides if text.startswith("hydra.searchpath=")]
-        line = _CommandLine(GlobalHydra.instance().config_loader(), name, places)
-        yield from line.mistakes(overrides, asked.multirun)
-        if line.left_to_check and not (asked.cfg or asked.help or asked.info):
-            yield from line.wrong_values()
+        yield Configuration(GlobalHydra.instance().config_loader(), asked.config_name or script.stem, places)
 
 
 class _CommandLine:
@@ -185,7 +222,7 @@ def in_words(error: Exception) -> str:
     if isinstance(wrong, OmegaConfBaseException):
         return f"{wrong.full_key}: {str(wrong).splitlines()[0]}."
     message = re.split(r"\n+(?:Config search path|Search path|See https?:|To append)", str(error))[0]
-    if isinstance(cause, OSError):
+    if isinstance(cause, OSError | ImportError) or (isinstance(error, ValueError) and cause):
         message += f": {cause}"
     return re.sub(r"\n+\t?", " ", message.strip())
 

@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from ..errors import SettingError
+from .files import user_path
 
 # What config.yaml must say for a run to be rebuilt and gone on with.
 PARTS = (
@@ -39,7 +40,7 @@ def find_run(run: str | Path, checkpoint: Literal["best", "last"] = "last") -> S
     Raises:
         SettingError: something is missing or damaged.
     """
-    path = Path(str(run))
+    path = user_path(run)
     if path.suffix == ".ckpt":
         folder, file = path.absolute().parent.parent, path
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from ..runs.files import user_path
 from .manifest import FILE, Manifest
 
 MULTIRUN = ("-m", "--multirun")
@@ -45,7 +46,8 @@ def _folder(arguments: Sequence[str]) -> Path | None:
         value = OverridesParser.create().parse_override(given).value()
     except HydraException:
         return None  # which Hydra will say in its own words
-    return Path(str(value)) if value and (Path(str(value)) / FILE).is_file() else None
+    folder = user_path(value or "")
+    return folder if value and (folder / FILE).is_file() else None
 
 
 def _key(argument: str) -> str:

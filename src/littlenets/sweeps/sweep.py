@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -15,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config.values import shown
 from ..errors import SettingError
-from ..runs.files import point_link
+from ..runs.files import point_link, user_path
 from ..runs.folder import job_folder
 from .commands import path_value
 from .grid import expand
@@ -60,7 +59,7 @@ class Sweep:
         # A mistake in what all points have in common is told before anything is started.
         self._composer.compose(self._batch[:1])
         resumed = OmegaConf.select(config, "resume")
-        self.resumed = Path(resumed).resolve() if resumed else None
+        self.resumed = user_path(resumed).resolve() if resumed else None
         self.manifest = Manifest.read(self.resumed) if self.resumed else Manifest(sys.argv[1:])
         self.manifest.objective = self.settings.objective or self.manifest.objective
         self.manifest.direction = self.settings.direction or self.manifest.direction
@@ -181,7 +180,7 @@ class Sweep:
         else:
             self._name_after_choices()
             HydraConfig.instance().set_config(self._config)
-            self.folder = Path(self._config.hydra.sweep.dir).absolute()
+            self.folder = user_path(self._config.hydra.sweep.dir).absolute()
             self.folder.mkdir(parents=True, exist_ok=True)
         place = os.path.relpath(self.folder)
         if not self.resumed and (self.folder / FILE).exists():
