@@ -35,7 +35,6 @@ def written_to(file: Path) -> Iterator[None]:
     level = package.level
     if package.getEffectiveLevel() > logging.INFO:
         package.setLevel(logging.INFO)
-    traceback_log.disabled = False
     traceback_log.addHandler(handler)
     try:
         yield

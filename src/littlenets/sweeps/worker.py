@@ -205,8 +205,6 @@ def _redirect(file: int) -> None:
 def _logging(hydra: DictConfig) -> Iterator[None]:
     """Hydra's configuration of a job's logging, less what goes to the terminal."""
     settings = OmegaConf.to_container(hydra.hydra.job_logging, resolve=True)
-    # Those of the package are there before the first job, and train.log gets what they say.
-    settings["disable_existing_loggers"] = False
     configure_log(OmegaConf.create(settings), hydra.hydra.verbose)
     loggers = [logging.getLogger(name) for name in ("", *(settings.get("loggers") or {}))]
     for logger in loggers:
