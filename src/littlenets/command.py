@@ -24,19 +24,20 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .config import resolvers
+from .config.overrides import expand_home, typed
 from .config.trust import check_links
 from .errors import DivergedError, SettingError, StoppedError
-from .runs.files import NO_ROOM
+from .runs.files import NO_ROOM, user_path
 from .runs.folder import is_untouched, remove_run_folder
+from .runs.log import traceback_log, written_to
 from .runs.saved import find_folder
+from .streams import keep_streams
 from .sweeps.resuming import expand_resume
 from .text import printable
 
 resolvers.register()
 
 log = logging.getLogger(__name__)
-# Goes to train.log alone (conf/hydra/default.yaml).
-traceback_log = logging.getLogger("littlenets.traceback")
 
 TRACEBACK_HINT = "\n(HYDRA_FULL_ERROR=1 shows the traceback.)"
 
@@ -99,7 +100,12 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
             # Past Hydra, which would print a line of its own above it.
             raise SystemExit(_complain(message, code)) from None
 
-    return with_folder
+    @functools.wraps(function)
+    def with_log(config: DictConfig) -> Any:
+        with written_to(Path(HydraConfig.get().runtime.output_dir) / "train.log"):
+            return with_folder(config)
+
+    return with_log
 
 
 def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -140,12 +146,21 @@ def run(main: Callable[[], Any]) -> None:
     # Where the disk is full, one message says so, and not one for each line of a log.
     logging.raiseExceptions = False
     threading.excepthook = _in_thread
+    keep_streams()
+    sys.argv[1:] = map(expand_home, sys.argv[1:])
     asked, flags = get_args_parser().parse_known_args()
+    if asked.experimental_rerun or _is_run(main, asked.config_path, asked.config_dir):
+        sys.exit(_complain("A new run with the settings of an earlier one: python train.py like=FOLDER", 2))
     if flags:
         sys.exit(_complain("\n".join([*map(_misplaced, flags), "--help shows the settings."]), 2))
     resolvers.register(make_folders=not (asked.help or asked.cfg or asked.info or asked.shell_completion))
     try:
         sys.argv[1:] = expand_resume(sys.argv[1:], _script(main))
+        if any("like=" in argument for argument in sys.argv[1:]):
+            # Much else would be imported in vain.
+            from .reusing import expand_like
+
+            sys.argv[1:] = expand_like(_script(main), sys.argv[1:])
         sys.argv += _resumed_folder(sys.argv[1:])
         main()
     except KeyboardInterrupt:
@@ -182,11 +197,16 @@ def _resumed_folder(arguments: Sequence[str]) -> list[str]:
     override = OverridesParser.create().parse_override(given)
     if override.value() is None or override.is_sweep_override():
         return []  # several are for Hydra to refuse
-    folder = find_folder(Path(str(override.value())))
+    folder = find_folder(user_path(override.value()))
     # Before Hydra opens train.log in it.
     check_links(folder)
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return [f"hydra.run.dir='{quoted}'"]
+    return [f"hydra.run.dir={typed(str(folder))}"]
+
+
+def _is_run(main: Callable[[], Any], *folders: str | None) -> bool:
+    """Whether one of the folders of configuration files is that of a run."""
+    places = [place / folder for folder in folders if folder for place in (Path(), _script(main).parent)]
+    return any((place / "config.yaml").is_file() and (place / "train.log").is_file() for place in places)
 
 
 def _script(main: Callable[[], Any]) -> Path:

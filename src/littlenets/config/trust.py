@@ -5,6 +5,7 @@ overrides. Both are checked here, before anything that they name is imported, co
 allows more: a module or package, a resolver such as ``oc.env``, or a folder that may be written to.
 """
 
+import functools
 import importlib
 import inspect
 import os
@@ -89,7 +90,7 @@ def check_overrides(
     Raises:
         SettingError: names all that is refused, before anything is composed.
     """
-    parser = OverridesParser.create()
+    parser, options = OverridesParser.create(), functools.cache(options)
     found = [refused for text in dict.fromkeys(overrides) for refused in _wrong_override(text, parser, options)]
     _raise([refused for refused in found if not _is_trusted(refused.allowed_by, trust)], where)
 

@@ -10,6 +10,12 @@ from pathlib import Path
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def user_path(path: str | Path) -> Path:
+    """A path that a user has given, with ``~`` for the home folder."""
+    # Where there is no home, the name stays as it is.
+    return Path(os.path.expanduser(str(path)))
+
+
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Writes to a temporary name in the same folder, waits until it is on the disk, and renames; text as UTF-8."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 
 from ..errors import SettingError
+from .files import user_path
 from .reading import read_json, read_yaml
 
 # What config.yaml must say for a run to be rebuilt and gone on with.
@@ -97,7 +98,7 @@ def find_run(run: str | Path, checkpoint: Literal["best", "last"] = "last") -> S
     Raises:
         SettingError: something is missing or damaged.
     """
-    path = Path(str(run))
+    path = user_path(run)
     if path.suffix == ".ckpt":
         folder, file = path.absolute().parent.parent, path
     else:

@@ -1,9 +1,9 @@
 """What a person sees of a sweep while it runs: one live view on a terminal, a line for each finished job elsewhere."""
 
 import os
-import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -179,14 +179,9 @@ def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> V
 
 
 def tell(*lines: str) -> None:
-    """Prints lines. A sweep goes on where nobody takes them any more: a pipe that was closed, a full disk."""
-    try:
+    """Prints lines. A sweep goes on where they cannot be written, as on a full disk."""
+    with suppress(OSError):
         print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:
-        # Else Python would complain of it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError:
-        pass
 
 
 def last_row(history: Path) -> dict[str, float]:
