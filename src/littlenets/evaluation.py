@@ -19,8 +19,8 @@ from pytorch_lightning import LightningDataModule, Trainer
 
 from .building import check_fit
 from .config.accelerators import present
-from .config.check import wrong_settings
-from .errors import SettingError, StoppedError
+from .config.check import check_settings
+from .errors import StoppedError
 from .modules import SupervisedModule
 from .ranges import Count
 from .runs.files import write_atomically
@@ -45,8 +45,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     Raises:
         SettingError: a setting is wrong, the run or the data is unavailable, or they do not fit each other.
     """
-    if wrong := wrong_settings(OmegaConf.to_container(config, resolve=True), SETTINGS):
-        raise SettingError("\n".join(wrong.values()))
+    check_settings(config, SETTINGS)
     saved = find_run(config.run, config.checkpoint)
     module = load_module(saved, config.trust)
     name, saved = choose_data(saved, config)

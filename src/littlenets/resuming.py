@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from .config.check import ON_THIS_MACHINE, wrong_settings
+from .config.values import shown
 from .errors import SettingError
 from .runs.checkpoints import read_checkpoint
 from .runs.loading import check_saved
@@ -114,8 +115,8 @@ def _check_schedule(saved: DictConfig, laid_out: dict[str, int]) -> None:
         before = laid_out[unit]
         depends = counts_steps or (unit == "epochs" and schedule.get("T_max") == before)
         if depends and now != before:
-            length = "all epochs" if before == -1 else f"{before:,} {unit}"
+            length = "all epochs" if before in (None, -1) else f"{before:,} {unit}"
             raise SettingError(
-                f"trainer.max_{unit}={now}: the scheduler was laid out for {length} and cannot be stretched "
+                f"trainer.max_{unit}={shown(now)}: the scheduler was laid out for {length} and cannot be stretched "
                 f"afterwards. Start a new run with the number of {unit} that you want."
             )

@@ -17,7 +17,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from rich.text import Text
 
 from .building import build, build_module, check_fit
-from .callbacks import Beginning, Figures, Stopping
+from .callbacks import Beginning, Figures, Monitors, Stopping
 from .config.check import check
 from .config.choices import load_choice, other_data
 from .data import TensorDataModule
@@ -191,6 +191,7 @@ def build_trainer(config: DictConfig, folder: Path, beginning: Beginning, before
         Stopping(),
         # A run from before there were figures has none in its configuration.
         *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
+        Monitors(),
         beginning,
     ]
     loggers = [

@@ -7,6 +7,7 @@ from pytorch_lightning import LightningDataModule
 
 from ..building import build, build_module
 from ..config.check import check
+from ..config.targets import installed_targets
 from ..config.trust import check_trusted
 from ..errors import SettingError
 from ..modules import SupervisedModule
@@ -56,5 +57,5 @@ def check_saved(config: DictConfig, trust: Sequence[str] = ()) -> None:
     Raises:
         SettingError: names all that is wrong.
     """
-    check_trusted(OmegaConf.to_container(config, resolve=False), trust)
+    check_trusted(installed_targets(OmegaConf.to_container(config, resolve=False)), trust)
     check(config, saved=True)

@@ -6,6 +6,8 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 
 from ..config.check import find_problems
+from ..config.metrics import Expected, expected_metrics
+from ..config.targets import installed_targets
 from ..config.values import shown
 from ..errors import SettingError
 from .points import Composition, Point
@@ -22,13 +24,21 @@ def check_points(
     return ["\n".join(_problems(point, compositions[point.composition], trusted)) for point in points]
 
 
+def expected_of_points(points: Sequence[Point], compositions: Sequence[Composition]) -> list[Expected | None]:
+    """Return what each of the points, whose settings have been checked, is going to measure. Imports PyTorch."""
+    return [
+        expected_metrics(OmegaConf.to_container(compositions[point.composition].set(point), resolve=True))
+        for point in points
+    ]
+
+
 def _problems(point: Point, composition: Composition, trusted: Sequence[str] | None) -> list[str]:
     config = composition.set(point)
     if trusted is not None:
         from ..config.trust import check_trusted
 
         try:
-            check_trusted(OmegaConf.to_container(config, resolve=True), trusted)
+            check_trusted(installed_targets(OmegaConf.to_container(config, resolve=True)), trusted)
         except SettingError as error:
             return [str(error)]
     trainer = config.get("trainer")

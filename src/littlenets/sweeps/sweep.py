@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from ..config.metrics import Expected, unmeasured_objective
 from ..config.values import shown
 from ..errors import SettingError
 from ..runs.files import point_link
@@ -169,6 +170,20 @@ class Sweep:
                 lines += [f"  at {one}" for one in where[:3]]
                 lines += [f"  and {len(where) - 3:,} more"] if len(where) > 3 else []
         raise SettingError("\n".join([*lines, "Nothing was trained."]))
+
+    @property
+    def asked_objective(self) -> str | None:
+        """The metric that was asked for, where only the jobs to run can have it."""
+        return None if self.resumed else self.settings.objective
+
+    def check_objective(self, expected: Iterable[Expected | None]) -> None:
+        """Raise SettingError where no job is going to measure what was asked for.
+
+        Args:
+            expected: what each job measures; None where that cannot be known.
+        """
+        if wrong := unmeasured_objective(self.settings.objective, list(expected)):
+            raise SettingError(f"{wrong}\nNothing was trained.")
 
     def open(self) -> None:
         """Makes the folder, or takes over that of the sweep that is gone on with.

@@ -20,9 +20,10 @@ from hydra.core.utils import configure_log, setup_globals
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config import resolvers
+from ..config.metrics import Expected
 from ..errors import DivergedError, SettingError
 from ..runs.files import NO_ROOM
-from .checking import check_points
+from .checking import check_points, expected_of_points
 from .points import Composition, Point
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,11 @@ def _interrupt(number: int, frame: object) -> None:
 def check(points: Sequence[Point], trusted: Sequence[str] | None) -> list[str]:
     """As `check_points`."""
     return check_points(points, _start.compositions, trusted)
+
+
+def expected(points: Sequence[Point]) -> list[Expected | None]:
+    """As `expected_of_points`."""
+    return expected_of_points(points, _start.compositions)
 
 
 def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
