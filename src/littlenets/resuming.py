@@ -95,7 +95,8 @@ def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
     if override.startswith("~"):
         raise SettingError(f"{override}: a resumed run keeps its settings.")
     with open_dict(saved):
-        OmegaConf.update(saved, key, OmegaConf.select(config, key), force_add=True)
+        # A group is merged with what the run had, a mapping such as that of trainer.max_time takes its place.
+        OmegaConf.update(saved, key, OmegaConf.select(config, key), merge="." not in key, force_add=True)
 
 
 def _length(config: DictConfig) -> dict[str, int]:
@@ -113,7 +114,7 @@ def _check_schedule(saved: DictConfig, laid_out: dict[str, int]) -> None:
     counts_steps = "OneCycle" in schedule.get("_target_", "")
     for unit, now in _length(saved).items():
         before = laid_out[unit]
-        depends = counts_steps or (unit == "epochs" and schedule.get("T_max") == before)
+        depends = counts_steps or (unit == "epochs" and before is not None and schedule.get("T_max") == before)
         if depends and now != before:
             length = "all epochs" if before in (None, -1) else f"{before:,} {unit}"
             raise SettingError(
