@@ -50,10 +50,10 @@ class Checkpoints(Checkpoint):
         self._unit, self._every = "epoch", self.every
         if self.every == "auto":
             epochs = planned_epochs(trainer)
-            # Each epoch of a run that nobody knows the length of could be shorter than writing a checkpoint.
-            self._unit, self._every = (
-                ("minute", 1) if epochs is None else ("epoch", max(1, epochs // CHECKPOINTS_A_RUN))
-            )
+            self._every = max(1, (epochs or 0) // CHECKPOINTS_A_RUN)
+            if epochs is None:
+                # Writing a checkpoint can take longer than an epoch.
+                self._unit = "minute"
         elif isinstance(self.every, str):
             number, self._unit = _UNITS.fullmatch(self.every).groups()
             self._every = int(number)
