@@ -235,6 +235,8 @@ def fit(
             if isinstance(datamodule, TensorDataModule):
                 # The module puts its loader back to the batch that follows.
                 warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
+            # A limit of time may be taken away when a run is gone on with.
+            warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
     except SystemExit as end:
         # Lightning turns the second signal into an exit, which would end a whole sweep without a word.
