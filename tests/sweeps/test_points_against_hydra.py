@@ -1,6 +1,7 @@
 """Points that are composed together equal what Hydra composes one by one."""
 
 import json
+import sys
 
 import pytest
 from composing import CONF
@@ -112,6 +113,18 @@ def test_a_whole_number_is_the_same_however_it_is_written(hydra):
     assert list(swept([one, other], points.compositions)) == [{}, {}]
     rows = list(swept(points.compose([["trainer.max_epochs=1e1"], ["trainer.max_epochs=2e1"]]), points.compositions))
     assert repr(rows) == "[{'trainer.max_epochs': 10}, {'trainer.max_epochs': 20}]"
+
+
+def test_settling_a_point_imports_nothing_that_is_not_trusted(hydra, tmp_path, monkeypatch):
+    (tmp_path / "trap_in_a_sweep.py").write_text("class Net: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = ["model.network._target_=trap_in_a_sweep.Net", "trainer.max_epochs=1e1"]
+    master = hydra.compose_config("train", [], RunMode.MULTIRUN)
+    Points(hydra.config_loader, master, trusted=[]).compose([point])
+    assert "trap_in_a_sweep" not in sys.modules
+    (settled,) = Points(hydra.config_loader, master, trusted=["trap_in_a_sweep"]).compose([point])
+    assert settled.settings["trainer"]["max_epochs"] == 10
+    assert "trap_in_a_sweep" in sys.modules
 
 
 def test_a_float_that_is_no_integer_stays_one(hydra):

@@ -81,10 +81,10 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
     Raises:
         SettingError: one line for every wrong setting: its key, what it got and what it takes.
     """
-    problems = find_problems(config, choices, saved)
+    problems, changes = _look_at(config, choices, saved)
     if problems:
         raise SettingError("\n".join(problems))
-    for path, value in settled_values(config):
+    for path, value in changes:
         put(config, path, value)
 
 
@@ -106,13 +106,16 @@ def settle(config: DictConfig, settings: Mapping[str, Any]) -> dict[str, str]:
     return wrong_settings(values, settings)
 
 
-def settled_values(config: DictConfig) -> list[tuple[Place, Any]]:
+def settled_values(config: DictConfig, values: dict[str, Any]) -> list[tuple[Place, Any]]:
     """Return what the settings become before they are used, each with its path.
 
     A float that stands for an integer (``1e3``) becomes one where an integer is taken, and ``lightning.pytorch`` in a
     ``_target_`` becomes ``pytorch_lightning``.
+
+    Args:
+        config: the settings, for those that are taken over from others.
+        values: the same, resolved, as plain containers.
     """
-    values, _ = _resolve(config)
     changes = []
     for path, value in _changes(values, settled(_settled_settings(values, SETTINGS))):
         source = _source(".".join(map(str, path)), config)
@@ -152,8 +155,15 @@ def _changes(before: Any, after: Any, path: Place = ()) -> Iterator[tuple[Place,
 
 def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> list[str]:
     """The lines of ``check``'s message; none where all is well."""
+    return _look_at(config, choices, saved)[0]
+
+
+def _look_at(
+    config: DictConfig, choices: Mapping[str, str] | None, saved: bool
+) -> tuple[list[str], list[tuple[Place, Any]]]:
     values, problems = _resolve(config)
-    for place, value in settled_values(config):
+    changes = settled_values(config, values)
+    for place, value in changes:
         put(values, place, value)
     problems |= wrong_settings(values)
     if not saved:
@@ -170,7 +180,7 @@ def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, 
         from .metrics import unknown_monitors  # imports torch
 
         problems = unknown_monitors(values)
-    return [line + _about_environment(key, config) for key, line in problems.items()]
+    return [line + _about_environment(key, config) for key, line in problems.items()], changes
 
 
 def _endless(values: dict[str, Any]) -> str | None:

@@ -46,7 +46,9 @@ class Sweep:
     def __init__(self, overrides: Sequence[str], config: DictConfig, loader: ConfigLoader) -> None:
         self._config = config
         self.settings = SweepSettings.read(config)
-        self._composer = Points(loader, config)
+        resumed = OmegaConf.select(config, "resume")
+        self.resumed = Path(resumed).resolve() if resumed else None
+        self._composer = Points(loader, config, self.trusted)
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         for_sweep, for_runs = [], []
         for override in parsed:
@@ -60,8 +62,6 @@ class Sweep:
         self._batch = expand(for_runs, self.settings.zip)
         # A mistake in what all points have in common is told before anything is started.
         self._composer.compose(self._batch[:1])
-        resumed = OmegaConf.select(config, "resume")
-        self.resumed = Path(resumed).resolve() if resumed else None
         self.manifest = Manifest.read(self.resumed) if self.resumed else Manifest(sys.argv[1:])
         self.manifest.objective = self.settings.objective or self.manifest.objective
         self.manifest.direction = self.settings.direction or self.manifest.direction
