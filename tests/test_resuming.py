@@ -1,6 +1,9 @@
 """Going on with a run: what may change, what is appended, and what is said where it cannot be."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import composing
 import pytest
@@ -9,6 +12,7 @@ from composing import RunFolder
 
 from littlenets.errors import SettingError
 from littlenets.runs.folder import occupied
+from littlenets.runs.loading import load_module, load_run
 
 LINEAR = ("model=linear", "data.batch_size=2", "trainer.max_epochs=6")
 
@@ -44,6 +48,16 @@ def test_max_steps_may_end_within_an_epoch(launch):
     part = launch(*LINEAR, "+trainer.max_steps=7")  # of 3 an epoch
     assert part.results["steps"] == 7
     go_on(part, "+trainer.max_steps=-1")
+    assert part.rows == whole.rows
+    assert all(torch.equal(*pair) for pair in zip(part.weights(), whole.weights(), strict=True))
+
+
+@pytest.mark.parametrize("epochs", [-1, 6])
+def test_max_steps_may_end_at_the_end_of_an_epoch(launch, epochs: int):
+    settings = [*LINEAR[:-1], f"trainer.max_epochs={epochs}"]
+    whole = launch(*settings, "+trainer.max_steps=15")
+    part = launch(*settings, "+trainer.max_steps=12", "checkpoint.every=1")  # of 3 an epoch
+    go_on(part, "+trainer.max_steps=15")
     assert part.rows == whole.rows
     assert all(torch.equal(*pair) for pair in zip(part.weights(), whole.weights(), strict=True))
 
@@ -194,3 +208,58 @@ def test_a_saved_class_of_lightning_is_that_of_the_package_that_is_installed(lau
     assert run.results["epochs"] == 7
     assert "max_epochs: 7\n" in file.read_text()
     assert "_target_: lightning" not in file.read_text()
+
+
+def without(*keys: str) -> Callable[[dict[str, Any]], None]:
+    """Take away a part of a checkpoint, by the keys that lead there."""
+
+    def change(checkpoint: dict[str, Any]) -> None:
+        node = checkpoint
+        for key in keys[:-1]:
+            node = node[key]
+        del node[keys[-1]]
+
+    return change
+
+
+LOST: dict[str, Callable[[dict[str, Any]], None]] = {
+    "all of the optimizer's state": without("optimizer_states"),
+    "the optimizer": lambda checkpoint: checkpoint["optimizer_states"].clear(),
+    "the optimizer's momentum": lambda checkpoint: checkpoint["optimizer_states"][0]["state"].clear(),
+    "one parameter's momentum": lambda checkpoint: checkpoint["optimizer_states"][0]["state"].popitem(),
+    "a shape": lambda checkpoint: checkpoint["optimizer_states"][0]["state"][0].update(momentum_buffer=torch.zeros(7)),
+    "the parameters' numbers": lambda checkpoint: checkpoint["optimizer_states"][0].update(param_groups=[]),
+    "the loops": without("loops"),
+    "a loop's counters": without("loops", "fit_loop", "epoch_progress"),
+    "a counter": lambda checkpoint: checkpoint["loops"]["fit_loop"]["epoch_progress"]["total"].update(ready="many"),
+    "the callbacks": without("callbacks"),
+    "the random states": without("littlenets", "random"),
+    "a random state": lambda checkpoint: checkpoint["littlenets"]["random"].update(torch=torch.zeros(3)),
+    "the epoch's records": lambda checkpoint: checkpoint["littlenets"]["records"].update(sizes=[1, 2, 3]),
+    "the schedule": without("lr_schedulers"),
+}
+
+
+@pytest.mark.parametrize("part", LOST)
+def test_a_checkpoint_that_lost_a_part_is_not_gone_on_from(launch, part: str):
+    run = launch(*LINEAR, "optimizer.momentum=0.9")
+    path = run.path / "checkpoints" / "last.ckpt"
+    checkpoint = composing.load_checkpoint(path)
+    LOST[part](checkpoint)
+    torch.save(checkpoint, path)
+    before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
+    with pytest.raises(SettingError, match=r"last\.ckpt"):
+        go_on(run, "trainer.max_epochs=9")
+    assert {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()} == before
+
+
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(launch):
+    run = launch("model=spiral", "data.n_points=20", "trainer.max_epochs=2")
+    other = launch("model=spiral", "data.n_points=20", "trainer.max_epochs=2", "model.network.hidden=[8]")
+    for name in ("last", "best"):
+        shutil.copy(other.path / "checkpoints" / f"{name}.ckpt", run.path / "checkpoints")
+    with pytest.raises(SettingError, match=r"last\.ckpt does not belong to .*config\.yaml"):
+        go_on(run, "trainer.max_epochs=3")
+    for checkpoint in ("last", "best"):
+        with pytest.raises(SettingError, match=rf"{checkpoint}\.ckpt does not belong to .*config\.yaml"):
+            load_module(load_run(run.path, checkpoint))

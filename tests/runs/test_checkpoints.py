@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import random
 import resource
 import zipfile
 from collections.abc import Iterator
@@ -127,6 +128,22 @@ def test_damage_is_one_clear_error(tmp_path: Path, damage: str):
         }
         path.write_bytes(content[damage])
     with pytest.raises(SettingError, match=r"last\.ckpt"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_bytes_are_damage_and_no_code(tmp_path: Path, seed: int):
+    path, numbers = tmp_path / "last.ckpt", random.Random(seed)
+    torch.save({"state_dict": {"w": torch.arange(100.0)}}, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, numbers.randbytes(200) if name.endswith("data.pkl") else content)
+    with pytest.raises(SettingError, match=r"last\.ckpt is (damaged|no checkpoint)"):
+        read_checkpoint(path)
+    path.write_bytes(numbers.randbytes(200))
+    with pytest.raises(SettingError, match=r"last\.ckpt is damaged"):
         read_checkpoint(path)
 
 

@@ -150,6 +150,14 @@ class SupervisedModule(LightningModule):
         self._restored = checkpoint["littlenets"]
         # At once: where all epochs were done when the run was killed, there is no start.
         self.latest = self._restored["latest"]
+        loop = checkpoint["loops"]["fit_loop"]
+        epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        if not self._restored["batches"] and epochs["current"]["processed"] == epochs["current"]["ready"]:
+            # Saved at the end of an epoch. With max_steps, Lightning would take that epoch for unfinished.
+            for counter in epochs.values():
+                counter["completed"] = counter["processed"]
+            batches["current"] = dict.fromkeys(batches["current"], 0)
+            batches["is_last_batch"] = False
 
     def _restore(self) -> None:
         """Puts back what Lightning does not know of, after everything else of the set-up."""
