@@ -1,11 +1,11 @@
 """Sweeps that are killed or stopped, and gone on with."""
 
-import json
 import os
 import random
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from processes import descendants, is_alive, users_of, wait_for
@@ -123,17 +123,36 @@ def test_points_can_be_added(commands, tmp_path):
     assert second.manifest["arguments"] == ["-m", "optimizer.lr=0.01,0.1", "trainer.max_epochs=5"]
 
 
-def test_a_sweep_from_elsewhere_runs_no_code_of_its_own(commands, tmp_path):
-    folder = tmp_path / "given"
-    folder.mkdir()
-    job = {"number": 0, "folder": "0", "overrides": ["model.network._target_=os.system", "seed=1"]}
-    arguments = ["-m", "hydra.callbacks={x:{_target_:subprocess.run,args:[touch,callback]}}", "seed=1,2"]
-    (folder / "sweep.json").write_text(json.dumps({"arguments": arguments, "jobs": [job]}))
-    done = commands.train(tmp_path, "resume=given")
-    assert done.code == 2
-    assert "os.system" in done.err
-    assert "trust=" in done.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["given"]
+def of_zeros(file: Path) -> None:
+    file.write_bytes(bytes(100))
+
+
+# By number: the file of a job that is damaged, and what its row says when the sweep has been gone on with.
+DAMAGED_JOBS = {
+    0: ("config.yaml", "failed", "config.yaml is damaged"),
+    1: ("results.json", "damaged", "results.json is damaged"),
+    2: ("checkpoints/last.ckpt", "failed", "last.ckpt is damaged"),
+    # Its last checkpoint is the end of the run, so there is nothing to write there.
+    3: ("history.csv", "completed", "history.csv has no rows"),
+}
+
+
+def test_a_damaged_job_costs_its_own_row(commands, tmp_path):
+    arguments = ["-m", "seed=range(0,6)", "trainer.max_epochs=5", "checkpoint.every=1", "hydra.launcher.jobs=1"]
+    first = commands.train(tmp_path, *arguments)
+    for number in range(5):
+        # As if it had been killed.
+        (first.jobs[number].path / "results.json").unlink()
+    for number, (file, _, _) in DAMAGED_JOBS.items():
+        of_zeros(first.jobs[number].path / file)
+    done = commands.train(tmp_path, f"resume={first.sweep.relative_to(tmp_path)}")
+    assert done.code == 1
+    assert "Traceback" not in done.out + done.err
+    assert "3 of 6 jobs failed" in done.err
+    for number, row in enumerate(done.table):
+        _, status, reason = DAMAGED_JOBS.get(number, ("", "completed", ""))
+        assert row["status"] == status, row
+        assert reason in row["reason"]
 
 
 def test_one_after_another_can_be_gone_on_with_too(commands, tmp_path):
