@@ -23,8 +23,14 @@ from conftest import IN_ONE_PROCESS, Finished
 
 SCRIPTS = Path(__file__).parents[2]
 RUN, SWEEP = "given", "given"
-PREDICT, EVALUATE, RESUME = ["predict.py", f"run={RUN}", "x=1"], ["evaluate.py", f"run={RUN}"], ["train.py"]
-RESUME_RUN = ["train.py", f"resume={RUN}", "trainer.max_epochs=9"]
+ENTRANCES = {
+    "predict": ["predict.py", f"run={RUN}", "x=1"],
+    "evaluate": ["evaluate.py", f"run={RUN}"],
+    "resume": ["train.py", f"resume={RUN}", "trainer.max_epochs=9"],
+    "like": ["train.py", f"like={RUN}", "trainer.max_epochs=9"],
+}
+# Those that read more than the configuration, and those that write into the folder.
+REBUILD, WRITE = ["predict", "evaluate", "resume"], ["evaluate", "resume"]
 RESUME_SWEEP = ["train.py", f"resume={SWEEP}"]
 REPORT = ["report.py", f"sweep={SWEEP}"]
 # More than importing everything takes, less than any of the bombs.
@@ -126,7 +132,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
 )
 
 # How the folder is changed, what the message names, and the entrances where that is so (of all, where None).
-RUN_ATTACKS: dict[str, tuple[Callable[[Path], None], list[str], list[list[str]] | None]] = {
+RUN_ATTACKS: dict[str, tuple[Callable[[Path], None], list[str], list[str] | None]] = {
     "a function as network": (
         setting("model.network", {"_target_": "os.mkdir", "path": f"{HERE}/trap"}),
         ["model.network._target_=os.mkdir", "trust=[os]"],
@@ -168,30 +174,29 @@ RUN_ATTACKS: dict[str, tuple[Callable[[Path], None], list[str], list[list[str]] 
         ["logger.csv.version=../mine"],
         None,
     ),
-    "data from a file in the folder": (data_elsewhere, ["evil"], [RESUME_RUN]),
+    "data from a file in the folder": (data_elsewhere, ["evil"], ["resume", "like"]),
     "aliases that stand for gigabytes": (append_yaml(BOMB), ["config.yaml is damaged", "alias"], None),
     "brackets without end": (append_yaml(f"deep: {'[' * 50_000}\n"), ["config.yaml is damaged"], None),
     "a tag": (append_yaml("x: !!python/object/apply:os.mkdir [trap]\n"), ["config.yaml is damaged"], None),
     "a large configuration": (append_yaml(f"x: {'y' * (2 << 20)}\n"), ["config.yaml", "MiB"], None),
     "a pipe as configuration": (pipe("config.yaml"), ["config.yaml"], None),
-    "a checkpoint that unpacks to gigabytes": (pack_checkpoint, ["last.ckpt", "unpack"], None),
-    "code in the checkpoint": (plant_code, ["last.ckpt", "would run code"], None),
-    "a bare pickle as checkpoint": (plant_bare_pickle, ["last.ckpt"], None),
+    "a checkpoint that unpacks to gigabytes": (pack_checkpoint, ["last.ckpt", "unpack"], REBUILD),
+    "code in the checkpoint": (plant_code, ["last.ckpt", "would run code"], REBUILD),
+    "a bare pickle as checkpoint": (plant_bare_pickle, ["last.ckpt"], REBUILD),
     "a network of terabytes": (
         setting("model.network", {"_target_": "torch.nn.Linear", "in_features": 10**6, "out_features": 10**7}),
         ["does not belong"],
-        None,
+        REBUILD,
     ),
     "points of gigabytes": (setting("data.n_points", 10**10), ["data.n_points"], None),
-    "a link as history": (link("history.csv"), ["history.csv", "link"], [RESUME_RUN, EVALUATE]),
-    "a link as log": (link("train.log"), ["train.log", "link"], [RESUME_RUN, EVALUATE]),
-    "a link as folder of checkpoints": (link("checkpoints"), ["checkpoints"], None),
-    "a link as folder of evaluations": (link("evaluations"), ["evaluations", "link"], [EVALUATE, RESUME_RUN]),
-    "a link as folder of events": (link("tensorboard"), ["tensorboard", "link"], [EVALUATE, RESUME_RUN]),
-    "a pipe as log": (pipe("train.log"), ["train.log"], [RESUME_RUN, EVALUATE]),
-    "a pipe as results": (pipe("results.json"), ["results.json"], None),
+    "a link as history": (link("history.csv"), ["history.csv", "link"], WRITE),
+    "a link as log": (link("train.log"), ["train.log", "link"], WRITE),
+    "a link as folder of checkpoints": (link("checkpoints"), ["checkpoints"], REBUILD),
+    "a link as folder of evaluations": (link("evaluations"), ["evaluations", "link"], WRITE),
+    "a link as folder of events": (link("tensorboard"), ["tensorboard", "link"], WRITE),
+    "a pipe as log": (pipe("train.log"), ["train.log"], WRITE),
+    "a pipe as results": (pipe("results.json"), ["results.json"], REBUILD),
 }
-RUN_ENTRANCES = [PREDICT, EVALUATE, RESUME_RUN]
 
 
 def in_manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
@@ -353,22 +358,19 @@ def assert_refused(tried: Tried, names: list[str]) -> None:
     assert tried.memory < MOST_MEMORY
 
 
-RUN_CASES = [
-    (name, entrance[0]) for name, (_, _, entrances) in RUN_ATTACKS.items() for entrance in entrances or RUN_ENTRANCES
-]
+RUN_CASES = [(name, entrance) for name, (_, _, entrances) in RUN_ATTACKS.items() for entrance in entrances or ENTRANCES]
 
 
 @pytest.fixture(scope="module")
 def runs(commands, templates, tmp_path_factory) -> dict[tuple[str, str], Tried]:
-    entrances = {entrance[0]: entrance for entrance in RUN_ENTRANCES}
-    tried = [(RUN_ATTACKS[name][0], entrances[script]) for name, script in RUN_CASES]
+    tried = [(RUN_ATTACKS[name][0], ENTRANCES[entrance]) for name, entrance in RUN_CASES]
     found = try_all(commands, tmp_path_factory.mktemp("runs"), templates[0], tried)
     return dict(zip(RUN_CASES, found, strict=True))
 
 
-@pytest.mark.parametrize(("name", "script"), RUN_CASES)
-def test_a_run_from_elsewhere(runs, name: str, script: str):
-    assert_refused(runs[name, script], RUN_ATTACKS[name][1])
+@pytest.mark.parametrize(("name", "entrance"), RUN_CASES)
+def test_a_run_from_elsewhere(runs, name: str, entrance: str):
+    assert_refused(runs[name, entrance], RUN_ATTACKS[name][1])
 
 
 @pytest.fixture(scope="module")
