@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
@@ -15,8 +16,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config.values import shown
 from ..errors import SettingError
-from ..runs.files import point_link
-from ..runs.folder import job_folder
+from ..runs.folder import job_folder, make_latest, occupied, started
 from .commands import path_value
 from .grid import expand
 from .manifest import FILE, Job, Manifest, is_folder_name
@@ -170,19 +170,23 @@ class Sweep:
                 lines += [f"  and {len(where) - 3:,} more"] if len(where) > 3 else []
         raise SettingError("\n".join([*lines, "Nothing was trained."]))
 
+    @cached_property
+    def folder(self) -> Path:
+        """The sweep's folder; that of a new one is named and made when it is first asked for."""
+        if self.resumed:
+            return self.resumed
+        self._name_after_choices()
+        HydraConfig.instance().set_config(self._config)
+        folder = Path(self._config.hydra.sweep.dir).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def open(self) -> None:
-        """Makes the folder, or takes over that of the sweep that is gone on with.
+        """Make sure that the folder is free for the new jobs, and point the link ``latest`` to that of a new sweep.
 
         Raises:
             SettingError: there is something in the folder that this sweep would destroy.
         """
-        if self.resumed:
-            self.folder = self.resumed
-        else:
-            self._name_after_choices()
-            HydraConfig.instance().set_config(self._config)
-            self.folder = Path(self._config.hydra.sweep.dir).absolute()
-            self.folder.mkdir(parents=True, exist_ok=True)
         place = os.path.relpath(self.folder)
         if not self.resumed and (self.folder / FILE).exists():
             raise SettingError(
@@ -196,7 +200,7 @@ class Sweep:
                     "Move it away, or give the sweep another hydra.sweep.dir."
                 )
         if not self.resumed:
-            point_link(self.folder.parent / "latest", self.folder)
+            make_latest(self.folder, started(self.folder))
 
     def prepare_for_hydra(self) -> list[list[str]]:
         """The overrides of each job for one of Hydra's launchers, which composes them itself.
@@ -212,7 +216,8 @@ class Sweep:
             if job.number in self.begun:
                 placed += [f"resume={path_value(folder)}", f"trust={shown(self.trusted)}"]
             elif folder.exists():
-                shutil.rmtree(folder)
+                with occupied(folder):
+                    shutil.rmtree(folder)
             batch.append([*job.overrides, *placed])
         return batch
 
