@@ -64,6 +64,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
     with Run(folder, **said) as run, ExitStack() as at_end:
 
         def begin() -> None:
+            run.check()
             values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
             write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
             run.begin()

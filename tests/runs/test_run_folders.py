@@ -155,13 +155,15 @@ def test_a_folder_that_its_user_removes_is_made_anew_for_the_next(tmp_path: Path
 def test_a_removed_or_moved_folder_is_noticed(tmp_path: Path, change, replaced: bool):
     path = tmp_path / "run"
     path.mkdir()
-    with pytest.raises(RemovedError, match="run was removed or moved"), occupied(path) as there:
+    with ExitStack() as held:
+        there = held.enter_context(occupied(path))
         assert there
         change(path)
         if replaced:
             path.mkdir()
         assert not there
-        write_atomically(path / "missing" / "a.json", "{}")
+        with pytest.raises(RemovedError, match="run was removed or moved"):
+            there.check()
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path):
