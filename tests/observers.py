@@ -125,11 +125,12 @@ class Remover(Callback):
     Args:
         what: ``removed``, ``moved`` to a folder beside it, or ``replaced`` by another run after that; or the name of a
             file in it that is removed.
-        when: ``setup``, ``train``, in the third epoch, or ``test``.
+        when: ``setup``, ``train``, in the third epoch, ``test``, or ``also_test``, of other data.
     """
 
     def __init__(self, what: str, when: str) -> None:
         self.what, self.when = what, when
+        self.tests = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._act("setup", trainer)
@@ -139,7 +140,8 @@ class Remover(Callback):
             self._act("train", trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._act("test", trainer)
+        self.tests += 1
+        self._act("test" if self.tests == 1 else "also_test", trainer)
 
     def _act(self, when: str, trainer: Trainer) -> None:
         if when != self.when:

@@ -8,14 +8,17 @@ import pytest
 
 from littlenets.errors import RemovedError
 
-QUICK = ("model=linear", "trainer.max_epochs=6", "figures.only=[loss]")
+QUICK = (
+    *("model=multispiral", "data.n_points=20", "trainer.max_epochs=6", "figures.only=[loss]"),
+    "also_test=[colour_lines]",
+)
 
 
 def remove(what: str, when: str) -> str:
     return f"+callbacks.remover={{_target_:observers.Remover,what:{what},when:{when}}}"
 
 
-@pytest.mark.parametrize("when", ["setup", "train", "test"])
+@pytest.mark.parametrize("when", ["setup", "train", "test", "also_test"])
 @pytest.mark.parametrize(
     ("what", "left"), [("removed", []), ("moved", ["moved"]), ("replaced", ["moved", "run1"])], ids=lambda value: value
 )

@@ -4,6 +4,7 @@ Hydra composes the configuration and calls the job; here its errors and ours bec
 2 for what the user can mend, 1 for a failure, 130 for Ctrl-C.
 """
 
+import errno
 import functools
 import inspect
 import logging
@@ -199,7 +200,8 @@ def _script(main: Callable[[], Any]) -> Path:
 
 
 def _in_thread(arguments: threading.ExceptHookArgs) -> None:
-    if getattr(arguments.exc_value, "errno", None) not in NO_ROOM:  # TensorBoard's writer passes that one on itself
+    # TensorBoard's writer passes on itself that the disk is full, or its folder removed.
+    if getattr(arguments.exc_value, "errno", None) not in (*NO_ROOM, errno.ENOENT):
         threading.__excepthook__(arguments)
 
 

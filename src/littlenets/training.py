@@ -125,6 +125,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             for name, other in others.items():
                 tested = test(trainer, module, other)
                 metrics.update({metric.replace("test/", f"{name}/", 1): value for metric, value in tested.items()})
+        # It would make the folder again.
+        run.check()
         log_end(trainer, run.results, stages=("test", *others))
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
     if origin["stand_in_for"]:
