@@ -26,11 +26,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .config import resolvers
+from .config.trust import check_links
 from .errors import DivergedError, RemovedError, SettingError, StoppedError
 from .runs.files import NO_ROOM, Presence
 from .runs.folder import is_untouched, occupied, remove_run_folder
 from .runs.saved import find_folder
 from .sweeps.resuming import expand_resume
+from .text import printable
 
 resolvers.register()
 
@@ -154,7 +156,7 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(_complain("\n".join([*map(_misplaced, flags), "--help shows the settings."]), 2))
     resolvers.register(make_folders=not (asked.help or asked.cfg or asked.info or asked.shell_completion))
     try:
-        sys.argv[1:] = expand_resume(sys.argv[1:])
+        sys.argv[1:] = expand_resume(sys.argv[1:], _script(main))
         sys.argv += _resumed_folder(sys.argv[1:])
         main()
     except KeyboardInterrupt:
@@ -185,13 +187,16 @@ def _resumed_folder(arguments: Sequence[str]) -> list[str]:
     Raises:
         SettingError: there is no such run.
     """
-    given = next((argument for argument in arguments if argument.startswith("resume=")), None)
+    given = next((argument for argument in arguments if argument.lstrip("+").startswith("resume=")), None)
     if given is None or {"-m", "--multirun"} & set(arguments):
         return []
     override = OverridesParser.create().parse_override(given)
     if override.value() is None or override.is_sweep_override():
         return []  # several are for Hydra to refuse
-    quoted = str(find_folder(Path(str(override.value())))).replace("\\", "\\\\").replace("'", "\\'")
+    folder = find_folder(Path(str(override.value())))
+    # Before Hydra opens train.log in it.
+    check_links(folder)
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
     return [f"hydra.run.dir='{quoted}'"]
 
 
@@ -212,5 +217,6 @@ def _misplaced(word: str) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    print(message, file=sys.stderr, flush=True)
+    # Part of it may come from a file.
+    print(printable(message), file=sys.stderr, flush=True)
     return code

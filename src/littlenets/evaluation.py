@@ -20,12 +20,13 @@ from pytorch_lightning import LightningDataModule, Trainer
 from .building import check_fit
 from .config.accelerators import present
 from .config.check import wrong_settings
+from .config.trust import check_links
 from .errors import SettingError, StoppedError
 from .modules import SupervisedModule
 from .ranges import Count
 from .runs.files import write_atomically
 from .runs.folder import file_name
-from .runs.loading import SavedRun, find_run, load_datamodule, load_module
+from .runs.loading import SavedRun, load_datamodule, load_module, load_run
 from .summary import evaluation_lines
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,11 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     """
     if wrong := wrong_settings(OmegaConf.to_container(config, resolve=True), SETTINGS):
         raise SettingError("\n".join(wrong.values()))
-    saved = find_run(config.run, config.checkpoint)
-    module = load_module(saved, config.trust)
+    saved = load_run(config.run, config.checkpoint, config.trust)
+    check_links(saved.folder)
+    module = load_module(saved)
     name, saved = choose_data(saved, config)
-    datamodule = load_datamodule(saved, config.trust)
+    datamodule = load_datamodule(saved)
     check_fit(module, datamodule, name)
     torch.set_num_threads(threads(config, saved))
     trainer = Trainer(

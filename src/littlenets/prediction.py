@@ -18,7 +18,7 @@ from .inference.formats import FORMATS, Answer
 from .inference.rows import batched, read_rows, rows_in
 from .inference.samples import Samples
 from .modules import SupervisedModule
-from .runs.loading import SavedRun, find_run, load_datamodule, load_module
+from .runs.loading import SavedRun, load_datamodule, load_module, load_run
 
 # Exactly one of these says what is wanted.
 WANTED = ("x", "image", "index", "export")
@@ -40,8 +40,8 @@ def predict(config: DictConfig) -> None:
         SettingError: a setting, the run or the input is wrong; what was answered before that was seen is printed.
     """
     wanted = check_request(config)
-    saved = find_run(str(config.run), config.checkpoint)
-    module = load_module(saved, config.trust)
+    saved = load_run(str(config.run), config.checkpoint, config.trust)
+    module = load_module(saved)
     check_module(module)
     if wanted == "export":
         print(export_to(Path(str(config.export)), module, saved, config))
@@ -112,7 +112,7 @@ def sample_shape(saved: SavedRun, config: DictConfig) -> tuple[int, ...]:
     known = getattr(datamodule, "sample_shape", None)
     if known is not None:
         return known
-    x, _ = next(iter(load_datamodule(saved, config.trust).test_dataloader()))
+    x, _ = next(iter(load_datamodule(saved).test_dataloader()))
     return tuple(x.shape[1:])
 
 
@@ -152,7 +152,7 @@ def test_sample(saved: SavedRun, config: DictConfig) -> Iterator[Samples]:
         SettingError: there are not so many.
     """
     first = 0
-    for x, y in load_datamodule(saved, config.trust).test_dataloader():
+    for x, y in load_datamodule(saved).test_dataloader():
         at = config.index - first
         if 0 <= at < len(x):
             places = [f"index={config.index}"]

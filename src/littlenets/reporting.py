@@ -20,9 +20,12 @@ def report(config: DictConfig) -> None:
 
         write_article(config)
         return
+    from .config.trust import check_links
     from .sweeps.summary import write_summary
 
-    summary = write_summary(Path(str(config.sweep)), config.objective, config.direction)
+    folder = Path(str(config.sweep))
+    check_links(folder)
+    summary = write_summary(folder, config.objective, config.direction)
     if summary.table.problem:
         raise summary.table.problem
     log.info("\n".join(summary.lines()))

@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from .config.check import ON_THIS_MACHINE, wrong_settings
 from .errors import SettingError
-from .runs.checkpoints import read_checkpoint
-from .runs.loading import check_saved
+from .runs.checkpoints import read_training_state
+from .runs.loading import check_fits, check_saved
 from .runs.saved import find_folder, read_config, read_results
 
 # What a resumed run may have other than before; everything else would make it another run.
@@ -62,7 +62,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
         if "stand_in" in saved.data:
             # Going on with other data than the run began with would be another run.
             saved.data.stand_in = None
-    check_saved(saved, config.trust)
+    check_saved(saved, config.trust, folder)
     if absent := wrong_settings(OmegaConf.to_container(saved), ON_THIS_MACHINE):
         raise SettingError("\n".join(absent.values()))
     if results.get("status") == "diverged":
@@ -75,9 +75,8 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
         if results.get("status") == "completed":
             raise SettingError(f"{last} is missing: this run kept no checkpoint to go on from.")
         return Resumed(saved, results, None, 0, 0, 0)
-    checkpoint = read_checkpoint(last)
-    if "littlenets" not in checkpoint:
-        raise SettingError(f"{last} was not saved by a run of littlenets, so it cannot be gone on with.")
+    checkpoint = read_training_state(last)
+    check_fits(checkpoint["state_dict"], saved, last)
     own = checkpoint["littlenets"]
     return Resumed(saved, results, last, own["finished_epochs"], checkpoint["global_step"], own["batches"])
 

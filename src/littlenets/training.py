@@ -3,6 +3,7 @@
 import logging
 import signal
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .loggers import close_loggers, log_end, log_start, open_logger
 from .modules import SupervisedModule
 from .resuming import Resumed, resume
 from .runs import Run
-from .runs.checkpoints import SafeCheckpointIO
+from .runs.checkpoints import SafeCheckpointIO, check_optimizer_state
 from .runs.environment import environment
 from .runs.files import write_atomically
 from .runs.folder import make_latest
@@ -86,6 +87,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
             module = build_module(config)
+            if before and before.checkpoint:
+                trainable = [parameter for parameter in module.network.parameters() if parameter.requires_grad]
+                check_optimizer_state(before.checkpoint, trainable)
             for name, data in {used: datamodule, **others}.items():
                 check_fit(module, data, name)
             threads = build_threads(config, module, datamodule)
@@ -101,7 +105,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         try:
             with run.timed("fit"):
                 try:
-                    fit(trainer, module, datamodule, before.checkpoint if before else None)
+                    fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
                     beginning.now()
                 finally:
                     steps, batches = trainer.global_step, trainer.num_training_batches
@@ -229,12 +233,21 @@ def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:
 
 
 def fit(
-    trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule, checkpoint: Path | None = None
+    trainer: Trainer,
+    module: SupervisedModule,
+    datamodule: LightningDataModule,
+    checkpoint: Path | None,
+    begun: Callable[[], bool],
 ) -> None:
     """``trainer.fit``, which the first Ctrl-C or SIGTERM ends soon, at the end of a batch, and the second at once.
 
+    Args:
+        checkpoint: what to go on from; None is from the beginning.
+        begun: whether training has begun, and what is to be restored has been.
+
     Raises:
         StoppedError: stopped by a signal.
+        SettingError: Lightning refuses a setting, or the checkpoint.
     """
     try:
         with warnings.catch_warnings():
@@ -247,6 +260,14 @@ def fit(
         raise StoppedError(getattr(end.__context__, "signal", signal.SIGINT), at_once=True) from None
     except MisconfigurationException as error:
         raise SettingError(f"trainer: {error}") from error
+    except (SettingError, DivergedError, OSError):
+        raise
+    except Exception as error:
+        if checkpoint is None or begun():
+            raise
+        # Lightning restores parts of the state without a check of its own.
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SettingError(f"{checkpoint} could not be restored: {reason}") from error
     received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
     if received is not None:
         raise StoppedError(received)

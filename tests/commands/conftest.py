@@ -170,7 +170,7 @@ class Commands:
         """One after another, each in a folder of its own: for many that end early, since a start takes seconds."""
         done = self.start_python(cwd, IN_ONE_PROCESS, TRAIN, json.dumps(argument_lists)).finish()
         assert done.code == 0, done.err
-        return [Finished(*end, cwd / str(number)) for number, end in enumerate(json.loads(done.out))]
+        return [Finished(*end[:3], cwd / str(number)) for number, end in enumerate(json.loads(done.out))]
 
     def end(self) -> None:
         for process in self._started:

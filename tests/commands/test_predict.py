@@ -42,7 +42,7 @@ def predict(commands: Commands, tmp_path_factory: pytest.TempPathFactory):
         cwd = tmp_path_factory.mktemp("predict")
         done = commands.start_python(cwd, IN_ONE_PROCESS, PREDICT, json.dumps(argument_lists)).finish()
         assert done.code == 0, done.err
-        return [Finished(*end, cwd / str(number)) for number, end in enumerate(json.loads(done.out))]
+        return [Finished(*end[:3], cwd / str(number)) for number, end in enumerate(json.loads(done.out))]
 
     return all_of
 

@@ -7,6 +7,8 @@ import pytest
 
 from littlenets.sweeps.resuming import expand_resume
 
+TRAIN = Path(__file__).parents[2] / "train.py"
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -17,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def expand(folder: Path, before: list[str], *more: str) -> list[str]:
     (folder / "sweep.json").write_text(json.dumps({"arguments": before, "jobs": []}))
-    return expand_resume([f"resume={folder}", *more])
+    return expand_resume([f"resume={folder}", *more], TRAIN)
 
 
 def test_the_command_is_repeated(folder: Path):
@@ -40,5 +42,5 @@ def test_what_a_stranger_may_not_say_is_left_out(folder: Path):
 
 
 def test_other_commands_stay_as_they_are(folder: Path):
-    assert expand_resume(["-m", "seed=1,2"]) == ["-m", "seed=1,2"]
-    assert expand_resume(["resume=sweep"]) == ["resume=sweep"]  # it has no sweep.json
+    assert expand_resume(["-m", "seed=1,2"], TRAIN) == ["-m", "seed=1,2"]
+    assert expand_resume(["resume=sweep"], TRAIN) == ["resume=sweep"]  # it has no sweep.json

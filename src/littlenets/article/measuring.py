@@ -79,10 +79,10 @@ def saturated_share(folder: Path) -> float:
 
 def _trained(folder: Path) -> "Trained":
     from ..gallery import Trained
-    from ..runs.loading import find_run, load_datamodule, load_module
+    from ..runs.loading import load_datamodule, load_module, load_run
 
     try:
-        saved = find_run(folder)
+        saved = load_run(folder)
         return Trained(load_module(saved), load_datamodule(saved))
     except SettingError as error:
         raise UnmeasuredError(str(error)) from error

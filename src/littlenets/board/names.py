@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
-
 from ..errors import SettingError
+from ..runs.saved import read_config
 from ..sweeps.manifest import Manifest
 from ..sweeps.names import short_names, swept_text
 
@@ -117,9 +116,8 @@ def _title(model: str, stamp: re.Match[str], label: str = "") -> str:
 def _overrides(config: Path) -> tuple[str, ...]:
     """What was said on the command line of a run; its config.yaml is written once and never changed."""
     try:
-        with config.open(encoding="utf-8") as file:
-            return tuple(yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["origin"]["overrides"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return tuple(read_config(config.parent).origin.overrides)
+    except SettingError:
         return ()
 
 

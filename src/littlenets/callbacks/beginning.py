@@ -14,6 +14,11 @@ class Beginning(Callback):
     def __init__(self, begin: Callable[[], None]) -> None:
         self._begin: Callable[[], None] | None = begin
 
+    @property
+    def begun(self) -> bool:
+        """Whether the function has been called."""
+        return self._begin is None
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.now()
 

@@ -148,7 +148,7 @@ def keep_rows(path: Path, epochs: int) -> None:
     header, *rows = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
     kept = rows[:epochs]
     columns = header.count(",")
-    for epoch, row in enumerate([*kept, *[""] * (epochs - len(kept))], 1):
+    for epoch, row in enumerate([*kept, ""] if len(kept) < epochs else kept, 1):
         if not (row.startswith(f"{epoch},") and row.endswith("\n") and row.count(",") == columns):
             raise SettingError(
                 f"{path} is damaged: it has no whole row for epoch {epoch}, and the run goes on after {epochs}. "

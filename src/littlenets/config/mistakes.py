@@ -2,14 +2,11 @@
 
 import itertools
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from .. import startup
+from .choices import loader_of
 from .names import nearest, nearest_setting
 from .signatures import argument_names
 
@@ -35,17 +33,11 @@ def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
         arguments: what was typed after it.
     """
     asked = get_args_parser().parse_known_args(list(arguments))[0]
-    overrides = list(asked.overrides)
-    if asked.config_dir:
-        overrides.append(f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]")
-    conf = script.parent / (asked.config_path or "conf")
-    with warnings.catch_warnings(), initialize_config_dir(str(conf), version_base="1.3"):
-        # Of a folder that is not there, which is a mistake like others.
-        warnings.filterwarnings("ignore", "provider=hydra.searchpath")
-        name = asked.config_name or script.stem
-        places = [text for text in overrides if text.startswith("hydra.searchpath=")]
-        line = _CommandLine(GlobalHydra.instance().config_loader(), name, places)
-        yield from line.mistakes(overrides, asked.multirun)
+    with loader_of(script, arguments) as (loader, name, places):
+        line = _CommandLine(loader, name, places)
+        yield from line.mistakes(
+            [*asked.overrides, *(text for text in places if text not in asked.overrides)], asked.multirun
+        )
         if line.left_to_check and not (asked.cfg or asked.help or asked.info):
             yield from line.wrong_values()
 

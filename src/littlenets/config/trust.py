@@ -1,39 +1,137 @@
-"""What a saved configuration may reach: it is data, and rebuilding from it must not run somebody else's code."""
+"""Decide what a saved run or sweep may reach: its files are data, and going on from them must not run other code.
+
+A run says what it is made of in config.yaml, by ``_target_``; a sweep says how it was composed in sweep.json, by
+overrides. Both are checked here, before anything that they name is imported, composed or resolved. ``trust=[...]``
+allows more: a module or package, a resolver such as ``oc.env``, or a folder that may be written to.
+"""
 
 import importlib
 import inspect
-from collections.abc import Iterable, Sequence
-from typing import Any
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import HydraException
 
 from ..errors import SettingError
+from ..text import printable
 
 # Whose classes may be named. Torch has functions that load and run code; of each package only the kinds of class below
 # can be reached, by which a run is configured.
 PACKAGES = ("littlenets", "torch", "torchvision", "pytorch_lightning")
+# Parameters of callbacks, loggers and profilers that name a folder, which Lightning takes as relative to the current
+# one; other texts, such as ``filename``, are put below a folder.
+_NAMES_FOLDER = re.compile(r"(.*_)?(dir|dirpath|path|root|root_dir|folder)$|dirpath$")
+# The parts of a configuration whose objects write files.
+WRITING = ("callbacks", "figures", "logger", "trainer")
+# What every entry of a run or sweep on the command line decides for itself.
+OF_THE_COMMAND = ("hydra", "resume", "trust")
+_NODE = re.compile(r"\$\{[\w.\[\]]+\}", re.ASCII)
+_RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:[^{}$]*\}", re.ASCII)
 
 
-def check_trusted(values: Any, trust: Sequence[str] = ()) -> None:
-    """Makes sure that every ``_target_`` in a saved configuration may be called.
+class Refused(NamedTuple):
+    """Something that a saved configuration may not have.
+
+    Args:
+        line: what it is and why.
+        allowed_by: what ``trust`` must name to allow it; None where nothing does.
+    """
+
+    line: str
+    allowed_by: str | None
+
+
+def check_trusted(values: Any, trust: Sequence[str] = (), folder: Path | None = None) -> None:
+    """Make sure that a saved configuration can be rebuilt safely.
 
     Args:
         values: the configuration as plain containers.
-        trust: modules, or packages, whose classes and functions the user vouches for.
+        trust: what the user vouches for.
+        folder: the run's, into which it may write.
 
     Raises:
-        SettingError: names each one that may not, before anything of it is imported.
+        SettingError: names all that is refused, before anything of it is imported.
     """
-    problems = []
+    _raise([found for found in refusals(values, folder) if not _is_trusted(found.allowed_by, trust)])
+
+
+def refusals(values: Any, folder: Path | None = None) -> list[Refused]:
+    """Return what is refused of a configuration as long as nothing is trusted; see `check_trusted`."""
+    found = []
     for path, value in _leaves(values, ""):
         if isinstance(value, str) and "${" in value:
             # A saved configuration is resolved; what is resolved when it is read could run a resolver.
-            problems.append(f"{path}={value}: a saved configuration holds values, no interpolations.")
+            found.append(Refused(f"{path}={value}: a saved configuration holds values, no interpolations.", None))
         elif path.rpartition(".")[2] == "_target_":
-            problems += [f"{path}={value}: {wrong}" for wrong in _wrong(value, trust)]
-    if problems:
-        raise SettingError("\n".join(problems))
+            found += _wrong_target(path, value)
+        elif isinstance(value, str):
+            found += _wrong_path(path, value, folder)
+    return found
 
 
-def _leaves(node: Any, path: str) -> Iterable[tuple[str, Any]]:
+def check_overrides(
+    overrides: Iterable[str], options: Callable[[str], Sequence[str]], trust: Sequence[str] = (), where: str = ""
+) -> None:
+    """Make sure that overrides from a saved sweep are data: settings of a run, and choices that exist.
+
+    Args:
+        overrides: as on a command line.
+        options: lists the choices of a configuration group in the search path; none where there is no such group.
+        trust: what the user vouches for.
+        where: the file that they are from.
+
+    Raises:
+        SettingError: names all that is refused, before anything is composed.
+    """
+    parser = OverridesParser.create()
+    found = [refused for text in dict.fromkeys(overrides) for refused in _wrong_override(text, parser, options)]
+    _raise([refused for refused in found if not _is_trusted(refused.allowed_by, trust)], where)
+
+
+def check_links(folder: Path) -> None:
+    """Make sure that writing into a folder of a run or sweep changes nothing outside of it.
+
+    Raises:
+        SettingError: something in it is a link that leads out, or neither a file nor a folder.
+    """
+    inside = folder.resolve()
+    for path, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            entry = Path(path, name)
+            mode = entry.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                if not entry.resolve().is_relative_to(inside):
+                    raise SettingError(
+                        f"{printable(str(entry))} is a link to something outside of {folder}, so nothing is written "
+                        "there. Put what it leads to in its place."
+                    )
+            elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise SettingError(f"{printable(str(entry))} is neither a file nor a folder. Remove it.")
+
+
+def _raise(found: Sequence[Refused], where: str = "") -> None:
+    if found:
+        lines = [f"{where}: {refused.line}" if where else refused.line for refused in found]
+        raise SettingError("\n".join(map(printable, lines)))
+
+
+def _is_trusted(name: str | None, trust: Sequence[str]) -> bool:
+    if name is None:
+        return False
+    return _inside(name, trust) or (os.path.isabs(name) and any(_is_below(name, place) for place in trust))
+
+
+def _is_below(path: str, place: str) -> bool:
+    return os.path.isabs(place) and Path(path).resolve().is_relative_to(Path(place).resolve())
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
     if items is None or path.rpartition(".")[2] == "_target_":
         yield path, node
@@ -42,19 +140,87 @@ def _leaves(node: Any, path: str) -> Iterable[tuple[str, Any]]:
         yield from _leaves(value, f"{path}.{key}" if path else str(key))
 
 
-def _wrong(target: Any, trust: Sequence[str]) -> Iterable[str]:
+def _wrong_target(path: str, target: Any) -> Iterator[Refused]:
     if not isinstance(target, str):
-        yield "it should be the name of a class."
-    elif _inside(target, trust):
-        return
+        yield Refused(f"{path}={target}: it should be the name of a class.", None)
     elif not _inside(target, PACKAGES):
         module = target.rpartition(".")[0] or target
-        yield (
-            "code from outside the package is not run because a saved run names it. "
-            f"If you wrote it, or know who did: trust=[{module}]"
+        yield Refused(
+            f"{path}={target}: code from outside the package is not run because a saved run names it. "
+            f"If you wrote it, or know who did: trust=[{module}]",
+            target,
         )
     elif not _configurable(_resolve(target)):
-        yield "no network, data, module, optimizer, schedule, callback, logger or trainer."
+        yield Refused(
+            f"{path}={target}: no network, data, module, optimizer, schedule, callback, logger or trainer.", target
+        )
+
+
+def _wrong_path(path: str, text: str, folder: Path | None) -> Iterator[Refused]:
+    """Yield a text that could make an object write outside of the run's folder."""
+    part, _, name = path.partition(".")
+    if part == "data":
+        # Data are read from where they are, and downloaded below the current folder; a place that is to be made
+        # somewhere else is none of a saved configuration's choices.
+        out = _leads_out(text) and not os.path.exists(text)
+    elif part in WRITING and (_leads_out(text) or _NAMES_FOLDER.fullmatch(name.rpartition(".")[2])):
+        # A metric such as val/loss looks like a path, and leads nowhere.
+        out = folder is None or "://" in text or not Path(text).resolve().is_relative_to(folder.resolve())
+    else:
+        return
+    if out:
+        place = text if "://" in text else os.path.abspath(text)
+        yield Refused(
+            f"{path}={text}: a saved run writes into its own folder only. If this place is meant: trust=[{place}]",
+            place,
+        )
+
+
+def _leads_out(text: str) -> bool:
+    parts = re.split(r"[/\\]", text)
+    return os.path.isabs(text) or ".." in parts or parts[0].startswith("~") or "://" in text
+
+
+def _wrong_override(text: str, parser: OverridesParser, options: Callable[[str], Sequence[str]]) -> Iterator[Refused]:
+    try:
+        override = parser.parse_override(text)
+    except HydraException:
+        yield Refused(f"{text}: this cannot be read.", None)
+        return
+    key = override.key_or_group
+    if re.split(r"[./@:]", key)[0] in OF_THE_COMMAND or override.package is not None:
+        yield Refused(f"{text}: this is for the command line to say, not for a saved sweep.", None)
+    elif not override.is_delete() and ("/" in key or options(key)):
+        wrong = next((name for name in _chosen(override) if not _is_choice(key, name, options)), None)
+        if wrong is not None:
+            yield Refused(
+                f"{text}: a saved sweep can only choose what is in the configuration folders, and there is no "
+                f"{key}={wrong}. Where it is in one of yours: --config-dir FOLDER",
+                None,
+            )
+    yield from _wrong_interpolations(text)
+
+
+def _chosen(override: Override) -> Iterator[Any]:
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        return  # which only stands for what there is
+    for value in override.sweep_iterator() if override.is_sweep_override() else [override.value()]:
+        yield from value if isinstance(value, list) else [value]
+
+
+def _is_choice(group: str, name: Any, options: Callable[[str], Sequence[str]]) -> bool:
+    folders, _, file = str(name).rpartition("/")
+    inner = f"{group}/{folders}" if folders else group
+    return not {"", ".", ".."} & set(inner.split("/")) and file in options(inner)
+
+
+def _wrong_interpolations(text: str) -> Iterator[Refused]:
+    """Yield what calls a resolver; to take over another setting, as ``${seed}`` does, is harmless."""
+    resolvers = _RESOLVER.findall(text)
+    if text.count("${") > len(_NODE.findall(text)) + len(resolvers):
+        yield Refused(f"{text}: a saved sweep may not hold this interpolation. Give the setting anew.", None)
+    for name in resolvers:
+        yield Refused(f"{text}: a saved sweep calls no resolvers. If you know this one: trust=[{name}]", name)
 
 
 def _inside(name: str, packages: Iterable[str]) -> bool:

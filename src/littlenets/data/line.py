@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..randomness import stream
-from ..ranges import Count, Finite, NotNegative, Share
+from ..ranges import Count, Finite, NotNegative, PointCount, Share
 from .base import Split, TensorDataModule
 
 
@@ -25,7 +25,7 @@ class Line(TensorDataModule):
 
     def __init__(
         self,
-        n_points: Count = 5,
+        n_points: PointCount = 5,
         slope: Finite = 2.0,
         intercept: Finite = 0.0,
         noise: NotNegative = 0.0,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..randomness import stream
-from ..ranges import Count, NotNegative, Share
+from ..ranges import ArmCount, Count, NotNegative, PointCount, Share
 from .base import Split, TensorDataModule
 
 
@@ -29,8 +29,8 @@ class Spirals(TensorDataModule):
 
     def __init__(
         self,
-        arms: Count = 2,
-        n_points: Count = 1000,
+        arms: ArmCount = 2,
+        n_points: PointCount = 1000,
         noise: NotNegative = 0.2,
         batch_size: Count | None = None,
         shuffle: bool = True,
@@ -67,7 +67,9 @@ class ColourLines(TensorDataModule):
     sample_shape = (2,)
     for_testing_only = True
 
-    def __init__(self, arms: Count = 3, n_points: Count = 1000, noise: NotNegative = 0.2, seed: int = 0) -> None:
+    def __init__(
+        self, arms: ArmCount = 3, n_points: PointCount = 1000, noise: NotNegative = 0.2, seed: int = 0
+    ) -> None:
         super().__init__(batch_size=None, shuffle=False, validation=0.0, seed=seed)
         self.arms, self.n_points, self.noise = arms, n_points, noise
         self.classes = arms

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ..errors import SettingError
+from ..text import printable, spreadsheet_row
 from .samples import Samples
 
 # Characters of a probability of 1.
@@ -66,7 +67,7 @@ def as_csv(answers: Iterable[Answer]) -> Iterator[str]:
             if header is None:
                 header = [column for name, value in record.items() for column in _columns(name, value)]
                 writer.writerow(header)
-            writer.writerow([cell for value in record.values() for cell in _cells(value)])
+            writer.writerow(spreadsheet_row(cell for value in record.values() for cell in _cells(value)))
         yield lines.getvalue()
 
 
@@ -93,7 +94,7 @@ def _columns(name: str, value: Any) -> list[str]:
 
 def _line(record: Record) -> str:
     texts = {
-        name: " ".join(f"{cell:.4f}" if name == "probabilities" else str(cell) for cell in _cells(value))
+        name: " ".join(f"{cell:.4f}" if name == "probabilities" else printable(str(cell)) for cell in _cells(value))
         for name, value in record.items()
     }
     if len(texts) == 1:
@@ -103,6 +104,7 @@ def _line(record: Record) -> str:
 
 def _chart(record: Record) -> str:
     (kind, name), *_ = record.items()
+    name = printable(str(name))
     head = f"{name if kind == 'image' else f'{kind} {name}'}: {record['class']}"
     if "true" in record:
         head += f" (truly {record['true']})"

@@ -143,6 +143,7 @@ class SupervisedModule(LightningModule):
             "records": self._unended or self.records.state_dict(),
             "latest": self.latest,
             "random": random_states(),
+            "optimizer_entries": sum(len(state["state"]) for state in checkpoint.get("optimizer_states", [])),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

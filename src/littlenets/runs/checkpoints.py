@@ -3,48 +3,194 @@
 import io
 import os
 import pickle
+import re
 import warnings
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Len
 from lightning_fabric.plugins import TorchCheckpointIO
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
 
 from ..errors import SettingError
+from ..randomness import random_states, restore_random_states
 from .files import write_atomically
+from .reading import damaged, in_words
+
+Natural = Annotated[int, Ge(0)]
+
+# Of what a checkpoint holds besides its tensors; a run of the four networks has 50 KB.
+MOST_PICKLE_BYTES = 32 << 20
+# Numbers in the state of Lightning's loops; it has about 200.
+MOST_COUNTERS = 10_000
+# What optimizers of PyTorch keep for each number of a parameter.
+_ELEMENTWISE = {
+    *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg"),
+    *("acc_delta", "sum", "prev", "step_size", "mu_product_avg"),
+}
+
+
+class _Tensors(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="allow")
+
+
+class _Records(_Tensors):
+    names: list[str]
+    sizes: list[Annotated[int, Ge(1)]]
+    measured: Tensor
+
+
+class _Random(_Tensors):
+    python: Any
+    numpy: list[Any]
+    torch: Tensor
+    cuda: list[Tensor]
+    mps: Tensor | None
+
+
+class _Own(_Tensors):
+    finished_epochs: Natural
+    batches: Natural
+    records: _Records
+    latest: dict[str, float]
+    random: _Random
+    # The number of parameters that the optimizer kept something for; runs of earlier versions do not say.
+    optimizer_entries: Natural | None = None
+
+
+class _Whole(_Tensors):
+    """What a run is gone on from."""
+
+    epoch: Natural
+    global_step: Natural
+    optimizer_states: Annotated[list[dict[str, Any]], Len(1)]
+    lr_schedulers: list[dict[str, Any]]
+    loops: dict[str, Any]
+    callbacks: dict[str, dict[str, Any]]
+    littlenets: _Own
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What Lightning saved, on the CPU.
+    """Return what Lightning saved, on the CPU. It takes as much memory as the file has bytes.
 
     Raises:
         SettingError: the file is missing, damaged, or holds objects other than tensors and plain containers, whose code
             is not run.
     """
+    _check_archive(path)
     try:
         with warnings.catch_warnings():
             # PyTorch's advice on files that it then refuses.
             warnings.simplefilter("ignore")
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise SettingError(f"{path}: there is no such checkpoint.") from None
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" not in str(error) or "invalid load key" in str(error):
-            raise SettingError(f"{path} is damaged: {_first_line(error)}") from None
+        if not re.search(r"unsupported (global|class)|unrecognized", str(error), re.IGNORECASE):
+            raise damaged(path, "PyTorch cannot read it") from None
         raise SettingError(
             f"{path} holds more than tensors and plain values, and loading that would run code from the file. "
             "It was not loaded; checkpoints of littlenets never do."
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise SettingError(f"{path} is damaged or no checkpoint: {_first_line(error)}") from None
+    except Exception as error:  # of all kinds, from bytes of all kinds
+        raise damaged(path, (str(error) or type(error).__name__).splitlines()[0]) from None
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise SettingError(f"{path} is no checkpoint of a run: it holds no state_dict.")
     return checkpoint
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+def read_training_state(path: Path) -> dict[str, Any]:
+    """Return a checkpoint from which a run can be gone on with as if it had never been stopped.
+
+    Raises:
+        SettingError: as `read_checkpoint`, or it lacks a part of the training state.
+    """
+    checkpoint = read_checkpoint(path)
+    if "littlenets" not in checkpoint:
+        raise SettingError(f"{path} was not saved by a run of littlenets, so it cannot be gone on with.")
+    try:
+        own = _Whole.model_validate(checkpoint).littlenets
+        if own.records.measured.numel() != len(own.records.names) * len(own.records.sizes):
+            raise ValueError("littlenets.records do not have a number for each batch")
+        _check_counters(checkpoint["loops"])
+        before = random_states()
+        try:
+            restore_random_states(checkpoint["littlenets"]["random"])
+        finally:
+            restore_random_states(before)
+    except ValidationError as error:
+        raise _not_whole(path, in_words(error)) from None
+    except (ValueError, TypeError, RuntimeError, KeyError, IndexError, AttributeError) as error:
+        raise _not_whole(path, str(error)) from None
+    entries = sum(len(state.get("state") or ()) for state in checkpoint["optimizer_states"])
+    if own.optimizer_entries not in (None, entries):
+        raise _not_whole(
+            path, f"the optimizer's state has {entries:,} entries, and was saved with {own.optimizer_entries:,}"
+        )
+    return checkpoint
+
+
+def check_optimizer_state(path: Path, parameters: Sequence[Tensor]) -> None:
+    """Make sure that the optimizer's state in a checkpoint is for these parameters.
+
+    Raises:
+        SettingError: it is for others.
+    """
+    (state,) = read_training_state(path)["optimizer_states"]
+    groups, entries = state.get("param_groups"), state.get("state")
+    if not isinstance(groups, list) or not isinstance(entries, dict):
+        raise _not_whole(path, "the optimizer's state lacks param_groups or state")
+    indices = [index for group in groups if isinstance(group, dict) for index in group.get("params") or ()]
+    if indices != list(range(len(parameters))):
+        raise _not_whole(path, f"the optimizer's state is not for {len(parameters)} parameters")
+    for index, kept in entries.items():
+        for name, value in kept.items() if isinstance(kept, dict) else ():
+            if name in _ELEMENTWISE and value is not None and value.shape != parameters[index].shape:
+                raise _not_whole(path, f"the optimizer's {name} of parameter {index} has another shape")
+
+
+def _not_whole(path: Path, reason: str) -> SettingError:
+    return SettingError(f"{path} does not hold the whole state of a training, so the run cannot go on: {reason}.")
+
+
+def _check_archive(path: Path) -> None:
+    """Make sure that loading a file takes no more memory than it has bytes: `torch.save` does not compress.
+
+    Raises:
+        SettingError: it could take more, or it is no file that `torch.save` wrote.
+    """
+    if not path.is_file():
+        raise SettingError(f"{path}: there is no such checkpoint.")
+    try:
+        size = path.stat().st_size
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
+    except Exception:  # of all kinds, from bytes of all kinds
+        raise SettingError(f"{path} is damaged or no checkpoint: it is no file that PyTorch wrote.") from None
+    compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if compressed or sum(entry.file_size for entry in entries) > size:
+        raise SettingError(f"{path} would unpack to more than it has bytes, as no checkpoint of PyTorch does.")
+    pickled = sum(entry.file_size for entry in entries if entry.filename.endswith("data.pkl"))
+    if pickled > MOST_PICKLE_BYTES:
+        raise SettingError(f"{path} has {pickled:,} bytes besides its tensors; {MOST_PICKLE_BYTES:,} are read.")
+
+
+def _check_counters(loops: Any) -> None:
+    """Raise ValueError where the state of Lightning's loops holds anything but numbers."""
+    waiting, seen = [loops], 0
+    while waiting:
+        node = waiting.pop()
+        seen += 1
+        if isinstance(node, dict):
+            waiting += node.values()
+        elif not (node is None or (isinstance(node, int | float) and node >= 0)):
+            raise ValueError(f"loops hold {type(node).__name__} where a number should be")
+        if seen > MOST_COUNTERS:
+            raise ValueError(f"loops hold more than {MOST_COUNTERS:,} numbers")
 
 
 class SafeCheckpointIO(TorchCheckpointIO):

@@ -73,7 +73,8 @@ def make_latest(folder: Path, moment: datetime) -> None:
     try:
         if handle is not None:
             for left in folder.parent.glob(".latest.*"):  # by a process that was killed
-                left.unlink()
+                with suppress(OSError):
+                    left.unlink()
         # One from the future was made while the clock was wrong.
         if not (link.exists() and seconds < link.lstat().st_mtime <= time.time()):
             point_link(link, folder, seconds)

@@ -1,9 +1,13 @@
-"""Rebuilding what a run trained, and what it was trained on, from its folder."""
+"""Rebuild what a run trained, and what it was trained on, from its folder."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import LightningDataModule
+from torch import Tensor
 
 from ..building import build, build_module
 from ..config.check import check
@@ -13,48 +17,96 @@ from ..modules import SupervisedModule
 from .checkpoints import read_checkpoint
 from .saved import SavedRun, find_run
 
-__all__ = ["SavedRun", "check_saved", "find_run", "load_datamodule", "load_module"]
+__all__ = ["SavedRun", "check_fits", "check_saved", "load_datamodule", "load_module", "load_run"]
 
 
-def load_module(saved: SavedRun, trust: Sequence[str] = ()) -> SupervisedModule:
-    """The trained module, in evaluation mode, on the CPU.
+def load_run(run: str | Path, checkpoint: Literal["best", "last"] = "last", trust: Sequence[str] = ()) -> SavedRun:
+    """Look into a run folder and make sure that what is in it can be rebuilt safely; see `find_run`.
 
     Args:
-        saved: the run and the checkpoint.
-        trust: modules from outside the package that its configuration may name.
+        run: the folder, the link ``latest``, or a checkpoint inside a run folder.
+        checkpoint: which of its checkpoints.
+        trust: what its configuration may name besides classes of the package; see `config.trust`.
 
     Raises:
-        SettingError: the configuration names what is not trusted, or the checkpoint does not belong to it.
+        SettingError: something is missing or damaged, or the configuration reaches what is not trusted.
     """
-    check_saved(saved.config, trust)
-    state = read_checkpoint(saved.checkpoint)["state_dict"]
-    module = build_module(saved.config)
-    try:
-        module.load_state_dict(state)
-    except (RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingError(f"{saved.checkpoint} does not belong to {saved.folder / 'config.yaml'}: {reason}") from None
-    return module.eval()
+    saved = find_run(run, checkpoint)
+    check_saved(saved.config, trust, saved.folder)
+    return saved
 
 
-def load_datamodule(saved: SavedRun, trust: Sequence[str] = ()) -> LightningDataModule:
-    """The data of the run, ready to be loaded.
+def check_saved(config: DictConfig, trust: Sequence[str] = (), folder: Path | None = None) -> None:
+    """Make sure that a saved configuration can be rebuilt, and reaches nothing that is not trusted.
 
-    Raises:
-        SettingError: the configuration names what is not trusted, or the data is unavailable.
-    """
-    check_saved(saved.config, trust)
-    datamodule = build(saved.config.data)
-    datamodule.prepare_data()
-    datamodule.setup("test")
-    return datamodule
-
-
-def check_saved(config: DictConfig, trust: Sequence[str] = ()) -> None:
-    """Makes sure that a saved configuration can be rebuilt, and reaches nothing that is not trusted.
+    Args:
+        config: of the run.
+        trust: what it may name besides classes of the package; see `config.trust`.
+        folder: the run's, into which it may write.
 
     Raises:
         SettingError: names all that is wrong.
     """
-    check_trusted(OmegaConf.to_container(config, resolve=False), trust)
+    check_trusted(OmegaConf.to_container(config, resolve=False), trust, folder)
     check(config, saved=True)
+
+
+def load_module(saved: SavedRun) -> SupervisedModule:
+    """Return the trained module of a run from `load_run`, in evaluation mode, on the CPU.
+
+    Raises:
+        SettingError: the checkpoint is damaged or does not belong to the configuration.
+    """
+    state = read_checkpoint(saved.checkpoint)["state_dict"]
+    check_fits(state, saved.config, saved.checkpoint)
+    module = build_module(saved.config)
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, AttributeError) as error:
+        raise does_not_belong(saved.checkpoint, str(error)) from None
+    return module.eval()
+
+
+def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> None:
+    """Make sure that weights are those of the network in a configuration, before memory is taken for it.
+
+    Args:
+        state: weights by name, of the module.
+        config: of the run.
+        checkpoint: where they are from, for the message.
+
+    Raises:
+        SettingError: their names or shapes differ.
+    """
+    try:
+        with torch.device("meta"):
+            expected = build_module(config).state_dict()
+    except (RuntimeError, NotImplementedError):
+        return  # a network that cannot be built without numbers
+    shapes = {name: tuple(value.shape) for name, value in expected.items() if isinstance(value, Tensor)}
+    found = {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}
+    if wrong := [name for name in sorted({*shapes, *found}) if shapes.get(name) != found.get(name)]:
+        name = wrong[0]
+        has, wants = (f"has shape {each[name]}" if name in each else "is missing" for each in (found, shapes))
+        more = f" ({len(wrong) - 1:,} more differ)" if len(wrong) > 1 else ""
+        raise does_not_belong(checkpoint, f"{name} {has} in the checkpoint and {wants} in the network{more}")
+
+
+def does_not_belong(checkpoint: Path, reason: str) -> SettingError:
+    """Return the error for a checkpoint of another run than its folder's."""
+    config = checkpoint.parent.parent / "config.yaml"
+    return SettingError(f"{checkpoint} does not belong to {config}: {' '.join(reason.split())}.")
+
+
+def load_datamodule(saved: SavedRun) -> LightningDataModule:
+    """Return the data of a run from `load_run`, ready to be loaded.
+
+    Raises:
+        SettingError: a setting of it is wrong, or the data is unavailable.
+    """
+    # Once more, as evaluate.py may change it.
+    check(saved.config, saved=True)
+    datamodule = build(saved.config.data)
+    datamodule.prepare_data()
+    datamodule.setup("test")
+    return datamodule

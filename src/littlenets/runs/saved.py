@@ -1,20 +1,77 @@
-"""What a run folder says of its run, read without PyTorch."""
+"""Read what a run folder says of its run, without PyTorch."""
 
-import json
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+from annotated_types import Ge, Le
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from pydantic import BaseModel
 
 from ..errors import SettingError
+from .reading import read_json, read_yaml
 
 # What config.yaml must say for a run to be rebuilt and gone on with.
 PARTS = (
     *("origin.model", "origin.data", "origin.overrides", "model", "data", "optimizer", "scheduler", "seed"),
     *("trainer.max_epochs", "callbacks", "logger", "threads", "compile"),
 )
+
+
+Natural = Annotated[int, Ge(0)]
+
+
+class _Origin(BaseModel):
+    model: str
+    data: str
+    overrides: list[str]
+    stand_in_for: str | None = None
+
+
+class _Trainer(BaseModel):
+    max_epochs: int | None
+
+
+class _Config(BaseModel):
+    """The types of config.yaml; what each setting takes is checked when the run is rebuilt."""
+
+    origin: _Origin
+    trainer: _Trainer
+    model: dict[str, dict[str, Any]]
+    data: dict[str, Any]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any] | None
+    callbacks: dict[str, Any] | None
+    logger: dict[str, Any] | None
+    seed: int
+    threads: int | Literal["auto"]
+    compile: bool
+
+
+class _Error(BaseModel):
+    type: str
+    message: str
+
+
+class _Environment(BaseModel, extra="allow"):
+    threads: Annotated[int, Ge(1), Le(4096)] = 1
+
+
+class _Results(BaseModel, extra="allow"):
+    """The types of results.json."""
+
+    status: Literal["completed", "diverged", "failed", "interrupted"]
+    metrics: dict[str, float] = {}
+    epochs: Natural = 0
+    steps: Natural = 0
+    started: str | None = None
+    seconds: dict[str, float] = {}
+    model: str = ""
+    data: str = ""
+    overrides: list[str] = []
+    seed: int = 0
+    error: _Error | None = None
+    environment: _Environment | None = None
+    resumed: list[Natural] = []
 
 
 class SavedRun(NamedTuple):
@@ -72,43 +129,27 @@ def find_folder(folder: Path) -> Path:
 
 
 def read_config(folder: Path) -> DictConfig:
-    """The configuration of a run.
+    """Return the configuration of a run, which has no interpolations.
 
     Raises:
         SettingError: it is damaged.
     """
-    file = folder / "config.yaml"
     try:
-        config = OmegaConf.load(file)
-    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
-        raise SettingError(f"{file} is damaged: {' '.join(str(error).split())}") from None
-    missing = [part for part in PARTS if not _says(config, part)]
-    if missing:
-        raise SettingError(f"{file} is damaged: it does not say {', '.join(missing)}.")
-    return config
-
-
-def _says(config: Any, part: str) -> bool:
-    for name in part.split("."):
-        if not OmegaConf.is_dict(config) or name not in config:
-            return False
-        config = config[name]
-    return True
+        return OmegaConf.create(read_yaml(folder / "config.yaml", _Config, PARTS))
+    except FileNotFoundError:
+        raise SettingError(f"{folder} is no run folder: it has no config.yaml.") from None
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """What the run wrote last; empty where it did not get there.
+    """Return what the run wrote last; empty where it did not get there.
 
     Raises:
         SettingError: the file is damaged.
     """
     file = folder / "results.json"
     try:
-        results = json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file, _Results).model_dump(exclude_unset=True)
     except FileNotFoundError:
         return {}
-    except (ValueError, OSError) as error:
-        raise SettingError(f"{file} is damaged ({error}). Delete it if you can do without.") from None
-    if not isinstance(results, dict) or "status" not in results:
-        raise SettingError(f"{file} is damaged: it does not say how the run ended. Delete it if you can do without.")
-    return results
+    except SettingError as error:
+        raise SettingError(f"{error} Delete it if you can do without.") from None

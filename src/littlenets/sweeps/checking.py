@@ -1,6 +1,7 @@
 """Whether the settings of a sweep's points are right, before the first of them is trained."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import ListConfig, OmegaConf
@@ -12,23 +13,27 @@ from .points import Composition, Point
 
 
 def check_points(
-    points: Sequence[Point], compositions: Sequence[Composition], trusted: Sequence[str] | None
+    points: Sequence[Point],
+    compositions: Sequence[Composition],
+    trusted: Sequence[str] | None,
+    folder: Path | None = None,
 ) -> list[str]:
     """What is wrong with the settings of each point; empty where nothing is. Imports PyTorch.
 
     Args:
         trusted: what from outside the package may be named; None is anything.
+        folder: that of a sweep that is gone on with, below which its runs may write.
     """
-    return ["\n".join(_problems(point, compositions[point.composition], trusted)) for point in points]
+    return ["\n".join(_problems(point, compositions[point.composition], trusted, folder)) for point in points]
 
 
-def _problems(point: Point, composition: Composition, trusted: Sequence[str] | None) -> list[str]:
+def _problems(point: Point, composition: Composition, trusted: Sequence[str] | None, folder: Path | None) -> list[str]:
     config = composition.set(point)
     if trusted is not None:
         from ..config.trust import check_trusted
 
         try:
-            check_trusted(OmegaConf.to_container(config, resolve=True), trusted)
+            check_trusted(OmegaConf.to_container(config, resolve=True), trusted, folder)
         except SettingError as error:
             return [str(error)]
     trainer = config.get("trainer")

@@ -54,7 +54,8 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
         with contextlib.closing(Workers(share, sweep.compositions)) as workers:
             parts = [list(points)[first :: share.workers] for first in range(share.workers)]
             checks: list[Future[list[str]]] = [
-                workers.submit(worker.check, [points[number] for number in part], sweep.trusted) for part in parts
+                workers.submit(worker.check, [points[number] for number in part], sweep.trusted, sweep.resumed)
+                for part in parts
             ]
             found = {}
             for part, check in zip(parts, checks, strict=True):
@@ -105,7 +106,7 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
             from .checking import check_points
 
         points = sweep.points
-        problems = check_points(list(points.values()), sweep.compositions, sweep.trusted)
+        problems = check_points(list(points.values()), sweep.compositions, sweep.trusted, sweep.resumed)
         sweep.report(dict(zip(points, problems, strict=True)))
         if not sweep.resumed:
             held.enter_context(occupied(sweep.folder))

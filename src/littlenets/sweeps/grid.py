@@ -1,11 +1,15 @@
 """Which points a command line asks for: every value with every other, or some of them step by step."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 
 from ..errors import SettingError
+
+# With more, sweep.json alone takes longer to write than a run of `linear`.
+MOST_JOBS = 100_000
 
 
 def expand(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[list[str]]:
@@ -20,6 +24,8 @@ def expand(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[li
     """
     values: dict[str, list[str]] = {}
     for override in overrides:
+        if override.is_range_sweep() and _length(override.value()) > MOST_JOBS:
+            raise _too_many(override.input_line)
         if not override.is_sweep_override():
             values[override.get_key_element()] = [override.input_line]
         elif override.is_discrete_sweep():
@@ -30,6 +36,9 @@ def expand(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[li
                 f"{override.input_line}: a grid needs values to step through, as in a=1,2 a=range(1,5) a=choice(1,2)."
             )
     together = _zip(values, zipped)
+    crossed = [len(options) for key, options in values.items() if key not in together[1:]]
+    if math.prod(crossed) > MOST_JOBS:
+        raise _too_many(" x ".join(str(count) for count in crossed if count > 1))
     axes, placed = [], False
     for key, options in values.items():
         if key not in together:
@@ -38,6 +47,14 @@ def expand(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[li
             axes.append(list(zip(*(values[name] for name in together), strict=True)))
             placed = True
     return [list(itertools.chain(*point)) for point in itertools.product(*axes)]
+
+
+def _length(values: RangeSweep) -> float:
+    return abs((values.stop or 0) - (values.start or 0)) / (abs(values.step) or math.inf)
+
+
+def _too_many(asked: str) -> SettingError:
+    return SettingError(f"{asked}: this asks for more than the {MOST_JOBS:,} runs that a sweep can have.")
 
 
 def _zip(values: dict[str, list[str]], zipped: Sequence[str]) -> list[str]:

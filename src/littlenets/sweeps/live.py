@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..terminal import terminal
+from ..text import printable
 from .manifest import Job
 from .names import number_text
 from .outcomes import Outcome
@@ -167,8 +168,8 @@ class Screen(Lines):
             # Its settings are written when all is set up. From then on the first epoch may take minutes.
             set_up = (self._folder / job.folder / "config.yaml").is_file()
             return f"in epoch 1{of}" if set_up else "starting"
-        losses = [f"{name} {float(value):.4g}" for name, value in row.items() if value and name.endswith("/loss")]
-        return "  ".join([f"epoch {int(row['epoch']):,}{of}", *losses])
+        losses = [f"{name} {value:.4g}" for name, value in row.items() if name.endswith("/loss") and value == value]
+        return "  ".join([f"epoch {row.get('epoch', 0):,.0f}{of}", *losses])
 
 
 def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> View:
@@ -188,17 +189,20 @@ def tell(*lines: str) -> None:
         pass
 
 
-def last_row(history: Path) -> dict[str, str]:
+def last_row(history: Path) -> dict[str, float]:
     """The last whole row of a history.csv that is being written; empty where there is none yet."""
     try:
         with history.open("rb") as file:
-            names = file.readline().decode().strip().split(",")
+            names = printable(file.readline().decode(errors="replace").strip()).split(",")
             file.seek(max(file.tell(), os.path.getsize(history) - 1000))
             lines = file.read().decode(errors="replace").split("\n")[:-1]
     except OSError:
         return {}
     cells = lines[-1].split(",") if lines else []
-    return dict(zip(names, cells, strict=True)) if len(cells) == len(names) else {}
+    try:
+        return dict(zip(names, [float(cell or "nan") for cell in cells], strict=True))
+    except ValueError:
+        return {}
 
 
 def _in_a_line(text: str) -> Text:

@@ -3,10 +3,13 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from ..errors import SettingError
 from ..runs.files import write_atomically
+from ..runs.reading import damaged, read_json
 
 FILE = "sweep.json"
 
@@ -30,7 +33,7 @@ class Job:
     folder: str
     overrides: list[str]
     swept: dict[str, Any] = field(default_factory=dict)
-    attempts: int = 0
+    attempts: Annotated[int, Ge(0)] = 0
     error: dict[str, str] | None = None
     interrupted: bool = False
     fingerprint: str = ""
@@ -49,7 +52,7 @@ class Manifest:
 
     arguments: list[str]
     objective: str | None = None
-    direction: str | None = None
+    direction: Literal["minimize", "maximize"] | None = None
     jobs: list[Job] = field(default_factory=list)
 
     @classmethod
@@ -57,20 +60,15 @@ class Manifest:
         """Raises SettingError where ``folder`` is not that of a sweep, or its sweep.json is damaged."""
         path = Path(folder) / FILE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            manifest = cls(**content | {"jobs": [Job(**job) for job in content["jobs"]]})
-        except (FileNotFoundError, NotADirectoryError):
+            manifest = read_json(path, cls)
+        except FileNotFoundError:
             raise SettingError(f"{folder}: there is no {FILE} in it, so it is not the folder of a sweep.") from None
-        except OSError as error:
-            raise SettingError(f"{path} cannot be read: {error.strerror}.") from error
-        except (ValueError, TypeError, KeyError) as error:
-            raise SettingError(f"{path} is damaged: {error}.") from error
         for number, job in enumerate(manifest.jobs):
             if job.number != number:
-                raise SettingError(f"{path} is damaged: number {job.number} stands where {number} should.")
+                raise damaged(path, f"number {job.number} stands where {number} should")
             # A folder that came to nothing is removed before it is used again.
             if not is_folder_name(job.folder):
-                raise SettingError(f"{path} is damaged: {job.folder!r} is no folder of a job.")
+                raise damaged(path, f"{job.folder!r} is no folder of a job")
         return manifest
 
     def write(self, folder: Path) -> None:

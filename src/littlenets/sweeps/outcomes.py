@@ -1,14 +1,16 @@
 """How far each job of a sweep came, read from its run folder, whatever state that is in."""
 
-import json
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ..errors import SettingError
+from ..runs.history import scan_history
+from ..runs.saved import read_results
 from .manifest import Job
 
-# What results.json calls the ends of a run.
+# What results.json calls the ends of a run (runs/saved.py).
 ENDS = ("completed", "diverged", "failed", "interrupted")
 # A curve of this many points looks like one of ten thousand epochs.
 POINTS_A_CURVE = 400
@@ -68,21 +70,18 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
     if not folder.is_dir():
         gone = "lost", f"Its folder {job.folder} is gone."
         return Outcome(job, *(_as_the_sweep_says(job) or gone))
-    best, losses, epochs, remark = _read_history(folder / "history.csv")
+    best, losses, epochs, remark = _read_history(folder)
     found = {"best": best, "losses": losses}
     try:
-        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        results = read_results(folder)
+    except SettingError as error:
+        return Outcome(job, "damaged", _below(folder, error), remark, epochs=epochs, **found)
+    if not results:
         open_end = "unfinished", "There is no results.json: it still runs, or was killed."
         said = _as_the_sweep_says(job)
         if said and said[0] == "waiting" and epochs is not None:
             said = None  # the sweep was killed before it could say that it had started it
         return Outcome(job, *(said or open_end), epochs=epochs, **found)
-    except (OSError, ValueError, RecursionError) as error:
-        return Outcome(job, "damaged", f"results.json cannot be read: {error}.", remark, epochs=epochs, **found)
-    if not isinstance(results, dict) or results.get("status") not in ENDS:
-        reason = "results.json does not say how the run ended."
-        return Outcome(job, "damaged", reason, remark, epochs=epochs, **found)
     status = results["status"]
     if job.error and status not in ("completed", "diverged"):
         # Of an attempt before the one that could not speak for itself.
@@ -93,9 +92,9 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
         "" if status == "completed" else _error_text(results.get("error")),
         # A run that broke off early may well have no history.
         remark if status == "completed" else "",
-        metrics=_numbers(results.get("metrics")),
-        epochs=results["epochs"] if isinstance(results.get("epochs"), int) else epochs,
-        seconds=_numbers(results.get("seconds")).get("total"),
+        metrics=results.get("metrics", {}),
+        epochs=results.get("epochs", epochs),
+        seconds=results.get("seconds", {}).get("total"),
         **found,
     )
 
@@ -109,75 +108,35 @@ def _as_the_sweep_says(job: Job) -> tuple[str, str] | None:
     return None if job.attempts else ("waiting", "It has not been started.")
 
 
-def _error_text(error: Any) -> str:
-    if not isinstance(error, dict):
-        return ""
-    kind, message = str(error.get("type") or ""), str(error.get("message") or "")
+def _below(folder: Path, error: object) -> str:
+    """The message of an error about a file of a run, with the file's path below the run's folder."""
+    return str(error).replace(f"{folder}{os.sep}", "")
+
+
+def _error_text(error: dict[str, str] | None) -> str:
+    kind, message = ((error or {}).get(name, "") for name in ("type", "message"))
     # Errors that were made for being read need no name of a class.
     if kind in ("", "DivergedError", "SettingError", "DataUnavailableError"):
         return message
     return f"{kind}: {message}" if message else kind
 
 
-def _numbers(values: Any) -> dict[str, float]:
-    if not isinstance(values, dict):
-        return {}
-    return {
-        name: float(value)
-        for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-
-
-def _read_history(path: Path) -> tuple[dict[str, float], dict[str, Curve], int | None, str]:
+def _read_history(folder: Path) -> tuple[dict[str, float], dict[str, Curve], int | None, str]:
     """The best of each metric, the losses, the last epoch, and what is wrong; as much as is whole of a damaged file."""
-    try:
-        header, *lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        return {}, {}, None, "There is no history.csv."
-    except (OSError, ValueError) as error:
-        return {}, {}, None, f"history.csv cannot be read: {error}."
-    names = header.split(",")
-    rows, remark = [], ""
-    # What comes after the last newline is half a row.
-    for number, line in enumerate(lines[:-1], 2):
-        row = line.split(",")
-        if len(row) != len(names):
-            remark = f"history.csv is damaged in line {number}."
-            break
-        rows.append(row)
-    try:
-        columns = _columns(names, rows)
-    except ValueError:
-        whole = next(number for number, row in enumerate(rows) if not _is_numeric(names, row))
-        remark = f"history.csv is damaged in line {whole + 2}."
-        columns = _columns(names, rows[:whole])
-    epochs = [int(value) for value in columns.pop("epoch", []) if math.isfinite(value)]
+    # Reading numbers takes the longest, and weights and learning rates are neither good nor bad.
+    history = scan_history(folder, lambda name: name == "epoch" or "/" in name)
+    remark = "There is no history.csv." if history.missing else _below(folder, history.problem or "")
+    epochs = [int(value) for value in history.columns.pop("epoch", []) if math.isfinite(value)]
     if not epochs:
         return {}, {}, None, remark or "history.csv has no rows."
     best, losses = {}, {}
-    for name, values in columns.items():
+    for name, values in history.columns.items():
         finite = [value for value in values if math.isfinite(value)]
         if finite:
             best[name] = max(finite) if is_rising(name) else min(finite)
         if name.endswith("/loss"):
             losses[name] = _thinned(epochs, values)
     return best, losses, epochs[-1], remark
-
-
-def _columns(names: list[str], rows: list[list[str]]) -> dict[str, list[float]]:
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    # Reading numbers takes the longest, and weights and learning rates are neither good nor bad.
-    wanted = ((name, column) for name, column in zip(names, columns, strict=True) if name == "epoch" or "/" in name)
-    return {name: [float(cell) if cell else math.nan for cell in column] for name, column in wanted}
-
-
-def _is_numeric(names: list[str], row: list[str]) -> bool:
-    try:
-        _columns(names, [row])
-    except ValueError:
-        return False
-    return True
 
 
 def _thinned(epochs: list[int], values: list[float]) -> Curve:

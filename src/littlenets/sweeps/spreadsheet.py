@@ -3,28 +3,29 @@
 import csv
 import io
 
+from ..text import spreadsheet_row
 from .table import SweepTable
 
 
 def csv_text(table: SweepTable) -> str:
     """The jobs in the order of their numbers, every value with full precision; what is unknown is empty."""
     finals, bests = table.finals, table.bests
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     best_columns = [f"best {name}" for name in bests]
-    writer.writerow(["number", *table.keys, "status", *finals, *best_columns, "epochs", "seconds", "folder", "reason"])
-    for outcome in table.outcomes:
-        writer.writerow(
-            [
-                outcome.job.number,
-                *table.swept_texts(outcome),
-                outcome.status,
-                *(outcome.metrics.get(name) for name in finals),
-                *(outcome.best.get(name) for name in bests),
-                outcome.epochs,
-                None if outcome.seconds is None else round(outcome.seconds, 3),
-                outcome.job.folder,
-                outcome.reason or outcome.remark,
-            ]
-        )
+    rows = [["number", *table.keys, "status", *finals, *best_columns, "epochs", "seconds", "folder", "reason"]]
+    rows += [
+        [
+            outcome.job.number,
+            *table.swept_texts(outcome),
+            outcome.status,
+            *(outcome.metrics.get(name) for name in finals),
+            *(outcome.best.get(name) for name in bests),
+            outcome.epochs,
+            None if outcome.seconds is None else round(outcome.seconds, 3),
+            outcome.job.folder,
+            outcome.reason or outcome.remark,
+        ]
+        for outcome in table.outcomes
+    ]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(map(spreadsheet_row, rows))
     return text.getvalue()

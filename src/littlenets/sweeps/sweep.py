@@ -14,9 +14,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from ..config.choices import group_options
+from ..config.trust import check_links, check_overrides
 from ..config.values import shown
 from ..errors import SettingError
 from ..runs.folder import job_folder, make_latest, occupied, started
+from ..runs.saved import read_results
 from .commands import path_value
 from .grid import expand
 from .manifest import FILE, Job, Manifest, is_folder_name
@@ -61,7 +64,7 @@ class Sweep:
         self._composer.compose(self._batch[:1])
         resumed = OmegaConf.select(config, "resume")
         self.resumed = Path(resumed).resolve() if resumed else None
-        self.manifest = Manifest.read(self.resumed) if self.resumed else Manifest(sys.argv[1:])
+        self.manifest = self._saved_manifest(loader) if self.resumed else Manifest(sys.argv[1:])
         self.manifest.objective = self.settings.objective or self.manifest.objective
         self.manifest.direction = self.settings.direction or self.manifest.direction
         #: Those to run.
@@ -69,6 +72,17 @@ class Sweep:
         #: The numbers of those of them that go on from a checkpoint.
         self.begun: set[int] = set()
         self._new: list[Job] = []
+
+    def _saved_manifest(self, loader: ConfigLoader) -> Manifest:
+        """The manifest in the folder of the sweep, all of whose jobs can be composed safely."""
+        check_links(self.resumed)
+        manifest = Manifest.read(self.resumed)
+        hydra = self._config.hydra
+        places = [f"hydra.searchpath={shown([json.dumps(place) for place in hydra.searchpath])}"]
+        options = group_options(loader, hydra.job.config_name, places)
+        overrides = (override for job in manifest.jobs for override in job.overrides)
+        check_overrides(overrides, options, self.trusted, str(self.resumed / FILE))
+        return manifest
 
     @property
     def compositions(self) -> list[Composition]:
@@ -135,8 +149,8 @@ class Sweep:
         if job.error:
             return "failed"
         try:
-            return json.loads((self.resumed / job.folder / "results.json").read_text(encoding="utf-8"))["status"]
-        except (OSError, ValueError, KeyError, TypeError):
+            return read_results(self.resumed / job.folder).get("status")
+        except SettingError:
             return None
 
     def _job_folder(self, number: int, point: Point, difference: Iterable[str]) -> str:

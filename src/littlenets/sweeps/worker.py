@@ -20,6 +20,7 @@ from hydra.core.utils import configure_log, setup_globals
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config import resolvers
+from ..config.trust import refusals
 from ..errors import DivergedError, RemovedError, SettingError
 from ..runs.files import NO_ROOM
 from ..runs.folder import occupied
@@ -104,9 +105,9 @@ def _interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
 
-def check(points: Sequence[Point], trusted: Sequence[str] | None) -> list[str]:
+def check(points: Sequence[Point], trusted: Sequence[str] | None, folder: Path | None) -> list[str]:
     """As `check_points`."""
-    return check_points(points, _start.compositions, trusted)
+    return check_points(points, _start.compositions, trusted, folder)
 
 
 def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
@@ -122,7 +123,8 @@ def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
     if begun and (folder / "config.yaml").is_file():
         config.resume = str(folder)
         # The folder may name what the point itself names, which has been checked.
-        config.trust = sorted(_targets(OmegaConf.to_container(config, resolve=True)))
+        named = {refused.allowed_by for refused in refusals(OmegaConf.to_container(config, resolve=True), folder)}
+        config.trust = sorted({*config.trust, *named} - {None})
     elif folder.exists():
         # Of an attempt that came to nothing.
         with occupied(folder):
@@ -133,16 +135,6 @@ def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
             return run(config, point, folder)
     except KeyboardInterrupt:  # while it was logging how it had failed; the sweep's own process must not hear of it
         return Ending("interrupted")
-
-
-def _targets(node: object) -> set[str]:
-    """Every ``_target_`` in a configuration."""
-    if isinstance(node, list):
-        return {target for inner in node for target in _targets(inner)}
-    if not isinstance(node, dict):
-        return set()
-    own = {node["_target_"]} if isinstance(node.get("_target_"), str) else set()
-    return own | _targets(list(node.values()))
 
 
 def configure(point: Point, number: int, folder: Path) -> DictConfig:

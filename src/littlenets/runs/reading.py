@@ -1,0 +1,198 @@
+"""Read the files of a run or a sweep: within limits, as data, and checked against a schema.
+
+A folder may come from somebody else, and a file may be damaged. Whatever is in it, reading ends with the content or
+with one `SettingError` that names the file.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from ..errors import SettingError
+from ..text import printable
+
+# A sweep.json of 10,000 jobs has 5 MB, a config.yaml 4 KB.
+MOST_BYTES = 64 << 20
+MOST_YAML_BYTES = 1 << 20
+# Lists and mappings within each other; a configuration has about 5.
+MOST_LEVELS = 50
+# Of all that is wrong with a file.
+TOLD = 3
+
+T = TypeVar("T")
+
+
+def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Return the content of a UTF-8 file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SettingError: it is no regular file, cannot be read, is too large, or holds no text.
+    """
+    try:
+        if not path.is_file():
+            if not path.exists():
+                raise FileNotFoundError(path)
+            # A pipe or a device could keep the reader waiting, or never end.
+            raise SettingError(f"{path} cannot be read: it is no regular file.")
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(content) > most_bytes:
+        raise SettingError(f"{path} has more than {most_bytes >> 20:,} MiB, so it was not read.")
+    try:
+        return content.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        reason = f"it is no text ({error.reason} at byte {error.start:,})"
+        raise SettingError(f"{path} is damaged and cannot be read: {reason}.") from None
+
+
+def read_json(path: Path, schema: type[T]) -> T:
+    """Return what a JSON file holds as an instance of ``schema``, a dataclass or pydantic model.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SettingError: it cannot be read, is no JSON, or does not have the schema.
+    """
+    text = read_text(path)
+    try:
+        return _adapter(schema).validate_python(_clean(json.loads(text)))
+    except ValidationError as error:
+        raise damaged(path, in_words(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"it is no JSON: {error}") from None
+
+
+def read_yaml(path: Path, schema: type, parts: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a YAML file holds: a mapping of plain values that has the schema.
+
+    Interpolations are refused, as resolving one can do anything, such as make folders. So are aliases, with which 300
+    bytes can stand for gigabytes, and tags. `OmegaConf.save` writes none of them for a resolved configuration.
+
+    Args:
+        path: the file.
+        schema: a dataclass or pydantic model.
+        parts: dotted keys that must be there, though they may be null.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SettingError: it cannot be read, is no mapping, or does not have the schema.
+    """
+    text = read_text(path, MOST_YAML_BYTES)
+    try:
+        _check_events(text)
+        content = _clean(yaml.load(text, _Loader))
+        if not isinstance(content, dict):
+            raise ValueError("it is no mapping")
+        for key, value in _texts(content, ""):
+            if "${" in value:
+                raise ValueError(f"{key}={value}: a saved configuration holds values, no interpolations")
+            if value == "???":
+                raise ValueError(f"{key} has no value")
+        if missing := [part for part in parts if not _has(content, part)]:
+            raise ValueError(f"it does not say {', '.join(missing)}")
+        _adapter(schema).validate_python(content, strict=True)
+    except ValidationError as error:
+        raise damaged(path, in_words(error)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise damaged(path, printable(" ".join(str(error).split()))) from None
+    return content
+
+
+def damaged(path: Path, reason: str) -> SettingError:
+    """Return the error for a file whose content is not what it should be."""
+    return SettingError(f"{path} is damaged: {reason.rstrip('.')}.")
+
+
+@functools.cache
+def _adapter(schema: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(schema)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads scalars as OmegaConf does: 1e-3 is a number, and a date is text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float", ":int"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+# YAML 1.2.2, 10.3.2. Core Schema
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def _check_events(text: str) -> None:
+    """Look for what would make loading take long, in time linear to the text."""
+    level = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has an alias (*), which none of our files has")
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+            raise ValueError(f"it has a tag ({event.tag}), which none of our files has")
+        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if level > MOST_LEVELS:
+            raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
+
+
+def _clean(node: Any, level: int = 0) -> Any:
+    """Return the same with all text printable.
+
+    Raises:
+        ValueError: it is nested too deeply, or has a key that is no text or number.
+    """
+    if isinstance(node, str):
+        return printable(node)
+    if not isinstance(node, dict | list):
+        return node
+    if level == MOST_LEVELS:
+        raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
+    if isinstance(node, list):
+        return [_clean(value, level + 1) for value in node]
+    if wrong := [key for key in node if not isinstance(key, str | int | float)]:
+        raise ValueError(f"it has the key {wrong[0]!r}")
+    return {_clean(key): _clean(value, level + 1) for key, value in node.items()}
+
+
+def _texts(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield all text in plain containers, keys included, by dotted path."""
+    if isinstance(node, str):
+        yield path, node
+    if isinstance(node, dict | list):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _texts(key, inner)
+            yield from _texts(value, inner)
+
+
+def _has(node: Any, part: str) -> bool:
+    for name in part.split("."):
+        if not isinstance(node, dict) or name not in node:
+            return False
+        node = node[name]
+    return True
+
+
+def in_words(error: ValidationError) -> str:
+    """Return what is wrong, without what was found there."""
+    lines = []
+    for detail in error.errors()[:TOLD]:
+        place = ".".join(map(str, detail["loc"]))
+        message = detail["msg"].replace("Input should", "it should", 1).replace("Field required", "it is missing")
+        lines.append(f"{place}: {message}" if place else message)
+    return "; ".join(lines)
