@@ -80,7 +80,7 @@ def test_a_command_starts_without_torch(modules: dict[str, set[str]]):
 def test_training_a_line_imports_no_scikit_learn_numba_or_tensorboard(modules: dict[str, set[str]]):
     assert "torch" in modules["trained"]
     brought_by_lightning = packages(modules["lightning"])
-    assert not (packages(modules["trained"]) & {"sklearn", "tensorboard", "pooch"}) - brought_by_lightning
+    assert not (packages(modules["trained"]) & {"sklearn", "tensorboard"}) - brought_by_lightning
     assert "sklearn" not in modules["trained"]
     # For convolutions alone.
     assert "numba" not in packages(modules["trained"])

@@ -59,8 +59,8 @@ def test_there_are_commands_on_the_pages():
 @pytest.mark.parametrize(("page", "words"), SHOWN, ids=[f"{page}: {shlex.join(words)}" for page, words in SHOWN])
 def test_it_composes(page: str, words: list[str]):
     _, script, *arguments = itertools.takewhile(lambda word: word not in ("<", ">"), words)
-    # A GPU is what somebody may have.
-    overrides = [word.replace("=gpu", "=auto") for word in arguments if not word.startswith("-")]
+    # A GPU is what somebody may have. What like=RUN stands for is in that run's folder.
+    overrides = [word.replace("=gpu", "=auto") for word in arguments if not word.startswith(("-", "like="))]
     if script != "train.py":
         with initialize_config_dir(str(composing.CONF), version_base="1.3"):
             assert compose(Path(script).stem, overrides=overrides)

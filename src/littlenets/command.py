@@ -26,19 +26,20 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .config import resolvers
+from .config.overrides import expand_home, typed
 from .config.trust import check_links
 from .errors import DivergedError, RemovedError, SettingError, StoppedError
-from .runs.files import NO_ROOM, Presence
+from .runs.files import NO_ROOM, Presence, user_path
 from .runs.folder import is_untouched, occupied, remove_run_folder
+from .runs.log import traceback_log, written_to
 from .runs.saved import find_folder
+from .streams import keep_streams
 from .sweeps.resuming import expand_resume
 from .text import printable
 
 resolvers.register()
 
 log = logging.getLogger(__name__)
-# Goes to train.log alone (conf/hydra/default.yaml).
-traceback_log = logging.getLogger("littlenets.traceback")
 
 TRACEBACK_HINT = "\n(HYDRA_FULL_ERROR=1 shows the traceback.)"
 
@@ -76,7 +77,9 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
                 presence = held.enter_context(occupied(folder, make=new))
                 if new and (folder / "config.yaml").is_file():
                     raise SettingError(f"{folder} holds a run, which resume={os.path.relpath(folder)} goes on with.")
-                taken, made_for_it = presence, new and is_untouched(folder)
+                made_for_it = new and is_untouched(folder)
+                held.enter_context(written_to(folder / "train.log"))
+                taken = presence
                 return function(config, folder)
             except KeyboardInterrupt as stopped:
                 if sweep:
@@ -151,12 +154,21 @@ def run(main: Callable[[], Any]) -> None:
     # Where the disk is full, one message says so, and not one for each line of a log.
     logging.raiseExceptions = False
     threading.excepthook = _in_thread
+    keep_streams()
+    sys.argv[1:] = map(expand_home, sys.argv[1:])
     asked, flags = get_args_parser().parse_known_args()
+    if asked.experimental_rerun or _is_run(main, asked.config_path, asked.config_dir):
+        sys.exit(_complain("A new run with the settings of an earlier one: python train.py like=FOLDER", 2))
     if flags:
         sys.exit(_complain("\n".join([*map(_misplaced, flags), "--help shows the settings."]), 2))
     resolvers.register(make_folders=not (asked.help or asked.cfg or asked.info or asked.shell_completion))
     try:
         sys.argv[1:] = expand_resume(sys.argv[1:], _script(main))
+        if any("like=" in argument for argument in sys.argv[1:]):
+            # Much else would be imported in vain.
+            from .reusing import expand_like
+
+            sys.argv[1:] = expand_like(_script(main), sys.argv[1:])
         sys.argv += _resumed_folder(sys.argv[1:])
         main()
     except KeyboardInterrupt:
@@ -193,11 +205,16 @@ def _resumed_folder(arguments: Sequence[str]) -> list[str]:
     override = OverridesParser.create().parse_override(given)
     if override.value() is None or override.is_sweep_override():
         return []  # several are for Hydra to refuse
-    folder = find_folder(Path(str(override.value())))
+    folder = find_folder(user_path(override.value()))
     # Before Hydra opens train.log in it.
     check_links(folder)
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return [f"hydra.run.dir='{quoted}'"]
+    return [f"hydra.run.dir={typed(str(folder))}"]
+
+
+def _is_run(main: Callable[[], Any], *folders: str | None) -> bool:
+    """Whether one of the folders of configuration files is that of a run."""
+    places = [place / folder for folder in folders if folder for place in (Path(), _script(main).parent)]
+    return any((place / "config.yaml").is_file() and (place / "train.log").is_file() for place in places)
 
 
 def _script(main: Callable[[], Any]) -> Path:

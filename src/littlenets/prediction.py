@@ -1,7 +1,6 @@
 """Prediction: a trained network, found by its run's folder, is asked about numbers, pictures or test samples."""
 
 import io
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,7 +17,9 @@ from .inference.formats import FORMATS, Answer
 from .inference.rows import batched, read_rows, rows_in
 from .inference.samples import Samples
 from .modules import SupervisedModule
+from .runs.files import user_path
 from .runs.loading import SavedRun, load_datamodule, load_module, load_run
+from .streams import nobody_reads
 
 # Exactly one of these says what is wanted.
 WANTED = ("x", "image", "index", "export")
@@ -44,7 +45,7 @@ def predict(config: DictConfig) -> None:
     module = load_module(saved)
     check_module(module)
     if wanted == "export":
-        print(export_to(Path(str(config.export)), module, saved, config))
+        print(export_to(user_path(config.export), module, saved, config))
         return
     samples = {"x": samples_of_numbers, "image": samples_of_pictures, "index": test_sample}[wanted](saved, config)
     show(FORMATS[config.format](answers(module, samples)))
@@ -127,7 +128,7 @@ def samples_of_pictures(saved: SavedRun, config: DictConfig) -> Iterator[Samples
     datamodule = build(saved.config.data)
     if not isinstance(datamodule, ImageDataModule):
         raise SettingError("image: this network takes numbers; give x=... or index=NUMBER.")
-    path = Path(str(config.image))
+    path = user_path(config.image)
     files = picture_files(path) if path.is_dir() else [path]
     unread = []
     for start in range(0, len(files), PICTURES_AT_ONCE):
@@ -186,15 +187,13 @@ def show(texts: Iterable[str]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files can hold anything
     try:
-        try:
-            for text in texts:
-                sys.stdout.write(text)
-        finally:
-            # Answers stand above the message that there are no more.
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # As `| head` does. What Python still holds would fail again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for text in texts:
+            sys.stdout.write(text)
+            if nobody_reads():
+                return
+    finally:
+        # Answers stand above the message that there are no more.
+        sys.stdout.flush()
 
 
 def export_to(path: Path, module: SupervisedModule, saved: SavedRun, config: DictConfig) -> str:

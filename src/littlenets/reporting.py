@@ -1,7 +1,6 @@
 """Reports: from the folders of runs to what a reader wants to know of them."""
 
 import logging
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -21,9 +20,10 @@ def report(config: DictConfig) -> None:
         write_article(config)
         return
     from .config.trust import check_links
+    from .runs.files import user_path
     from .sweeps.summary import write_summary
 
-    folder = Path(str(config.sweep))
+    folder = user_path(config.sweep)
     check_links(folder)
     summary = write_summary(folder, config.objective, config.direction)
     if summary.table.problem:

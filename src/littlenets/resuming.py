@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from .config.check import ON_THIS_MACHINE, wrong_settings
 from .errors import SettingError
 from .runs.checkpoints import read_training_state
+from .runs.files import user_path
 from .runs.loading import check_fits, check_saved
 from .runs.saved import find_folder, read_config, read_results
 
@@ -51,7 +52,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     Raises:
         SettingError: the folder is damaged, the run has diverged, or what is to be changed cannot be.
     """
-    folder = find_folder(Path(str(config.resume)))
+    folder = find_folder(user_path(config.resume))
     saved, results = read_config(folder), read_results(folder)
     laid_out = _length(saved)
     for override in overrides:

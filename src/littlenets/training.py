@@ -22,6 +22,7 @@ from .callbacks import Beginning, Figures, Stopping
 from .config.check import check
 from .config.choices import load_choice, other_data
 from .data import TensorDataModule
+from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
 from .loggers import close_loggers, log_end, log_start, open_logger
@@ -129,10 +130,14 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             for name, other in others.items():
                 tested = test(trainer, module, other)
                 metrics.update({metric.replace("test/", f"{name}/", 1): value for metric, value in tested.items()})
+            if steps and not trainer.fast_dev_run:
+                run.results["warnings"] = diagnose(module, datamodule, folder, steps)
         # It would make the folder again.
         run.check()
         log_end(trainer, run.results, stages=("test", *others))
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
+    for kind, sentences in run.results["warnings"].items():
+        log.warning("%s. %s", kind.capitalize(), sentences)
     if origin["stand_in_for"]:
         log.warning(stand_in_warning(origin["stand_in_for"], used))
     return metrics

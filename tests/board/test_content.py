@@ -142,7 +142,9 @@ def test_drawing_the_graph_changes_nothing(launch):
 
 
 def test_a_network_without_a_graph_is_one_warning(launch, caplog: pytest.LogCaptureFixture):
-    run = launch(*NETWORK, "model.network._target_=test_content.Untraceable", logger="tensorboard")
+    # Long enough to learn something, as a network that has not is warned of as well.
+    longer = "trainer.max_epochs=60"
+    run = launch(*NETWORK, longer, "model.network._target_=test_content.Untraceable", logger="tensorboard")
     assert run.results["status"] == "completed"
     (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
     assert warning.getMessage() == "TensorBoard has no graph of Untraceable: not to be traced."

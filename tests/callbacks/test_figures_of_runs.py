@@ -194,7 +194,7 @@ def test_a_figure_that_fails_is_one_warning(launch, monkeypatch: pytest.MonkeyPa
         raise ZeroDivisionError("there is\nno such thing")
 
     monkeypatch.setitem(gallery.GALLERY, "loss", fail)
-    run = launch("model=linear", "figures=all", "trainer.max_epochs=3")
+    run = launch("model=linear", "figures=all", "trainer.max_epochs=20")
     assert run.results["status"] == "completed"
     assert drawn(run) == png("parameters", "surface", "fit", "network")
     (message,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
@@ -225,7 +225,7 @@ def test_a_full_disk_does_not_harm_the_run(launch, monkeypatch: pytest.MonkeyPat
 
 
 def test_single_ones_are_drawn_by_name(launch, caplog: pytest.LogCaptureFixture):
-    run = launch("model=linear", "figures=all", "figures.only=[loss,confusion]", "trainer.max_epochs=3")
+    run = launch("model=linear", "figures=all", "figures.only=[loss,confusion]", "trainer.max_epochs=20")
     assert drawn(run) == png("loss")
     (message,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert "confusion" in message

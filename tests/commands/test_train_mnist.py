@@ -1,5 +1,6 @@
 """train.py model=cnn: MNIST where it can be had, and digits, said loudly, where not."""
 
+import gzip
 import hashlib
 import threading
 from functools import partial
@@ -103,8 +104,49 @@ def test_the_stand_in_is_recorded_wherever_one_looks(stand_in):
     assert "mnist" not in (run.path / "config.yaml").read_text().lower().replace("stand_in_for: mnist", "")
 
 
-def test_the_stand_in_leaves_no_half_files(stand_in):
-    assert not [path for path in (stand_in.cwd / "data").rglob("*") if path.is_file()]
+def test_the_stand_in_leaves_no_empty_folders(stand_in):
+    assert {path.name for path in stand_in.cwd.iterdir()} == {"outputs"}
+
+
+def test_files_put_there_by_hand_are_trained_on(train, tmp_path, mnist_files):
+    """In data.root itself, some as Kaggle has them; nothing is written there."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for number, name in enumerate(FILES):
+        packed = (mnist_files / f"{name}.gz").read_bytes()
+        if number % 2:
+            (folder / f"{name}.gz").write_bytes(packed)
+        else:
+            (folder / name.replace("-idx", ".idx")).write_bytes(gzip.decompress(packed))
+    before = {path: path.stat().st_mtime_ns for path in [folder, *folder.iterdir()]}
+    done = train(tmp_path, *FIVE_BATCHES, NOTHING_THERE, "data.root=mine")
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert done.run.results["data"] == "mnist"
+    assert "60,000 images" in done.out
+    assert {path: path.stat().st_mtime_ns for path in [folder, *folder.iterdir()]} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "outputs"}
+
+
+def test_other_sets_are_chosen_by_name(commands, tmp_path):
+    """And what does not fit them is told before anything is downloaded."""
+    nothing = [NOTHING_THERE, "data.stand_in=null"]
+    says = {
+        ("data=emnist",): "set model.network.classes=47",
+        ("data=emnist", "data.split=letters"): "set model.network.classes=26",
+        ("data=emnist", "data.split=byclass", "model.network.classes=47"): "set model.network.classes=62",
+        ("data=emnist", "data.split=leters"): "data.split=leters",
+        ("data=emnist", "data.split=digits", *nothing): "gzip.zip",
+        ("data=kmnist", *nothing): "t10k-labels-idx1-ubyte.gz",
+        ("data=qmnist", *nothing): "qmnist-test-labels-idx2-int.gz",
+        ("data=usps", *nothing): "usps.t.bz2",
+    }
+    ends = commands.train_in_one_process(tmp_path, [["model=cnn", *arguments] for arguments in says])
+    for done, expected in zip(ends, says.values(), strict=True):
+        assert done.code == 2, done.out + done.err
+        assert expected in done.err
+        assert "Traceback" not in done.out + done.err
+        assert list(done.cwd.iterdir()) == []
 
 
 def test_the_stand_in_is_digits_to_the_last_bit(stand_in, train, tmp_path):

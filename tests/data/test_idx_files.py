@@ -8,6 +8,7 @@ import socket
 import socketserver
 import stat
 import threading
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from littlenets.data import idx_files
+from littlenets.data import downloads, idx_files
+from littlenets.data.idx_files import Files
 from littlenets.errors import DataUnavailableError, SettingError
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -35,7 +37,7 @@ def md5(content: bytes) -> str:
 
 
 class TinySet:
-    """20 images to train and 12 to test: arrays, .gz contents, and a class such as torchvision's."""
+    """20 images to train and 12 to test: arrays, .gz contents."""
 
     def __init__(self, mirrors: list[str]) -> None:
         rng = np.random.default_rng(0)
@@ -47,7 +49,7 @@ class TinySet:
         }
         self.gz = {f"{name}.gz": gzip.compress(idx(values), mtime=0) for name, values in self.arrays.items()}
         self.md5 = {name: md5(content) for name, content in self.gz.items()}
-        self.dataset = type("Tiny", (), {"resources": list(self.md5.items()), "mirrors": mirrors})
+        self.dataset = Files("Tiny", list(self.md5.items()), mirrors)
 
     def write(self, root: Path) -> Path:
         """Put the four .gz where `fetch` looks for them."""
@@ -111,7 +113,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def tiny(server) -> TinySet:
-    """A tiny set, and the one mirror of its class serves it."""
+    """A tiny set, and its one mirror serves it."""
     tiny = TinySet([f"{server.url}/good/"])
     server.put("good", tiny.gz)
     return tiny
@@ -142,8 +144,8 @@ def test_download_and_read(tiny, server, tmp_path):
     assert folder == tmp_path / "Tiny" / "raw"
     assert_complete(folder, tiny)
     assert server.asked == [f"/good/{name}" for name in tiny.gz]
-    for train, images_name, labels_name in [(True, TRAIN_IMAGES, TRAIN_LABELS), (False, TEST_IMAGES, TEST_LABELS)]:
-        images, labels = idx_files.read(folder, train)
+    for images_name, labels_name in [(TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)]:
+        images, labels = idx_files.read(folder, f"{images_name}.gz", f"{labels_name}.gz")
         assert images.dtype == torch.uint8
         assert labels.dtype == torch.int64
         np.testing.assert_array_equal(images.numpy(), tiny.arrays[images_name])
@@ -171,7 +173,8 @@ def test_home_as_root(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = idx_files.fetch(tiny.dataset, Path("~/sets"))
     assert folder == tmp_path / "sets" / "Tiny" / "raw"
-    assert torch.equal(idx_files.read(folder, True)[0], idx_files.read(Path("~/sets/Tiny/raw"), True)[0])
+    pair = f"{TRAIN_IMAGES}.gz", f"{TRAIN_LABELS}.gz"
+    assert torch.equal(idx_files.read(folder, *pair)[0], idx_files.read(Path("~/sets/Tiny/raw"), *pair)[0])
 
 
 def test_only_absent_files_are_downloaded(tiny, server, tmp_path):
@@ -241,7 +244,7 @@ def test_second_mirror_steps_in_for_one_that_refuses(tiny, refusing, tmp_path, c
 
 
 def test_a_silent_mirror_costs_one_timeout(tiny, server, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(idx_files, "TIMEOUT", 0.3)
+    monkeypatch.setattr(downloads, "TIMEOUT", 1)
     released = threading.Event()
     silent = server.put("silent", dict.fromkeys(tiny.gz, lambda handler: released.wait(10)))
     try:
@@ -251,7 +254,7 @@ def test_a_silent_mirror_costs_one_timeout(tiny, server, tmp_path, monkeypatch, 
 
     assert_complete(folder, tiny)
     assert [path for path in server.asked if "silent" in path] == [f"/silent/{TRAIN_IMAGES}.gz"]
-    assert "no answer within 0.3 s" in caplog.text
+    assert "no answer within 1 s" in caplog.text
 
 
 def test_a_mirror_that_failed_is_asked_again_when_the_others_fail(tiny, server, tmp_path):
@@ -268,7 +271,7 @@ def test_no_mirror_left(tiny, server, refusing, tmp_path):
         idx_files.fetch(tiny.dataset, tmp_path, mirrors)
 
     folder = tmp_path / "Tiny" / "raw"
-    assert names(folder) == set()
+    assert names(tmp_path) == set()
     message = str(error.value)
     assert all(name in message for name in tiny.gz)
     assert str(folder) in message
@@ -294,10 +297,10 @@ def test_nothing_is_left_behind_by_an_interruption(tiny, server, tmp_path, monke
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shutil, "copyfileobj", interrupt)  # while uncompressing, the .gz being complete
+    monkeypatch.setattr(gzip, "open", interrupt)  # while uncompressing, the .gz being complete
     with pytest.raises(KeyboardInterrupt):
         idx_files.fetch(tiny.dataset, tmp_path)
-    assert names(tmp_path / "Tiny" / "raw") == set()
+    assert names(tmp_path) == set()
 
 
 def test_two_at_once(tiny, server, tmp_path):
@@ -531,7 +534,7 @@ def test_images_and_labels_of_different_number(tiny, tmp_path):
     folder = idx_files.fetch(tiny.dataset, tmp_path)
     shutil.copy(folder / TRAIN_LABELS, folder / TEST_LABELS)
     with pytest.raises(SettingError, match="12 images but 20 labels"):
-        idx_files.read(folder, train=False)
+        idx_files.read(folder, f"{TEST_IMAGES}.gz", f"{TEST_LABELS}.gz")
 
 
 def test_root_that_cannot_be_written(tiny, tmp_path):
@@ -585,9 +588,9 @@ def mnist_mirror(mnist_files, server) -> str:
 def test_mnist(mnist_files, mnist_mirror, tmp_path):
     from torchvision.datasets import MNIST
 
-    folder = idx_files.fetch(MNIST, tmp_path, [mnist_mirror])
+    folder = idx_files.fetch(Files.of(MNIST), tmp_path, [mnist_mirror])
     for train, half, count in [(True, "train", 60_000), (False, "t10k", 10_000)]:
-        images, labels = idx_files.read(folder, train)
+        images, labels = idx_files.read(folder, f"{half}-images-idx3-ubyte.gz", f"{half}-labels-idx1-ubyte.gz")
         assert images.shape == (count, 28, 28)
         assert images.dtype == torch.uint8
         assert labels.shape == (count,)
@@ -602,10 +605,10 @@ def test_mnist(mnist_files, mnist_mirror, tmp_path):
 def test_mnist_without_gz_is_verified_all_the_same(mnist_files, mnist_mirror, tmp_path, caplog):
     from torchvision.datasets import MNIST
 
-    folder = idx_files.fetch(MNIST, tmp_path, [mnist_mirror])
+    folder = idx_files.fetch(Files.of(MNIST), tmp_path, [mnist_mirror])
     for path in folder.glob("*.gz"):
         path.unlink()
-    assert idx_files.fetch(MNIST, tmp_path, []) == folder
+    assert idx_files.fetch(Files.of(MNIST), tmp_path, []) == folder
     assert caplog.messages == []  # nothing left unproven
 
     path = folder / TRAIN_IMAGES
@@ -613,8 +616,287 @@ def test_mnist_without_gz_is_verified_all_the_same(mnist_files, mnist_mirror, tm
     wrong = altered(right)  # one bit of 47 million bytes
     path.write_bytes(wrong)
     with pytest.raises(SettingError) as error:
-        idx_files.fetch(MNIST, tmp_path, [mnist_mirror])
+        idx_files.fetch(Files.of(MNIST), tmp_path, [mnist_mirror])
     message = str(error.value)
     assert str(path) in message
     assert f"{zlib.crc32(right):08x}" in message
     assert f"{zlib.crc32(wrong):08x}" in message
+
+
+def dotted(name: str) -> str:
+    return name.replace("-idx", ".idx")
+
+
+def the_tree(root: Path) -> dict[str, int]:
+    return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in root.rglob("*")}
+
+
+@pytest.mark.parametrize("named", [str, dotted])
+@pytest.mark.parametrize("kind", ["gz", "plain", "mixed"])
+@pytest.mark.parametrize("place", ["", "raw", "Tiny", "Tiny/raw"])
+@pytest.mark.parametrize("pointed_at", ["root", "place"])
+def test_files_put_there_by_hand_are_found(pointed_at, place, kind, named, tiny, server, tmp_path):
+    folder = tmp_path / place
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (name, values) in enumerate(tiny.arrays.items()):
+        if kind == "plain" or (kind == "mixed" and number % 2):
+            (folder / named(name)).write_bytes(idx(values))
+        else:
+            (folder / named(f"{name}.gz")).write_bytes(tiny.gz[f"{name}.gz"])
+    before = the_tree(tmp_path)
+
+    found = idx_files.fetch(tiny.dataset, tmp_path if pointed_at == "root" else folder, [])
+
+    for images_name, labels_name in [(TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)]:
+        images, labels = idx_files.read(found, f"{images_name}.gz", f"{labels_name}.gz")
+        np.testing.assert_array_equal(images.numpy(), tiny.arrays[images_name])
+        np.testing.assert_array_equal(labels.numpy(), tiny.arrays[labels_name])
+    if not (place == "Tiny/raw" and named is str):  # torchvision's own names, which are uncompressed for it
+        assert the_tree(tmp_path) == before
+
+
+def test_files_put_there_by_hand_in_several_places(tiny, server, tmp_path):
+    """And a folder of a file's name, as archives of some mirrors have it, is none of them."""
+    for name, place in zip(tiny.arrays, ["", "raw", "Tiny", "Tiny/raw"], strict=True):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / f"{name}.gz").write_bytes(tiny.gz[f"{name}.gz"])
+    (tmp_path / TRAIN_IMAGES).mkdir()
+    folder = idx_files.fetch(tiny.dataset, tmp_path, [])
+    for name in (TRAIN_IMAGES, TEST_IMAGES):
+        labels = name.replace("images-idx3", "labels-idx1")
+        images, _ = idx_files.read(folder, f"{name}.gz", f"{labels}.gz")
+        np.testing.assert_array_equal(images.numpy(), tiny.arrays[name])
+
+
+def test_a_wrong_file_put_there_by_hand_is_reported(tiny, server, tmp_path):
+    wrong = tmp_path / dotted(f"{TEST_LABELS}.gz")
+    wrong.write_bytes(altered(tiny.gz[f"{TEST_LABELS}.gz"]))
+    with pytest.raises(SettingError, match="MD5") as error:
+        idx_files.fetch(tiny.dataset, tmp_path)
+    assert str(wrong) in str(error.value)
+    assert server.asked == []
+    assert names(tmp_path) == {wrong.name}
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_another_sets_files_of_the_same_names_are_passed_over(unpacked, mnist_files, tiny, server, tmp_path):
+    """MNIST's files in data.root itself, and another set below the same root."""
+    for path in mnist_files.glob("*.gz"):
+        content = path.read_bytes()
+        (tmp_path / (path.stem if unpacked else path.name)).write_bytes(
+            gzip.decompress(content) if unpacked else content
+        )
+    before = names(tmp_path)
+    folder = idx_files.fetch(tiny.dataset, tmp_path)
+    assert_complete(folder, tiny)
+    images, _ = idx_files.read(folder, f"{TRAIN_IMAGES}.gz", f"{TRAIN_LABELS}.gz")
+    np.testing.assert_array_equal(images.numpy(), tiny.arrays[TRAIN_IMAGES])
+    assert names(tmp_path) == before | {"Tiny"}
+
+
+def test_mnist_of_kaggle(mnist_files, tmp_path):
+    """Uncompressed, with a dot, and verified all the same."""
+    from torchvision.datasets import MNIST
+
+    for path in mnist_files.glob("*.gz"):
+        (tmp_path / dotted(path.stem)).write_bytes(gzip.decompress(path.read_bytes()))
+    folder = idx_files.fetch(Files.of(MNIST), tmp_path, [])
+    _, labels = idx_files.read(folder, f"{TEST_IMAGES}.gz", f"{TEST_LABELS}.gz")
+    np.testing.assert_array_equal(labels.numpy(), parse(mnist_files / f"{TEST_LABELS}.gz"))
+    path = tmp_path / dotted(TEST_LABELS)
+    path.write_bytes(altered(path.read_bytes()))
+    with pytest.raises(SettingError, match="CRC-32"):
+        idx_files.fetch(Files.of(MNIST), tmp_path, [])
+
+
+def test_a_root_named_as_the_set_with_the_sets_folder_in_it(tiny, server, tmp_path):
+    tiny.write(tmp_path / "Tiny")
+    assert_complete(idx_files.fetch(tiny.dataset, tmp_path / "Tiny", []), tiny)
+
+
+def test_folders_that_were_there_stay_and_others_do_not(tiny, server, tmp_path):
+    root = tmp_path / "new" / "root"
+    for mirrors in ([], [server.put("missing", {})]):
+        with pytest.raises(DataUnavailableError):
+            idx_files.fetch(tiny.dataset, root, mirrors)
+        assert names(tmp_path) == set()
+    (root / "Tiny").mkdir(parents=True)
+    with pytest.raises(DataUnavailableError):
+        idx_files.fetch(tiny.dataset, root, [server.put("missing", {})])
+    assert the_tree(root).keys() == {"Tiny"}
+
+
+LARGEST = 100_000
+
+
+class Flood:
+    """Answers that go on until nobody listens; counts the bytes."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def send(self, write, chunk: bytes, pause: float = 0.0) -> None:
+        over = threading.Event()
+        try:
+            while self.sent < 1000 * LARGEST and not over.wait(pause):
+                write(chunk)
+                self.sent += len(chunk)
+        except OSError:
+            pass
+
+    def without_length(self, handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        self.send(handler.wfile.write, bytes(1 << 14))
+
+    def chunked(self, handler: Handler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        self.send(handler.wfile.write, b"4000\r\n" + bytes(1 << 14) + b"\r\n")
+
+    def declared(self, handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(LARGEST + 1))
+        handler.end_headers()
+
+
+@pytest.mark.parametrize("answer", ["without_length", "chunked", "declared"])
+def test_a_mirror_that_sends_too_much_is_given_up(answer, tiny, server, tmp_path, caplog):
+    flood = Flood()
+    endless = server.put("endless", dict.fromkeys(tiny.gz, getattr(flood, answer)))
+    small = tiny.dataset._replace(largest=LARGEST)
+    assert_complete(idx_files.fetch(small, tmp_path, [endless, *tiny.dataset.mirrors]), tiny)
+    (warning,) = caplog.messages
+    assert warning.startswith(endless)
+    assert f"more than {LARGEST:,} bytes" in warning
+
+    with pytest.raises(DataUnavailableError, match="more than"):
+        idx_files.fetch(small, tmp_path / "other", [endless])
+    assert names(tmp_path) == {"Tiny"}
+
+
+def test_mnist_is_given_up_beyond_its_known_size(server, tmp_path):
+    """Whose first file has 9,912,422 bytes."""
+    from torchvision.datasets import MNIST
+
+    def declare(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "9912423")
+        handler.end_headers()
+
+    mirror = server.put("mnist", {f"{TRAIN_IMAGES}.gz": declare})
+    with pytest.raises(DataUnavailableError, match="more than 9,912,422 bytes"):
+        idx_files.fetch(Files.of(MNIST), tmp_path, [mirror])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no endless file here")
+def test_an_endless_file_url_is_given_up(tiny, tmp_path):
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    for name in tiny.gz:
+        (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(DataUnavailableError, match=f"more than {LARGEST:,} bytes"):
+        idx_files.fetch(tiny.dataset._replace(largest=LARGEST), tmp_path / "root", [folder.as_uri()])
+    assert names(tmp_path) == {"mirror"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
+def test_a_file_url_that_never_opens_is_given_up(tiny, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "TIMEOUT", 1)
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    os.mkfifo(folder / f"{TRAIN_IMAGES}.gz")
+    assert_complete(idx_files.fetch(tiny.dataset, tmp_path, [folder.as_uri(), *tiny.dataset.mirrors]), tiny)
+    # Lets the thread go that waits for somebody to write.
+    os.close(os.open(folder / f"{TRAIN_IMAGES}.gz", os.O_WRONLY))
+
+
+@pytest.mark.parametrize("what", ["head", "body", "chunks"])
+def test_a_mirror_that_trickles_is_given_up(what, tiny, server, tmp_path, monkeypatch, caplog):
+    """No wait for the socket is ever as long as the timeout."""
+    monkeypatch.setattr(downloads, "TIMEOUT", 1)
+    flood = Flood()
+
+    def trickle(handler: Handler) -> None:
+        if what == "head":
+            handler.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+        elif what == "body":
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(LARGEST))
+            handler.end_headers()
+        else:
+            handler.protocol_version = "HTTP/1.1"
+            handler.send_response(200)
+            handler.send_header("Transfer-Encoding", "chunked")
+            handler.end_headers()
+        flood.send(handler.wfile.write, b"1\r\nx\r\n" if what == "chunks" else b"x", pause=0.05)
+
+    slow = server.put("slow", dict.fromkeys(tiny.gz, trickle))
+    assert_complete(idx_files.fetch(tiny.dataset, tmp_path, [slow, *tiny.dataset.mirrors]), tiny)
+    (warning,) = caplog.messages
+    assert warning.startswith(slow)
+    assert "within 1 s" in warning
+    assert flood.sent >= 2
+
+
+def test_a_mirror_that_is_slow_but_not_too_slow_is_waited_for(tiny, server, tmp_path, monkeypatch):
+    """The whole takes longer than the timeout; what is wanted in that time is less."""
+    monkeypatch.setattr(downloads, "TIMEOUT", 2)
+    monkeypatch.setattr(downloads, "SLOWEST", 500)
+    monkeypatch.setattr(downloads, "_CHUNK", 500)
+    first = f"{TRAIN_IMAGES}.gz"
+
+    def slowly(handler: Handler) -> None:
+        content = tiny.gz[first]
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        step = len(content) // 15
+        for start in range(0, len(content), step):
+            threading.Event().wait(0.15)
+            handler.wfile.write(content[start : start + step])
+
+    server.put("good", {first: slowly})
+    assert_complete(idx_files.fetch(tiny.dataset, tmp_path), tiny)
+
+
+def test_ftp_that_never_ends(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), FtpHandler) as ftp:
+        ftp.daemon_threads = True
+        ftp.files = dict.fromkeys(tiny.gz, bytes(1000 * LARGEST))
+        ftp.handle_error = lambda *args: None  # the client hangs up
+        thread = threading.Thread(target=ftp.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            url = f"ftp://127.0.0.1:{ftp.server_address[1]}/folder"
+            tracemalloc.start()
+            with pytest.raises(DataUnavailableError, match=f"more than {LARGEST:,} bytes"):
+                idx_files.fetch(tiny.dataset._replace(largest=LARGEST), tmp_path, [url])
+            _, peak = tracemalloc.get_traced_memory()
+            assert peak < 20 * LARGEST
+        finally:
+            tracemalloc.stop()
+            ftp.shutdown()
+            thread.join(10)
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_gz_that_unpacks_to_more_than_it_may(served, tiny, server, tmp_path):
+    """Its MD5 is right; no more than the limit is ever written, and that is removed."""
+    bomb = gzip.compress(bytes(1000 * LARGEST))
+    assert len(bomb) < LARGEST
+    tiny.gz[f"{TRAIN_IMAGES}.gz"] = bomb
+    server.put("good", tiny.gz)
+    resources = [(name, md5(content)) for name, content in tiny.gz.items()]
+    bombed = Files("Tiny", resources, tiny.dataset.mirrors, LARGEST)
+    if not served:
+        tiny.write(tmp_path)
+    before = names(tmp_path)
+    with pytest.raises(SettingError, match=f"more than {LARGEST:,} bytes"):
+        idx_files.fetch(bombed, tmp_path)
+    assert names(tmp_path) == before
+    assert served or names(tmp_path / "Tiny" / "raw") == set(tiny.gz)

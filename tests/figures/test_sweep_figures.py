@@ -154,6 +154,13 @@ class TestHeatMap:
         (frame,) = (patch for patch in axes.patches if isinstance(patch, Rectangle) and not patch.get_fill())
         assert (frame.get_x() + 0.5, frame.get_y() + 0.5) == best
 
+    def test_the_given_best_is_framed(self):
+        (axes, *_) = sweep_pair(
+            [1, 2, 2], [5, 5, 6], [1.0, 3.0, 2.0], x_setting="a", y_setting="b", metric="m", best=2
+        ).axes
+        (frame,) = (patch for patch in axes.patches if isinstance(patch, Rectangle) and not patch.get_fill())
+        assert (frame.get_x() + 0.5, frame.get_y() + 0.5) == (1, 1)
+
     def test_bright_is_good(self):
         def brightness(rising: bool, value: float) -> float:
             return sum(rendered(self.figure(rising=rising)).images[0].to_rgba(value)[:3])

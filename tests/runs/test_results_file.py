@@ -18,7 +18,20 @@ from plain_pytorch import PlainFit
 from littlenets.errors import DivergedError, SettingError
 
 KEYS = {
-    *("status", "metrics", "epochs", "steps", "started", "seconds", "model", "data", "overrides", "seed", "error"),
+    *(
+        "status",
+        "metrics",
+        "warnings",
+        "epochs",
+        "steps",
+        "started",
+        "seconds",
+        "model",
+        "data",
+        "overrides",
+        "seed",
+        "error",
+    ),
     "environment",
 }
 FAILING = ["+callbacks.observer._target_=observers.EpochObserver", "+callbacks.observer.fail_after=7"]

@@ -29,6 +29,7 @@ def write_run(
     epochs: int | None = None,
     seconds: float = 1.5,
     error: dict[str, str] | None = None,
+    warnings: Any = None,
 ) -> dict[str, Any]:
     """A run's results.json and history.csv, and its job for sweep.json."""
     job = {
@@ -46,6 +47,7 @@ def write_run(
     results = {
         "status": status,
         "metrics": metrics or {},
+        "warnings": warnings or {},
         "epochs": len(history) if epochs is None else epochs,
         "steps": len(history),
         "seconds": {"setup": 0.1, "fit": seconds - 0.1, "total": seconds},

@@ -82,9 +82,47 @@ def test_with_seeds_the_table_is_of_their_means(tmp_path: Path):
     ]
     jobs.append(write_run(tmp_path, 5, {"optimizer.lr": 0.2, "seed": 2}, **diverged(7)))
     lines = lines_of(write_sweep(tmp_path, jobs))
-    assert table_rows(lines) == [["0.2", "0.6", "0.14142", "2", "of", "3"], ["0.1", "2", "1", "3"]]
+    # One of whose runs diverged is behind one of which none did, whatever the mean of the others.
+    assert table_rows(lines) == [["0.1", "2", "1", "3"], ["0.2", "0.6", "0.14142", "2", "of", "3"]]
     assert "  diverged, by number (epoch): 5 (7)" in lines
-    assert "Best run: number 3 (lr=0.2, seed=0), test/loss 0.5" in lines
+    assert "Best setting: lr=0.1, mean test/loss 2 (n = 3)." in lines
+    assert "lr=0.2 has a better mean, but of 2 of 3 runs only." in lines
+    assert "Best run: number 0 (lr=0.1, seed=0), test/loss 1" in lines
+
+
+def test_runs_with_a_warning_are_named(tmp_path: Path):
+    warned = {"learned nothing": "Lower optimizer.lr."}
+    ends = [{}, {"warnings": warned}, {"warnings": warned | {"loss rose": "It rose."}}]
+    jobs = [write_run(tmp_path, n, {"optimizer.lr": n}, {"test/loss": 3.0 - n}, **end) for n, end in enumerate(ends)]
+    lines = lines_of(write_sweep(tmp_path, jobs))
+    assert lines[0].startswith("3 jobs: 3 completed (2 with a warning).")
+    rows = [" ".join(row) for row in table_rows(lines)]
+    assert rows[0].endswith(" completed")
+    assert all(row.endswith(" completed, learned nothing") for row in rows[1:])
+    assert "  learned nothing: number 1 (lr=1), number 2 (lr=2)" in lines
+    assert "  loss rose: number 2 (lr=2)" in lines
+    assert "Best run: number 0 (lr=0), test/loss 3" in lines
+
+
+def test_the_frame_of_a_heat_map_is_the_best_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from littlenets.sweeps import drawing
+
+    framed = []
+
+    def spy(x: list[Any], y: list[Any], *args: Any, best: int, **given: Any) -> Any:
+        framed.append((x[best], y[best]))
+        return sweep_pair(x, y, *args, best=best, **given)
+
+    sweep_pair = drawing.sweep_pair
+    monkeypatch.setattr(drawing, "sweep_pair", spy)
+    jobs = []
+    for a, b, seed in ((a, b, seed) for a in (1, 2) for b in (1, 2) for seed in (0, 1)):
+        # Of the lowest loss one run diverged.
+        end = diverged(3) if (a, b, seed) == (2, 2, 1) else {"metrics": {"test/loss": 10.0 - 2 * a - b}}
+        jobs.append(write_run(tmp_path, len(jobs), {"a": a, "b": b, "seed": seed}, **end))
+    summary = write_summary(write_sweep(tmp_path, jobs))
+    assert summary.remarks == []
+    assert framed == [(2, 1)]
 
 
 def test_seeds_alone_have_rows_and_a_mean(tmp_path: Path):

@@ -19,6 +19,7 @@ from littlenets.sweeps import table as table_module
 from littlenets.sweeps.outcomes import read_outcome
 from littlenets.sweeps.summary import Summary, write_summary, write_tables
 from littlenets.sweeps.table import SweepTable
+from littlenets.sweeps.verdict import verdict
 
 
 def sections(sweep: Path) -> dict[str, list[list[str]]]:
@@ -62,14 +63,15 @@ def test_mean_and_deviation_over_seeds_are_those_of_the_results(seeds: Path):
         deviation = (
             math.sqrt(((reached - reached.mean()) ** 2).sum() / (len(reached) - 1)) if len(reached) > 1 else None
         )
-        expected.append((reached.mean(), lr, deviation, len(reached)))
+        expected.append((-len(reached), reached.mean(), lr, deviation))
     header, *rows = sections(seeds)["Over the seeds"]
     assert header == ["lr", "mean val/loss", "standard deviation", "n"]
-    for row, (mean, lr, deviation, n) in zip(rows, sorted(expected), strict=True):
+    # Of four runs each: a mean that leaves out the failures of its setting is no better than one that has none.
+    for row, (missing, mean, lr, deviation) in zip(rows, sorted(expected), strict=True):
         assert row[0] == str(lr)
         assert float(row[1]) == pytest.approx(mean, rel=1e-4)
         assert row[2] == "" if deviation is None else float(row[2]) == pytest.approx(deviation, rel=1e-4)
-        assert row[3] == ("4" if n == 4 else f"{n} of 4")
+        assert row[3] == ("4" if missing == -4 else f"{-missing} of 4")
 
 
 def test_groups_have_full_precision(seeds: Path):
@@ -391,6 +393,146 @@ class TestRefreshing:
         table.refresh()
         write_tables(table)
         assert [row["status"] for row in read_csv(tmp_path)] == ["completed", "completed"]
+        assert table.best.job.number == 1
+
+
+NOTHING = {"learned nothing": "The network is right on 50.0% of 2,000 training samples. Lower optimizer.lr."}
+
+
+class TestWarnings:
+    def sweep(self, folder: Path, warnings: Any = NOTHING) -> Path:
+        """By val/loss, the one that learned nothing has the lowest, as the other is sure of its mistakes."""
+        runs = [({"val/loss": 0.69, "val/acc": 0.5}, warnings), ({"val/loss": 0.9, "val/acc": 0.95}, {})]
+        jobs = [
+            write_run(folder, n, {"optimizer.lr": 10 - n}, metrics, warnings=warned)
+            for n, (metrics, warned) in enumerate(runs)
+        ]
+        return write_sweep(folder, jobs)
+
+    def test_are_in_the_tables(self, tmp_path: Path):
+        sweep = self.sweep(tmp_path)
+        write_tables(sweep)
+        assert [row["status"] for row in read_csv(sweep)] == ["completed", "completed"]
+        warned, fine = read_csv(sweep)
+        assert fine["warnings"] == ""
+        assert warned["warnings"] == "learned nothing"
+        header, *rows = sections(sweep)["Runs"]
+        assert [row[header.index("status")] for row in rows] == ["completed", "completed, learned nothing"]
+        page = (sweep / "sweep.md").read_text()
+        assert "2 jobs: 2 completed (1 with a warning)." in page
+        told = page.partition("## Completed with a warning")[2]
+        assert (
+            f"[number 0 (lr=10)](0_optimizer.lr-10): completed, learned nothing. {NOTHING['learned nothing']}" in told
+        )
+
+    def test_keep_a_run_from_being_the_best(self, tmp_path: Path):
+        assert SweepTable(self.sweep(tmp_path)).best.job.number == 1
+        assert SweepTable(self.sweep(tmp_path / "other", {"loss rose": "It rose."})).best.job.number == 0
+
+    @pytest.mark.parametrize("damage", ["text", 3, ["a", "b"], {"a": 1, "b": None}])
+    def test_that_are_none_are_damage_to_that_run_alone(self, tmp_path: Path, damage: Any):
+        sweep = self.sweep(tmp_path, damage)
+        write_tables(sweep)
+        assert [row["warnings"] for row in read_csv(sweep)] == ["", ""]
+        assert [outcome.ending for outcome in SweepTable(sweep).outcomes] == ["damaged", "completed"]
+        assert "results.json is damaged: warnings" in read_csv(sweep)[0]["reason"]
+
+
+def by_seed(folder: Path, *settings: list[dict[str, float] | None], warnings: dict[int, Any] | None = None) -> Path:
+    """A sweep over lr=0, 1, ... with what each reached by seed; None diverged."""
+    jobs = []
+    for lr, runs in enumerate(settings):
+        for seed, metrics in enumerate(runs):
+            end = diverged(9) if metrics is None else {"metrics": metrics, "warnings": (warnings or {}).get(lr, {})}
+            jobs.append(write_run(folder, len(jobs), {"optimizer.lr": lr, "seed": seed}, **end))
+    return write_sweep(folder, jobs)
+
+
+def accuracies(*values: float | None, loss: float = 0.1) -> list[dict[str, float] | None]:
+    return [None if value is None else {"test/acc": value, "test/loss": loss} for value in values]
+
+
+class TestBestOfSeveralSeeds:
+    def test_is_of_the_setting_with_the_best_mean(self, tmp_path: Path):
+        """The first run has the best accuracy there is, and its setting the worst mean."""
+        sweep = by_seed(tmp_path, accuracies(1.0, 0.9), accuracies(0.99, 0.98), accuracies(0.97, 0.97))
+        assert SweepTable(sweep).best.job.swept == {"optimizer.lr": 1, "seed": 0}
+
+    def test_of_equal_means_is_the_one_of_the_lower_loss(self, tmp_path: Path):
+        sweep = by_seed(
+            tmp_path,
+            accuracies(1.0, 0.999, loss=0.003),
+            accuracies(1.0, 1.0, loss=0.0006),
+            accuracies(1.0, 1.0, loss=0.0002),
+            accuracies(1.0, 1.0, loss=0.0004),
+        )
+        table = SweepTable(sweep)
+        assert [group.swept["optimizer.lr"] for group in table.groups] == [2, 3, 1, 0]
+        assert table.best.job.swept == {"optimizer.lr": 2, "seed": 0}
+        # 0.0007 is the deviation of 1 and 0.999, and 0.0005 below the others their mean.
+        assert verdict(table) == [
+            "Best setting: lr=2, mean test/acc 1 (n = 2).",
+            "lr=2, lr=3, lr=1 and lr=0 are equal within the standard deviation over the seeds (n = 2); "
+            "the lower mean test/loss decides between equal means.",
+        ]
+        write_tables(sweep)
+        assert all(sentence in (sweep / "sweep.md").read_text() for sentence in verdict(table))
+
+    def test_is_clear_beyond_the_deviation(self, tmp_path: Path):
+        table = SweepTable(by_seed(tmp_path, accuracies(0.80, 0.82), accuracies(0.90, 0.92)))
+        assert verdict(table) == ["Best setting: lr=1, mean test/acc 0.91 (n = 2)."]
+
+    def test_leaves_out_no_failures(self, tmp_path: Path):
+        table = SweepTable(by_seed(tmp_path, accuracies(0.99, None, None), accuracies(0.9, 0.9, 0.9)))
+        assert table.best.job.swept == {"optimizer.lr": 1, "seed": 0}
+        assert verdict(table)[1:] == ["lr=0 has a better mean, but of 1 of 3 runs only."]
+        # Where none is complete, the one that lost fewer.
+        table = SweepTable(by_seed(tmp_path / "b", accuracies(0.99, None, None), accuracies(0.9, 0.9, None)))
+        assert table.best.job.swept == {"optimizer.lr": 1, "seed": 0}
+
+    def test_is_no_setting_that_learned_nothing(self, tmp_path: Path):
+        losses = [[{"val/loss": 0.69}, {"val/loss": 0.7}], [{"val/loss": 0.8}, {"val/loss": 0.9}]]
+        assert SweepTable(by_seed(tmp_path / "a", *losses)).best.job.number == 0
+        assert SweepTable(by_seed(tmp_path / "b", *losses, warnings={0: NOTHING})).best.job.number == 2
+
+    def test_with_one_seed_each_is_the_best_run(self, tmp_path: Path):
+        table = SweepTable(by_seed(tmp_path, accuracies(0.9), accuracies(0.95)))
+        assert table.best.job.number == 1
+        assert verdict(table) == []
+
+
+class TestEqualRuns:
+    def sweep(self, folder: Path, *runs: dict[str, float]) -> SweepTable:
+        jobs = [write_run(folder, n, {"optimizer.lr": n}, metrics) for n, metrics in enumerate(runs)]
+        return SweepTable(write_sweep(folder, jobs))
+
+    @pytest.mark.parametrize("stage", ["test", "val"])
+    def test_the_loss_of_the_stage_decides(self, tmp_path: Path, stage: str):
+        other = {"test": "val", "val": "test"}[stage]
+        losses = [(0.3, 0.0), (0.1, 0.9), (0.2, 0.1)]
+        rows = [
+            {f"{stage}/acc": 1.0, f"{stage}/loss": loss, f"{other}/loss": misleading} for loss, misleading in losses
+        ]
+        jobs = [write_run(tmp_path, n, {"optimizer.lr": n}, row) for n, row in enumerate(rows)]
+        table = SweepTable(write_sweep(tmp_path, jobs, objective=f"{stage}/acc"))
+        assert [outcome.job.number for outcome in table.ranked] == [1, 2, 0]
+        (sentence,) = verdict(table)
+        assert sentence == (
+            "number 1 (lr=1), number 2 (lr=2) and number 0 (lr=0) have the same "
+            f"{stage}/acc; the lower {stage}/loss decides."
+        )
+
+    def test_without_a_loss_the_number_decides(self, tmp_path: Path):
+        table = self.sweep(tmp_path, {"test/acc": 0.5}, {"test/acc": 1.0}, {"test/acc": 1.0})
+        assert table.best.job.number == 1
+        assert verdict(table)[0].endswith("; the lower number decides.")
+
+    def test_many_are_counted(self, tmp_path: Path):
+        table = self.sweep(tmp_path, *({"test/acc": 1.0, "test/loss": float(n)} for n in range(40)))
+        assert "number 4 (lr=4) and 35 more have the same test/acc" in verdict(table)[0]
+
+    def test_a_loss_that_is_no_number_loses(self, tmp_path: Path):
+        table = self.sweep(tmp_path, {"test/acc": 1.0, "test/loss": math.nan}, {"test/acc": 1.0, "test/loss": 5.0})
         assert table.best.job.number == 1
 
 

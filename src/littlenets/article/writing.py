@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ..config.check import wrong_settings
 from ..errors import SettingError
-from ..runs.files import write_atomically
+from ..runs.files import user_path, write_atomically
 from .experiments import Outcome, check_names, compose_experiments, provide
 from .page import judge_all, render
 from .pictures import README_FIGURES, figure_of, write_small
@@ -67,7 +67,7 @@ def write_article(config: DictConfig) -> Path:
 
 def _folder(setting: str, value: Any) -> Path:
     """Makes it, before hours of training and not after them."""
-    folder = Path(str(value))
+    folder = user_path(value)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

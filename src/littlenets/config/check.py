@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
     "histograms": bool,
     "gradient_norm": bool,
     "also_test": Sequence[str],
+    "like": None,
     "resume": str | None,
     "trust": Sequence[str],
     "sweep.objective": str | None,

@@ -1,25 +1,55 @@
 """Find the files of a configuration group: outside of Hydra, and for choices that are only made while running."""
 
-import functools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ..errors import SettingError
 
 
+class Configuration(NamedTuple):
+    """The configuration files of a command.
+
+    Args:
+        loader: Hydra's.
+        name: that of the first of them, ``train``.
+        places: overrides that name further folders.
+    """
+
+    loader: ConfigLoaderImpl
+    name: str
+    places: list[str]
+
+    def choices_of(self, group: str) -> list[str]:
+        """List the choices of a group; none for what is no group of the program's own."""
+        if group.startswith("hydra"):
+            return []
+        return self.loader.get_group_options(group, ObjectType.CONFIG, self.name, self.places)
+
+    def compose(self, choices: Mapping[str, str]) -> DictConfig:
+        """Return the configuration with these choices by group, Hydra's own part included.
+
+        Raises:
+            HydraException, OmegaConfBaseException: it cannot be composed.
+        """
+        said = [f"{group}={name}" for group, name in choices.items()]
+        return self.loader.load_configuration(self.name, [*self.places, *said], RunMode.RUN)
+
+
 @contextmanager
-def loader_of(script: Path, arguments: Sequence[str]) -> Iterator[tuple[ConfigLoader, str, list[str]]]:
-    """Give the loader that Hydra would make for a command line, the name of the configuration, and its search path.
+def open_configuration(script: Path, arguments: Sequence[str]) -> Iterator[Configuration]:
+    """Open the configuration files as a command would.
 
     Args:
         script: such as ``train.py``, whose configuration is ``conf/train.yaml`` beside it.
@@ -33,14 +63,7 @@ def loader_of(script: Path, arguments: Sequence[str]) -> Iterator[tuple[ConfigLo
     with warnings.catch_warnings(), initialize_config_dir(str(conf), version_base="1.3"):
         # Of a folder that is not there, which is a mistake like others.
         warnings.filterwarnings("ignore", "provider=hydra.searchpath")
-        yield GlobalHydra.instance().config_loader(), asked.config_name or script.stem, places
-
-
-def group_options(loader: ConfigLoader, config_name: str, places: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return a function that lists the choices of a group, such as ``model``; none where there is no such group."""
-    return functools.cache(
-        lambda group: loader.get_group_options(group, ObjectType.CONFIG, config_name, list(places))  # type: ignore
-    )
+        yield Configuration(GlobalHydra.instance().config_loader(), asked.config_name or script.stem, places)
 
 
 def find_choice(group: str, name: str) -> Path:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from .. import startup
-from .choices import loader_of
+from .choices import open_configuration
 from .names import nearest, nearest_setting
 from .signatures import argument_names
 
@@ -33,11 +33,9 @@ def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
         arguments: what was typed after it.
     """
     asked = get_args_parser().parse_known_args(list(arguments))[0]
-    with loader_of(script, arguments) as (loader, name, places):
-        line = _CommandLine(loader, name, places)
-        yield from line.mistakes(
-            [*asked.overrides, *(text for text in places if text not in asked.overrides)], asked.multirun
-        )
+    with open_configuration(script, arguments) as configuration:
+        line = _CommandLine(*configuration)
+        yield from line.mistakes([*asked.overrides, *configuration.places], asked.multirun)
         if line.left_to_check and not (asked.cfg or asked.help or asked.info):
             yield from line.wrong_values()
 
@@ -177,7 +175,7 @@ def in_words(error: Exception) -> str:
     if isinstance(wrong, OmegaConfBaseException):
         return f"{wrong.full_key}: {str(wrong).splitlines()[0]}."
     message = re.split(r"\n+(?:Config search path|Search path|See https?:|To append)", str(error))[0]
-    if isinstance(cause, OSError):
+    if isinstance(cause, OSError | ImportError) or (isinstance(error, ValueError) and cause):
         message += f": {cause}"
     return re.sub(r"\n+\t?", " ", message.strip())
 

@@ -5,6 +5,7 @@ overrides. Both are checked here, before anything that they name is imported, co
 allows more: a module or package, a resolver such as ``oc.env``, or a folder that may be written to.
 """
 
+import functools
 import importlib
 import inspect
 import os
@@ -31,8 +32,8 @@ _NAMES_FOLDER = re.compile(r"(.*_)?(dir|dirpath|path|root|root_dir|folder)$|dirp
 WRITING = ("callbacks", "figures", "logger", "trainer")
 # What every entry of a run or sweep on the command line decides for itself.
 OF_THE_COMMAND = ("hydra", "resume", "trust")
-_NODE = re.compile(r"\$\{[\w.\[\]]+\}", re.ASCII)
-_RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:[^{}$]*\}", re.ASCII)
+# An innermost one: ``${key}``, or ``${resolver:arguments}``, whose name is a group.
+_INTERPOLATION = re.compile(r"\$\{(?:[\w.\[\]]+|\s*([\w.]+)\s*:[^{}$]*)\}", re.ASCII)
 
 
 class Refused(NamedTuple):
@@ -89,7 +90,7 @@ def check_overrides(
     Raises:
         SettingError: names all that is refused, before anything is composed.
     """
-    parser = OverridesParser.create()
+    parser, options = OverridesParser.create(), functools.cache(options)
     found = [refused for text in dict.fromkeys(overrides) for refused in _wrong_override(text, parser, options)]
     _raise([refused for refused in found if not _is_trusted(refused.allowed_by, trust)], where)
 
@@ -106,13 +107,20 @@ def check_links(folder: Path) -> None:
             entry = Path(path, name)
             mode = entry.lstat().st_mode
             if stat.S_ISLNK(mode):
-                if not entry.resolve().is_relative_to(inside):
+                if not _stays_inside(entry, inside):
                     raise SettingError(
                         f"{printable(str(entry))} is a link to something outside of {folder}, so nothing is written "
                         "there. Put what it leads to in its place."
                     )
             elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise SettingError(f"{printable(str(entry))} is neither a file nor a folder. Remove it.")
+
+
+def _stays_inside(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # a link to itself
+        return False
 
 
 def _raise(found: Sequence[Refused], where: str = "") -> None:
@@ -216,10 +224,14 @@ def _is_choice(group: str, name: Any, options: Callable[[str], Sequence[str]]) -
 
 def _wrong_interpolations(text: str) -> Iterator[Refused]:
     """Yield what calls a resolver; to take over another setting, as ``${seed}`` does, is harmless."""
-    resolvers = _RESOLVER.findall(text)
-    if text.count("${") > len(_NODE.findall(text)) + len(resolvers):
+    left, names = text, []
+    while inner := _INTERPOLATION.search(left):
+        names += [inner[1]] if inner[1] else []
+        # What it stands for may be an argument of another one, or a part of its name.
+        left = f"{left[: inner.start()]}{'_' if inner[1] else '?'}{left[inner.end() :]}"
+    if "${" in left:
         yield Refused(f"{text}: a saved sweep may not hold this interpolation. Give the setting anew.", None)
-    for name in resolvers:
+    for name in dict.fromkeys(names):
         yield Refused(f"{text}: a saved sweep calls no resolvers. If you know this one: trust=[{name}]", name)
 
 

@@ -1,11 +1,10 @@
 """scikit-learn's handwritten digits, which need no download."""
 
 import torch
-from torch.nn import functional as F
 
 from ..ranges import Count, Positive, Share
 from .base import Split
-from .images import ImageDataModule
+from .images import ImageDataModule, enlarge
 
 
 class Digits(ImageDataModule):
@@ -35,8 +34,7 @@ class Digits(ImageDataModule):
 
         digits = load_digits()
         images = torch.from_numpy(digits.images).float().unsqueeze(1) * (255 / 16)  # (N, 1, 8, 8)
-        images = F.interpolate(images, size=(20, 20), mode="bilinear", align_corners=False)
-        images = F.pad(images, (4, 4, 4, 4)).round().to(torch.uint8)  # (N, 1, 28, 28)
+        images = enlarge(images)  # (N, 1, 28, 28)
         labels = torch.from_numpy(digits.target).long()  # (N,)
         train, test = train_test_split(
             range(len(labels)), test_size=360, stratify=labels.tolist(), shuffle=True, random_state=0

@@ -1,85 +1,145 @@
-"""The four IDX files of MNIST and of sets like it: found, verified, downloaded where absent, read.
+"""Find, verify, download and read the files of MNIST and of sets like it.
 
 The folders are torchvision's (`ROOT/MNIST/raw/train-images-idx3-ubyte.gz` and so on), so that one root serves both.
+Files put there by hand are found elsewhere below the root as well, and as `train-images.idx3-ubyte`, see `find`.
 Every file is verified before it is used. A wrong one is reported: it is never overwritten and never trained on.
 
 Shapes: N images of 28 x 28 pixels.
 """
 
+import bz2
 import gzip
 import hashlib
 import logging
+import math
 import os
-import shutil
 import struct
-import sys
+import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.error import URLError
+from typing import BinaryIO, NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from littlenets.errors import DataUnavailableError, SettingError
+from ..errors import DataUnavailableError, SettingError
+from .downloads import MirrorError, receive
 
 log = logging.getLogger(__name__)
 
-# Seconds to connect, and seconds without a byte: long enough for a slow line, short enough to sit through.
-TIMEOUT = 20
 
-# CRC-32 and size of MNIST's uncompressed files, under the MD5 of their .gz: from the last 8 bytes of the originals.
-_KNOWN_CONTENT = {
-    "f68b3c2dcbeaaa9fbdd348bbdeb94873": (0xE9F4D8B3, 47_040_016),
-    "d53e105ee54ea40749a09fcbcd1e9432": (0xE0CB4AD2, 60_008),
-    "9fb629c4189551a2d022fa330f9573f3": (0x91373BDF, 7_840_016),
-    "ec29112dd5afa0611ce80d1b7f02629c": (0x4AB9EFF9, 10_008),
+class _Known(NamedTuple):
+    """CRC-32 and size of an uncompressed file, and the size of its .gz."""
+
+    crc: int
+    size: int
+    gz_size: int
+
+
+# Bytes of a file, packed or not, where a set does not say more: the largest IDX file of 60,000 images has 47 million.
+LARGEST = 1 << 26
+
+# MNIST's, under the MD5 of their .gz: from the originals.
+_KNOWN = {
+    "f68b3c2dcbeaaa9fbdd348bbdeb94873": _Known(0xE9F4D8B3, 47_040_016, 9_912_422),
+    "d53e105ee54ea40749a09fcbcd1e9432": _Known(0xE0CB4AD2, 60_008, 28_881),
+    "9fb629c4189551a2d022fa330f9573f3": _Known(0x91373BDF, 7_840_016, 1_648_877),
+    "ec29112dd5afa0611ce80d1b7f02629c": _Known(0x4AB9EFF9, 10_008, 4_542),
 }
+# By how the names of IDX files end: what they hold, their first four bytes, and the shape of one sample.
+_FORMS = {
+    "idx3-ubyte": ("images of 28 x 28 pixels", 0x803, (28, 28)),
+    "idx1-ubyte": ("labels", 0x801, ()),
+    "idx2-int": ("labels", 0xC02, (8,)),
+}
+_DTYPES = {0x8: np.dtype("u1"), 0xC: np.dtype(">i4")}
 
 
-def fetch(dataset: type, root: Path, mirrors: Sequence[str] | None = None) -> Path:
-    """Make sure that all files of a set are there, right and uncompressed; download those that are absent.
+class Files(NamedTuple):
+    """The files of a data set.
 
-    Safe to run in several processes at once on one folder. A download that fails leaves nothing behind but the files
-    that were complete before it.
+    Attributes:
+        name: that of their folder below the root.
+        resources: name and MD5 of each file, as mirrors have it: a .gz of an IDX file, a .zip or a .bz2.
+        mirrors: URLs of folders that hold these files.
+        largest: bytes; a file whose size is not known is neither downloaded nor unpacked beyond that.
+    """
+
+    name: str
+    resources: Sequence[tuple[str, str]]
+    mirrors: Sequence[str]
+    largest: int = LARGEST
+
+    @classmethod
+    def of(cls, dataset: type) -> "Files":
+        """Those of torchvision's class, such as `torchvision.datasets.MNIST`."""
+        return cls(dataset.__name__, dataset.resources, dataset.mirrors)
+
+    @classmethod
+    def at(cls, name: str, urls: Sequence[tuple[str, str]], largest: int = LARGEST) -> "Files":
+        """Those of the given URLs and MD5s, all in one folder."""
+        resources = [(url.rpartition("/")[2], md5) for url, md5 in urls]
+        return cls(name, resources, [urls[0][0].rpartition("/")[0]], largest)
+
+    def folder(self, root: Path) -> Path:
+        """Return torchvision's folder, absolute: `ROOT/NAME/raw`. The root may be `NAME` or `NAME/raw` itself."""
+        root = Path(root).expanduser().absolute()
+        if not (root / self.name).is_dir():
+            if root.name == self.name:
+                return root / "raw"
+            if root.parts[-2:] == (self.name, "raw"):
+                return root
+        return root / self.name / "raw"
+
+
+def fetch(files: Files, root: Path, mirrors: Sequence[str] | None = None) -> Path:
+    """Make sure that all files of a set are there and right; download those that are absent.
+
+    The .gz files of torchvision's folder are uncompressed there; nothing is written anywhere else. Safe to run in
+    several processes at once on one folder. A download that fails leaves nothing behind but the files that were
+    complete before it.
 
     Args:
-        dataset: torchvision's class, such as `torchvision.datasets.MNIST`: its `resources` (file name, MD5) and
-            `mirrors` are used, and its name is that of the folder.
+        files: the set.
         root: the folder of `MNIST/`, `FashionMNIST/` and so on.
-        mirrors: URLs (http, https, ftp, file) of folders with the .gz files, asked in this order; a mirror that failed
-            is asked last for the files after that. None is torchvision's own list, an empty one forbids downloading.
+        mirrors: URLs (http, https, ftp, file) of folders with the files, asked in this order; a mirror that failed
+            is asked last for the files after that. None is the set's own list, an empty one forbids downloading.
 
     Returns:
-        The folder of the files, absolute: `ROOT/NAME/raw`.
+        `files.folder(root)`.
 
     Raises:
         DataUnavailableError: a file is absent and no mirror served it.
         SettingError: a file is wrong, a mirror is no URL, or the folder cannot be written.
     """
-    folder = Path(root).expanduser().absolute() / dataset.__name__ / "raw"
-    urls = _folder_urls(dataset.mirrors if mirrors is None else mirrors)
+    folder = files.folder(root)
+    urls = _folder_urls(files.mirrors if mirrors is None else mirrors)
     try:
-        absent, packed = _verify(folder, dataset.resources)
+        absent, packed = _verify(folder, files)
         if absent and not urls:
             raise DataUnavailableError(
                 f"{_names(absent)}: not in {folder}, and data.mirrors is empty, so that nothing is downloaded. "
                 "Put the files there, point data.root to where they are, or name a mirror."
             )
         if absent or packed:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Of its own for each process, and in the folder so that a rename is enough to finish.
-            with TemporaryDirectory(prefix=".unfinished-", dir=folder) as scratch:
-                for gz in packed:
-                    os.replace(_unpack(gz, scratch), gz.with_suffix(""))
-                for done in range(len(absent)):
-                    gz = _download(absent[done:], urls, folder, scratch)
-                    plain = _unpack(gz, scratch)
-                    shutil.copymode(plain, gz)  # pooch's is for its owner only, whatever the umask
-                    os.replace(gz, folder / gz.name)
-                    os.replace(plain, folder / plain.name)
+            # In the nearest folder that exists: a rename is enough to finish, and new folders are made for complete
+            # files only.
+            existing = next(place for place in (folder, *folder.parents) if place.exists())
+            with TemporaryDirectory(prefix=".unfinished-", dir=existing) as scratch:
+                for gz, largest in packed:
+                    os.replace(_unpack(gz, scratch, largest), gz.with_suffix(""))
+                for done, (_, md5) in enumerate(absent):
+                    complete = [_download(absent[done:], files, urls, folder, scratch)]
+                    if complete[0].suffix == ".gz":
+                        complete.append(_unpack(complete[0], scratch, _size(files, md5)))
+                    folder.mkdir(parents=True, exist_ok=True)
+                    for path in complete:
+                        os.replace(path, folder / path.name)
     except OSError as error:
         raise SettingError(
             f"{folder} cannot be used: {error}. Point data.root to a folder that can be read and written."
@@ -87,72 +147,165 @@ def fetch(dataset: type, root: Path, mirrors: Sequence[str] | None = None) -> Pa
     return folder
 
 
-def read(raw_folder: Path, train: bool) -> tuple[Tensor, Tensor]:
-    """Read the training or the test half from a folder that `fetch` returned.
+def find(folder: Path, filename: str) -> tuple[Path, Path]:
+    """Find a file put there by hand, compressed or not.
+
+    It is looked for in `ROOT/NAME/raw`, `ROOT/NAME`, `ROOT/raw` and `ROOT`, in this order, and as
+    `train-images.idx3-ubyte` as well as `train-images-idx3-ubyte`.
+
+    Args:
+        folder: `ROOT/NAME/raw`.
+        filename: such as `train-images-idx3-ubyte.gz`.
+
+    Returns:
+        Where it is compressed and where uncompressed, of which at least one exists; those of `folder` if there is none.
+    """
+    base = folder.parent.parent
+    gz = filename.endswith(".gz")
+    pairs = [
+        (place / name, (place / name).with_suffix(""))
+        for place in (folder, folder.parent, base / "raw", base)
+        for name in dict.fromkeys([filename, filename.replace("-idx", ".idx")])
+    ]
+    # Some archives unpack to folders of the same names.
+    return next((pair for pair in pairs if pair[0].is_file() or (gz and pair[1].is_file())), pairs[0])
+
+
+def read(
+    folder: Path, images: str, labels: str, archive: str | None = None, largest: int = LARGEST
+) -> tuple[Tensor, Tensor]:
+    """Read the images and the labels of one half from a folder that `fetch` returned.
 
     Not through torchvision's dataset classes: those prefer an old `processed/*.pt`, which nobody verified.
+
+    Args:
+        folder: `ROOT/NAME/raw`.
+        images: name of the .gz of the images.
+        labels: name of the .gz of the labels; of several numbers to a sample, the first is its label.
+        archive: the .zip whose folder `gzip/` holds both, if any.
+        largest: bytes of an uncompressed file at most.
 
     Returns:
         Images (N, 28, 28), uint8 as stored, and labels (N,), int64.
 
     Raises:
-        SettingError: there are not as many labels as images.
+        SettingError: there are not as many labels as images, or a file is larger than `largest`.
     """
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    raw_folder = Path(raw_folder).expanduser()  # as `fetch` does, for callers that join the path themselves
-    half = "train" if train else "t10k"
-    images = read_image_file(str(raw_folder / f"{half}-images-idx3-ubyte"))
-    labels = read_label_file(str(raw_folder / f"{half}-labels-idx1-ubyte"))
-    if len(images) != len(labels):
+    x, y = (_parse(read_file(folder, name, archive, largest)) for name in (images, labels))
+    if len(x) != len(y):
         raise SettingError(
-            f"{raw_folder}: {len(images)} images but {len(labels)} labels in the files {half}-*. "
+            f"{folder}: {len(x)} images but {len(y)} labels in {images} and {labels}. "
             "Replace them by a pair that belongs together, or point data.root elsewhere."
         )
-    return images, labels
+    return torch.from_numpy(x.copy()), torch.from_numpy(y.reshape(len(y), -1)[:, 0].astype(np.int64))
 
 
-def _verify(folder: Path, resources: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[Path]]:
+def read_file(folder: Path, filename: str, archive: str | None = None, largest: int = LARGEST) -> bytes:
+    """Read the uncompressed content of a file that `find` finds, or of one in the folder `gzip/` of a .zip.
+
+    Raises:
+        SettingError: it has more bytes than `largest`.
+    """
+    folder = Path(folder).expanduser()  # as `fetch` does, for callers that join the path themselves
+    packed, plain = find(folder, archive or filename)
+    if archive:
+        with zipfile.ZipFile(packed) as members, members.open(f"gzip/{filename}") as gz, gzip.open(gz) as file:
+            return b"".join(_chunks(file, largest, packed))
+    unpacked = packed.suffix == ".gz" and plain.is_file()
+    open_file = open if unpacked else bz2.open if packed.suffix == ".bz2" else gzip.open
+    with open_file(plain if unpacked else packed, "rb") as file:
+        return b"".join(_chunks(file, largest, packed))
+
+
+def _parse(content: bytes) -> np.ndarray:
+    """The values of an IDX file: 0, 0, type, number of dimensions; each size, big endian; the values."""
+    shape = struct.unpack_from(f">{content[3]}I", content, 4)
+    return np.frombuffer(content, _DTYPES[content[2]], offset=4 + 4 * len(shape)).reshape(shape)
+
+
+def _size(files: Files, md5: str) -> int:
+    """Bytes of an uncompressed file at most."""
+    return _KNOWN[md5].size if md5 in _KNOWN else files.largest
+
+
+def _chunks(file: BinaryIO, largest: int, path: Path) -> Iterator[bytes]:
+    size = 0
+    while chunk := file.read(1 << 20):
+        size += len(chunk)
+        if size > largest:
+            raise SettingError(
+                f"{path} unpacks to more than {largest:,} bytes, which no file of this data set has. "
+                "Delete or replace it, or point data.root elsewhere."
+            )
+        yield chunk
+
+
+def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[tuple[Path, int]]]:
     """Check all files that are there.
 
     Returns:
-        The resources that are absent, and the .gz files, all of them right, that are not uncompressed yet.
+        The resources that are absent, and the .gz files of `folder`, all of them right, that are not uncompressed yet,
+        with the bytes at most of what they unpack to.
 
     Raises:
         SettingError: some are wrong; the message names them all.
     """
     absent, packed, wrong, unproven = [], [], [], []
-    for filename, md5 in resources:
-        gz = folder / filename
-        plain = gz.with_suffix("")
-        if gz.exists():
-            found = hashlib.md5(gz.read_bytes()).hexdigest()
+    for filename, md5 in files.resources:
+        gz, plain = find(folder, filename)
+        unpacked = gz.suffix == ".gz" and plain.is_file()
+        problem, foreign = None, False
+        advice = "Delete or replace it, or point data.root elsewhere."
+        if gz.is_file():
+            with gz.open("rb") as file:
+                found = _md5(iter(partial(file.read, 1 << 20), b""))
             if found != md5:
-                wrong.append(
-                    f"{gz} is not the file that belongs there: its MD5 should be {md5} but is {found}. "
-                    "Delete or replace it, or point data.root elsewhere."
-                )
-            elif not plain.exists():
-                packed.append(gz)
-            elif problem := _wrong_content(plain, *_trailer(gz)):
-                wrong.append(f"{problem} Delete it and it is unpacked again, or point data.root elsewhere.")
-        elif plain.exists():
-            if md5 in _KNOWN_CONTENT:
-                problem = _wrong_content(plain, *_KNOWN_CONTENT[md5])
-            else:
-                problem = _wrong_header(plain)
-                unproven.append(plain.name)
-            if problem:
-                wrong.append(f"{problem} Delete or replace it, or point data.root elsewhere.")
+                problem = f"{gz} is not the file that belongs there: its MD5 should be {md5} but is {found}."
+                foreign = found in _md5s_of_other_sets()
+            elif unpacked:
+                problem = _wrong_content(plain, _crc(plain), *_trailer(gz))
+                advice = "Delete it and it is unpacked again, or point data.root elsewhere."
+            elif gz.suffix == ".gz" and gz == folder / filename:
+                packed.append((gz, _size(files, md5)))
+        elif unpacked:
+            found = _crc(plain)
+            if md5 in _KNOWN:
+                problem = _wrong_content(plain, found, *_KNOWN[md5][:2])
+            elif foreign := found in [known[:2] for known in _KNOWN.values()]:
+                problem = f"{plain} is MNIST's."
+            elif not (problem := _wrong_header(plain)):
+                unproven.append(plain)
         else:
             absent.append((filename, md5))
+        # Several sets have files of these names, and one root may hold more than one of them.
+        if problem and foreign and gz.parent != folder:
+            absent.append((filename, md5))
+        elif problem:
+            wrong.append(f"{problem} {advice}")
     if wrong:
         raise SettingError("\n".join(wrong))
     if unproven:
         log.warning(
-            "%s in %s: only header and length were checked, as the .gz is not there.", ", ".join(unproven), folder
+            "%s in %s: only header and length were checked, as the .gz is not there.",
+            ", ".join(path.name for path in unproven),
+            unproven[0].parent,
         )
     return absent, packed
+
+
+def _md5s_of_other_sets() -> set[str]:
+    from torchvision.datasets import KMNIST, MNIST, FashionMNIST
+
+    return {md5 for dataset in (MNIST, FashionMNIST, KMNIST) for _, md5 in dataset.resources}
+
+
+def _md5(chunks: Iterator[bytes], target: BinaryIO | None = None) -> str:
+    digest = hashlib.md5()
+    for chunk in chunks:
+        digest.update(chunk)
+        if target is not None:
+            target.write(chunk)
+    return digest.hexdigest()
 
 
 def _trailer(gz: Path) -> tuple[int, int]:
@@ -162,60 +315,66 @@ def _trailer(gz: Path) -> tuple[int, int]:
         return struct.unpack("<II", file.read(8))
 
 
-def _wrong_content(path: Path, crc: int, size: int) -> str | None:
-    found, found_size = 0, 0
+def _crc(path: Path) -> tuple[int, int]:
+    """CRC-32 and size."""
+    crc, size = 0, 0
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
-            found = zlib.crc32(chunk, found)
-            found_size += len(chunk)
-    if (found, found_size) == (crc, size):
+            crc = zlib.crc32(chunk, crc)
+            size += len(chunk)
+    return crc, size
+
+
+def _wrong_content(path: Path, found: tuple[int, int], crc: int, size: int) -> str | None:
+    if found == (crc, size):
         return None
     return (
         f"{path} is not the file that belongs there: its CRC-32 should be {crc:08x} ({size} bytes) "
-        f"but is {found:08x} ({found_size} bytes)."
+        f"but is {found[0]:08x} ({found[1]} bytes)."
     )
 
 
 def _wrong_header(path: Path) -> str | None:
     """What can be said without any checksum: kind of values, pixels, and the length that the header implies."""
+    kind, magic, shape = next(form for ending, form in _FORMS.items() if path.name.endswith(ending))
     with path.open("rb") as file:
         head = file.read(16)
-    images = "idx3" in path.name
-    form, magic, shape = (">4I", 0x803, (28, 28)) if images else (">2I", 0x801, ())  # magic: bytes, 3 or 1 dimensions
-    size = path.stat().st_size
-    if len(head) >= (start := struct.calcsize(form)):
-        found_magic, count, *found_shape = struct.unpack_from(form, head)
-        if found_magic == magic and tuple(found_shape) == shape and size == start + count * (784 if images else 1):
+    size, start = path.stat().st_size, 8 + 4 * len(shape)
+    if len(head) >= start:
+        found_magic, count, *found_shape = struct.unpack_from(f">{start // 4}I", head)
+        expected = start + count * math.prod(shape) * _DTYPES[magic >> 8].itemsize
+        if (found_magic, tuple(found_shape), size) == (magic, shape, expected):
             return None
-    kind = "images of 28 x 28 pixels" if images else "labels"
     return f"{path} is no IDX file of {kind}: it starts with {head.hex(' ', 4)} and has {size} bytes."
 
 
-def _unpack(gz: Path, scratch: str) -> Path:
+def _unpack(gz: Path, scratch: str, largest: int) -> Path:
     plain = Path(scratch) / gz.stem
     with gzip.open(gz, "rb") as source, plain.open("wb") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
+        target.writelines(_chunks(source, largest, gz))
     return plain
 
 
-def _download(absent: Sequence[tuple[str, str]], mirrors: list[str], folder: Path, scratch: str) -> Path:
+def _download(absent: Sequence[tuple[str, str]], files: Files, mirrors: list[str], folder: Path, scratch: str) -> Path:
     """Get the first absent file into `scratch`, from the first mirror that serves it right.
 
     Mirrors that failed are moved to the end of `mirrors`, so that a dead one costs its timeout once and not per file.
     """
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel(logging.WARNING)
     filename, md5 = absent[0]
+    target = Path(scratch) / filename
+    largest = _KNOWN[md5].gz_size if md5 in _KNOWN else files.largest
     reasons = []
     for mirror in list(mirrors):
         url = mirror + filename
         log.info("Downloading %s", url)
         try:
-            return Path(pooch.retrieve(url, f"md5:{md5}", filename, scratch, downloader=_downloader(url)))
-        except (requests.RequestException, URLError, ValueError) as error:
-            reason = _reason(error)
+            with target.open("wb") as file:
+                found = _md5(receive(url, largest), file)
+            if found == md5:
+                return target
+            reason = f"the MD5 of what it sent should be {md5} but is {found}"
+        except MirrorError as error:
+            reason = str(error)
         log.warning("%s: %s", url, reason)
         reasons.append(f"  {mirror}: {reason}")
         mirrors.remove(mirror)
@@ -224,47 +383,6 @@ def _download(absent: Sequence[tuple[str, str]], mirrors: list[str], folder: Pat
         f"No mirror served {filename}:\n" + "\n".join(reasons) + f"\nPut {_names(absent)} into {folder}, "
         "point data.root to where they are, or name another mirror in data.mirrors."
     )
-
-
-def _downloader(url: str) -> Callable[..., None]:
-    from pooch import HTTPDownloader
-
-    if urlsplit(url).scheme not in ("http", "https"):
-        return _copy
-    return HTTPDownloader(
-        progressbar=sys.stderr.isatty(),
-        chunk_size=1 << 16,
-        timeout=TIMEOUT,
-        headers={"Accept-Encoding": "identity"},
-        hooks={"response": _keep_compressed},
-    )
-
-
-def _keep_compressed(response, *args, **kwargs) -> None:
-    """Some servers send a .gz as `Content-Encoding: gzip`; requests would then store the uncompressed file."""
-    response.raw.headers.pop("Content-Encoding", None)
-
-
-def _copy(url: str, output_file: str, pooch: object) -> None:
-    """A pooch downloader for ftp:// (pooch's own ignores the port) and file:// (it has none)."""
-    try:
-        with urlopen(url, timeout=TIMEOUT) as response:
-            content = response.read()
-    except (OSError, EOFError) as error:
-        raise URLError(error) from error
-    Path(output_file).write_bytes(content)
-
-
-def _reason(error: BaseException) -> str:
-    """One line for a download that failed: the innermost cause, since requests and urllib3 wrap it three times."""
-    import requests
-
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {TIMEOUT} s"
-    while inner := error.__cause__ or next((arg for arg in error.args if isinstance(arg, BaseException)), None):
-        error = inner
-    text = str(error).partition(" Deleted download")[0]  # where pooch's message on a checksum turns to advice
-    return " ".join(text.split()) or type(error).__name__
 
 
 def _folder_urls(mirrors: Sequence[str] | str) -> list[str]:

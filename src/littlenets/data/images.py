@@ -5,7 +5,9 @@ Shapes: N images, B batch.
 
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..ranges import Count, Positive, Share
 from .base import TensorDataModule
@@ -49,3 +51,16 @@ class ImageDataModule(TensorDataModule):
     def transform(self, x: Tensor) -> Tensor:
         # The operations of torchvision's ToTensor and Normalize in their order, so the same bits.
         return x.float().div_(255).sub_(self.mean).div_(self.std)
+
+
+def enlarge(images: Tensor) -> Tensor:
+    """Bring small digits to MNIST's form: 20 x 20 pixels, bilinearly, in the middle of 28 x 28.
+
+    Args:
+        images: float (N, 1, H, W), 0..255.
+
+    Returns:
+        uint8 (N, 1, 28, 28).
+    """
+    images = F.interpolate(images, size=(20, 20), mode="bilinear", align_corners=False)
+    return F.pad(images, (4, 4, 4, 4)).round().to(torch.uint8)

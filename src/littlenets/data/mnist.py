@@ -1,20 +1,30 @@
-"""MNIST and Fashion-MNIST, from the files that torchvision uses."""
+"""MNIST and the sets made like it, from the files that torchvision uses.
 
+Shapes: N images of 28 x 28 pixels.
+"""
+
+import io
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
 
 from ..ranges import Count, Positive, Share
 from . import idx_files
 from .base import Split
-from .images import ImageDataModule, PictureForm
+from .idx_files import Files
+from .images import ImageDataModule, PictureForm, enlarge
 
 
-class _IdxImages(ImageDataModule):
-    """60,000 training and 10,000 test images of ten classes.
+class _DownloadedImages(ImageDataModule):
+    """Training and test images of ten classes, or of as many as the class says.
 
     Args:
-        root: folder that holds, or gets, torchvision's folders ``MNIST/raw`` and ``FashionMNIST/raw``.
+        root: folder that holds, or gets, torchvision's folders ``MNIST/raw``, ``FashionMNIST/raw`` and so on; or one
+            that holds the files themselves.
         mirrors: URLs of folders to download from; ``None`` is torchvision's own list.
         stand_in: the choice of ``data`` to train on instead where the files are unavailable; read by the training job.
 
@@ -41,35 +51,142 @@ class _IdxImages(ImageDataModule):
         self.root, self.mirrors, self.stand_in = Path(root), mirrors, stand_in
 
     @abstractmethod
-    def torchvision_class(self) -> type:
+    def files(self) -> Files:
         """Where the names, checksums and mirrors of the files come from."""
+
+    @abstractmethod
+    def read(self, folder: Path, train: bool) -> tuple[Tensor, Tensor]:
+        """Read images, uint8 (N, 28, 28), and labels, int64 (N,), from a folder that has the files."""
 
     def prepare_data(self) -> None:
         if self.splits:  # Lightning asks again; the files were checked and read.
             return
-        idx_files.fetch(self.torchvision_class(), self.root, self.mirrors)
+        idx_files.fetch(self.files(), self.root, self.mirrors)
 
     def load(self) -> tuple[Split, Split]:
-        folder = self.root / self.torchvision_class().__name__ / "raw"
-        (train_x, train_y), (test_x, test_y) = (idx_files.read(folder, train) for train in (True, False))
+        folder = self.files().folder(self.root)
+        (train_x, train_y), (test_x, test_y) = (self.read(folder, train) for train in (True, False))
         return Split(train_x.unsqueeze(1), train_y), Split(test_x.unsqueeze(1), test_y)
 
 
-class MNIST(_IdxImages):
-    """Handwritten digits (LeCun, Cortes and Burges)."""
+class _IdxImages(_DownloadedImages):
+    """Images and labels in the IDX format of MNIST."""
 
-    def torchvision_class(self) -> type:
+    #: What the names of the files of the training and of the test images begin with.
+    beginnings = ("train", "t10k")
+    #: What the names of the files of labels end with.
+    labels = "labels-idx1-ubyte.gz"
+
+    def read(self, folder: Path, train: bool) -> tuple[Tensor, Tensor]:
+        beginning = self.beginnings[0 if train else 1]
+        return idx_files.read(folder, f"{beginning}-images-idx3-ubyte.gz", f"{beginning}-{self.labels}")
+
+
+class MNIST(_IdxImages):
+    """60,000 + 10,000 handwritten digits (LeCun, Cortes and Burges)."""
+
+    def files(self) -> Files:
         from torchvision.datasets import MNIST
 
-        return MNIST
+        return Files.of(MNIST)
 
 
 class FashionMNIST(_IdxImages):
-    """Pictures of clothes (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747)."""
+    """60,000 + 10,000 pictures of clothes (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747)."""
 
     picture_form = PictureForm(box=28, centre="box", strokes=False)
 
-    def torchvision_class(self) -> type:
+    def files(self) -> Files:
         from torchvision.datasets import FashionMNIST
 
-        return FashionMNIST
+        return Files.of(FashionMNIST)
+
+
+class KMNIST(_IdxImages):
+    """60,000 + 10,000 handwritten hiragana: o, ki, su, tsu, na, ha, ma, ya, re, wo.
+
+    Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv 1812.01718).
+    """
+
+    picture_form = PictureForm(box=28, centre="box", strokes=True)
+
+    def files(self) -> Files:
+        from torchvision.datasets import KMNIST
+
+        return Files.of(KMNIST)
+
+
+class QMNIST(_IdxImages):
+    """MNIST made again from NIST's pages, with all 60,000 test digits (Yadav and Bottou 2019, arXiv 1905.10498).
+
+    The first 10,000 test images are MNIST's.
+    """
+
+    beginnings = ("qmnist-train", "qmnist-test")
+    labels = "labels-idx2-int.gz"
+
+    def files(self) -> Files:
+        from torchvision.datasets import QMNIST
+
+        return Files.at("QMNIST", [*QMNIST.resources["train"], *QMNIST.resources["test"]])
+
+
+class EMNIST(_DownloadedImages):
+    """Handwritten digits and letters of NIST's Special Database 19 (Cohen et al. 2017, arXiv 1702.05373).
+
+    Args:
+        split: which images, and their classes in this order. ``byclass``, 62: 0-9, A-Z, a-z. ``bymerge`` and
+            ``balanced``, 47: 0-9, A-Z, and a b d e f g h n q r t, the lower case of the others being counted as upper
+            case. ``letters``, 26: a-z in either case. ``digits`` and ``mnist``, 10.
+    """
+
+    # Whole characters fill all but two pixels on each side.
+    picture_form = PictureForm(box=24, centre="box", strokes=True)
+    #: Bytes of a file at most: the archive has 562 million, the images of ``byclass`` 547 million.
+    largest = 1 << 30
+
+    def __init__(
+        self,
+        split: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"] = "balanced",
+        root: str = "data",
+        mirrors: Sequence[str] | None = None,
+        stand_in: str | None = None,
+        mean: float = 0.1751,
+        std: Positive = 0.3332,
+        batch_size: Count | None = 64,
+        shuffle: bool = True,
+        validation: Share = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(root, mirrors, stand_in, mean, std, batch_size, shuffle, validation, seed)
+        self.split = split
+        self.classes = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 26}.get(split, 10)
+
+    def files(self) -> Files:
+        from torchvision.datasets import EMNIST
+
+        return Files.at("EMNIST", [(EMNIST.url, EMNIST.md5)], self.largest)
+
+    def read(self, folder: Path, train: bool) -> tuple[Tensor, Tensor]:
+        beginning = f"emnist-{self.split}-{'train' if train else 'test'}"
+        names = f"{beginning}-images-idx3-ubyte.gz", f"{beginning}-labels-idx1-ubyte.gz"
+        x, y = idx_files.read(folder, *names, archive="gzip.zip", largest=self.largest)
+        # Stored column by column; the labels of letters begin at 1.
+        return x.transpose(1, 2).contiguous(), y - 1 if self.split == "letters" else y
+
+
+class USPS(_DownloadedImages):
+    """7,291 + 2,007 digits from envelopes (Hull 1994), 16 x 16 pixels, brought to MNIST's form."""
+
+    def files(self) -> Files:
+        from torchvision.datasets import USPS
+
+        return Files.at("USPS", [(url, md5) for url, _, md5 in USPS.split_list.values()])
+
+    def read(self, folder: Path, train: bool) -> tuple[Tensor, Tensor]:
+        from sklearn.datasets import load_svmlight_file
+
+        content = idx_files.read_file(folder, "usps.bz2" if train else "usps.t.bz2")
+        pixels, labels = load_svmlight_file(io.BytesIO(content), n_features=256)  # -1..1, and 1..10 for digits 0..9
+        images = torch.from_numpy(pixels.toarray()).float().view(-1, 1, 16, 16)
+        return enlarge((images + 1) * (255 / 2)).squeeze(1), torch.from_numpy(labels).long() - 1

@@ -111,6 +111,7 @@ def sweep_pair(
     metric: str,
     rising: bool = False,
     averaged: Sequence[str] = (),
+    best: int | None = None,
 ) -> Figure:
     """A heat map: a metric over two settings, the best pair framed.
 
@@ -118,6 +119,7 @@ def sweep_pair(
         metrics: None for a run that diverged. Cells in which all did are hatched; cells without a run stay white.
         rising: whether more is better. The better, the brighter.
         averaged: settings in which the runs of one cell differ.
+        best: a run of the best pair, by its position; None is the pair with the best mean.
     """
     columns, rows = Scale(x, places=True), Scale(y, places=True)
     wide, high = len(columns.levels), len(rows.levels)
@@ -149,9 +151,12 @@ def sweep_pair(
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **HATCHED))
         if with_numbers:
             axes.text(column, row, text, ha="center", va="center", fontsize=9 if roomy else 6.5, color=colour)
-    best = (max if rising else min)(means, key=means.__getitem__)
+    if best is None:
+        across, up = (max if rising else min)(means, key=means.__getitem__)
+    else:
+        across, up = columns.levels.place(x[best]), rows.levels.place(y[best])
     axes.add_patch(
-        Rectangle((best[0] - 0.5, best[1] - 0.5), 1, 1, fill=False, edgecolor=FRAME, lw=2.5, zorder=3, clip_on=False)
+        Rectangle((across - 0.5, up - 0.5), 1, 1, fill=False, edgecolor=FRAME, lw=2.5, zorder=3, clip_on=False)
     )
     columns.apply(axes.xaxis)
     rows.apply(axes.yaxis)

@@ -17,6 +17,12 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}|best\.\d+\.tmp")
 
 
+def user_path(path: str | Path) -> Path:
+    """A path that a user has given, with ``~`` for the home folder."""
+    # Where there is no home, the name stays as it is.
+    return Path(os.path.expanduser(str(path)))
+
+
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; rename it to ``path`` at the end, or remove it where anything failed."""

@@ -12,6 +12,9 @@ from ..errors import DivergedError, RemovedError, SettingError
 from .files import Presence, write_atomically
 from .folder import started
 
+# Warnings on a network that is not clearly better than one answer for everything.
+LEARNED_NOTHING, NOT_LEARNED_YET = "learned nothing", "not learned yet"
+
 
 class Run:
     """A run under way; on leaving the context its ``results.json`` says how it ended.
@@ -26,6 +29,7 @@ class Run:
         self.results: dict[str, Any] = {
             "status": "failed",
             "metrics": {},
+            "warnings": {},
             "epochs": 0,
             "steps": 0,
             "started": None,

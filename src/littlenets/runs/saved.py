@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 
 from ..errors import SettingError
+from .files import user_path
 from .reading import read_json, read_yaml
 
 # What config.yaml must say for a run to be rebuilt and gone on with.
@@ -69,6 +70,7 @@ class _Results(BaseModel, extra="allow"):
     data: str = ""
     overrides: list[str] = []
     seed: int = 0
+    warnings: dict[str, str] = {}
     error: _Error | None = None
     environment: _Environment | None = None
     resumed: list[Natural] = []
@@ -96,7 +98,7 @@ def find_run(run: str | Path, checkpoint: Literal["best", "last"] = "last") -> S
     Raises:
         SettingError: something is missing or damaged.
     """
-    path = Path(str(run))
+    path = user_path(run)
     if path.suffix == ".ckpt":
         folder, file = path.absolute().parent.parent, path
     else:

@@ -1,13 +1,11 @@
 """The command lines that go on from a sweep, ready to be pasted into a shell."""
 
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-# What Hydra reads as it stands: https://hydra.cc/docs/1.3/advanced/override_grammar/basic/
-UNQUOTED = re.compile(r"[\w/.+@%*?|:-]+", re.ASCII)
+from ..config.overrides import typed
 
 
 def has_events(folder: Path) -> bool:
@@ -36,10 +34,4 @@ def repeat(overrides: Sequence[str]) -> str:
 
 def path_value(path: Path) -> str:
     """A path, relative to here, as the value of an override."""
-    text = os.path.relpath(path)
-    if UNQUOTED.fullmatch(text):
-        return text
-    # Within quotes a backslash escapes a quote only, so that others before the closing quote are doubled.
-    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
-    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
-    return f'"{escaped}"'
+    return typed(os.path.relpath(path))

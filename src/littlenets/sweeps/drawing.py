@@ -142,6 +142,7 @@ def _heat_map(table: SweepTable, across: str, up: str) -> Figure:
         x_setting=across,
         y_setting=up,
         averaged=[SEED] if _differ(outcomes, SEED, [across, up]) else [],
+        best=outcomes.index(table.best) if table.best in outcomes else None,
         **_measured(table, outcomes),
     )
 

@@ -1,9 +1,9 @@
 """What a person sees of a sweep while it runs: one live view on a terminal, a line for each finished job elsewhere."""
 
 import os
-import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ SECONDS_BETWEEN_DRAWS = 0.25
 # A terminal has some 24 lines, and the finished jobs are above.
 RUNNING_SHOWN = 8
 LONGEST_REASON = 300
-STYLES = {"completed": "green", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
+STYLES = {"completed": "green", "warned": "yellow", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
 
 
 class View(Protocol):
@@ -65,7 +65,8 @@ class Lines:
         self._done += 1
         count = f"[{self._done:>{len(str(self._jobs))}}/{self._jobs}]"
         for number, line in enumerate(self._describe(table, job, ending)):
-            self._print(f"{count if number == 0 else ' ' * len(count)} {line}", ending.status)
+            status = "warned" if table.outcomes[job.number].warnings else ending.status
+            self._print(f"{count if number == 0 else ' ' * len(count)} {line}", status)
 
     def again(self, table: SweepTable, job: Job, why: str) -> None:
         self._print(f"{_name(table, job)}  is tried once more: {why}", "interrupted")
@@ -179,14 +180,9 @@ def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> V
 
 
 def tell(*lines: str) -> None:
-    """Prints lines. A sweep goes on where nobody takes them any more: a pipe that was closed, a full disk."""
-    try:
+    """Prints lines. A sweep goes on where they cannot be written, as on a full disk."""
+    with suppress(OSError):
         print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:
-        # Else Python would complain of it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError:
-        pass
 
 
 def last_row(history: Path) -> dict[str, float]:

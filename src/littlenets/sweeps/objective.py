@@ -39,10 +39,22 @@ class Objective:
         """For sorting: the lower, the better."""
         return value if self.direction == "minimize" else -value
 
-    def rank(self, outcome: Outcome) -> tuple[bool, float, int]:
-        """A sort key: the best first; those without a value last, by number."""
+    @property
+    def tie_breaker(self) -> str:
+        """The loss of the same stage, which decides where runs have the same value."""
+        return f"{self.metric.rpartition('/')[0]}/loss"
+
+    def loss(self, outcome: Outcome) -> float:
+        """The tie breaker of a job; infinite where it has none."""
+        value = outcome.metrics.get(self.tie_breaker, math.inf)
+        return math.inf if math.isnan(value) else value
+
+    def rank(self, outcome: Outcome) -> tuple[bool, bool, float, float, int]:
+        """Return a sort key: the best first; behind them those that learned nothing, then those without a value."""
         value = self.value(outcome)
-        return value is None, 0.0 if value is None else self.cost(value), outcome.job.number
+        if value is None:
+            return True, False, 0.0, 0.0, outcome.job.number
+        return False, not outcome.learned, self.cost(value), self.loss(outcome), outcome.job.number
 
 
 def choose_objective(outcomes: Sequence[Outcome], metric: str | None, direction: str | None) -> Objective | None:

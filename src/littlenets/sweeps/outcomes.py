@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import SettingError
 from ..runs.history import scan_history
+from ..runs.results import LEARNED_NOTHING, NOT_LEARNED_YET
 from ..runs.saved import read_results
 from .manifest import Job
 
@@ -31,6 +32,7 @@ class Outcome:
             where its results.json cannot be read.
         reason: why it did not complete; empty where it did.
         remark: what is wrong with its history.csv.
+        warnings: of a completed run, what is wrong with its network: sentences by a few words.
         metrics: at the end of the run, by name; NaN and infinities included.
         best: the best of each metric of its history; finite.
         epochs: how many it trained for.
@@ -42,6 +44,7 @@ class Outcome:
     status: str
     reason: str = ""
     remark: str = ""
+    warnings: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
     epochs: int | None = None
@@ -55,8 +58,15 @@ class Outcome:
     @property
     def ending(self) -> str:
         """The status in words."""
+        if self.warnings:
+            return f"{self.status}, {next(iter(self.warnings))}"
         known = self.status == "diverged" and self.epochs is not None
         return f"diverged at epoch {self.epochs:,}" if known else self.status
+
+    @property
+    def learned(self) -> bool:
+        """Whether the run's network is better than one answer for everything, as far as the run knows."""
+        return not {LEARNED_NOTHING, NOT_LEARNED_YET} & set(self.warnings)
 
 
 def is_rising(metric: str) -> bool:
@@ -92,6 +102,7 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
         "" if status == "completed" else _error_text(results.get("error")),
         # A run that broke off early may well have no history.
         remark if status == "completed" else "",
+        warnings=results.get("warnings", {}) if status == "completed" else {},
         metrics=results.get("metrics", {}),
         epochs=results.get("epochs", epochs),
         seconds=results.get("seconds", {}).get("total"),

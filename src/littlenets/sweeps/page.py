@@ -8,6 +8,7 @@ from . import commands
 from .names import number_text
 from .outcomes import Outcome
 from .table import SEED, SweepTable
+from .verdict import verdict
 
 # A message longer than this is in train.log.
 REASON = 300
@@ -26,7 +27,7 @@ def page_text(table: SweepTable, figures: Sequence[str] = ()) -> str:
     sections += [f"{table.counts}.", _order(table), _best(table), _groups(table)]
     if figures:
         sections += ["## Figures", *(f"![{name}]({name})" for name in figures)]
-    sections += [_failures(table), _remarks(table), _runs(table), _more(table)]
+    sections += [_failures(table), _warnings(table), _remarks(table), _runs(table), _more(table)]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -46,6 +47,7 @@ def _best(table: SweepTable) -> str:
     run = table.folder / table.best.job.folder
     return "\n".join(
         [
+            *(f"{sentence}\n" for sentence in verdict(table)),
             f"The best run is {table.best_so_far}:",
             "",
             *([f"    {commands.look_at(run)}"] if commands.has_events(run) else []),
@@ -72,7 +74,10 @@ def _groups(table: SweepTable) -> str:
                 str(n) if n == jobs else f"{n} of {jobs}",
             ]
         )
-    text = "The standard deviation is that of a sample (divided by n - 1); n counts the runs that completed."
+    text = (
+        "The standard deviation is that of a sample (divided by n - 1); n counts the runs that completed. "
+        "The fewer runs of a setting are missing, the further up it stands; then the mean decides."
+    )
     return "\n\n".join(["## Over the seeds", text, _markdown(header, rows)])
 
 
@@ -99,6 +104,11 @@ def _runs(table: SweepTable) -> str:
 
 def _failures(table: SweepTable) -> str:
     return _listed("## Not completed", table, ((outcome, outcome.reason) for outcome in table.failures))
+
+
+def _warnings(table: SweepTable) -> str:
+    warned = ((outcome, " ".join(outcome.warnings.values())) for outcome in table.outcomes if outcome.warnings)
+    return _listed("## Completed with a warning", table, warned)
 
 
 def _remarks(table: SweepTable) -> str:

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ..errors import SettingError
 
 # What a run is told besides its settings: two points that differ in nothing else are the same.
-NO_SETTINGS = {"sweep", "resume", "trust"}
+NO_SETTINGS = {"sweep", "like", "resume", "trust"}
 
 
 @dataclass

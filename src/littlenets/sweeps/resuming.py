@@ -8,8 +8,9 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from ..config.choices import group_options, loader_of
+from ..config.choices import open_configuration
 from ..config.trust import check_overrides
+from ..runs.files import user_path
 from .manifest import FILE, Manifest
 
 MULTIRUN = ("-m", "--multirun")
@@ -34,9 +35,9 @@ def expand_resume(arguments: Sequence[str], script: Path) -> list[str]:
         return list(arguments)
     given = {_key(argument): argument for argument in arguments if argument not in MULTIRUN}
     saved = {_key(argument): argument for argument in Manifest.read(folder).arguments if _is_setting(argument)}
-    with loader_of(script, arguments) as found:
-        options, left = group_options(*found), [argument for key, argument in saved.items() if key not in given]
-        check_overrides(left, options, _trusted(given.get("trust")), str(folder / FILE))
+    left = [argument for key, argument in saved.items() if key not in given]
+    with open_configuration(script, arguments) as configuration:
+        check_overrides(left, configuration.choices_of, _trusted(given.get("trust")), str(folder / FILE))
     return ["-m", *(saved | given).values()]
 
 
@@ -50,7 +51,8 @@ def _folder(arguments: Sequence[str]) -> Path | None:
     """The folder of a sweep, where one is to be gone on with."""
     given = next((argument for argument in arguments if _key(argument) == "resume"), None)
     value = _value(given) if given else None
-    return Path(str(value)) if value and (Path(str(value)) / FILE).is_file() else None
+    folder = user_path(value or "")
+    return folder if value and (folder / FILE).is_file() else None
 
 
 def _trusted(given: str | None) -> list[str]:

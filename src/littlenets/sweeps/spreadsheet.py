@@ -11,7 +11,8 @@ def csv_text(table: SweepTable) -> str:
     """The jobs in the order of their numbers, every value with full precision; what is unknown is empty."""
     finals, bests = table.finals, table.bests
     best_columns = [f"best {name}" for name in bests]
-    rows = [["number", *table.keys, "status", *finals, *best_columns, "epochs", "seconds", "folder", "reason"]]
+    ends = ["epochs", "seconds", "folder", "reason", "warnings"]
+    rows = [["number", *table.keys, "status", *finals, *best_columns, *ends]]
     rows += [
         [
             outcome.job.number,
@@ -23,6 +24,7 @@ def csv_text(table: SweepTable) -> str:
             None if outcome.seconds is None else round(outcome.seconds, 3),
             outcome.job.folder,
             outcome.reason or outcome.remark,
+            "; ".join(outcome.warnings),
         ]
         for outcome in table.outcomes
     ]

@@ -14,6 +14,7 @@ from .names import number_text
 from .page import page_text
 from .spreadsheet import csv_text
 from .table import SEED, Group, SweepTable
+from .verdict import verdict
 
 # Columns at most, so that a table can still be read.
 WIDTH = 80
@@ -52,6 +53,7 @@ class Summary:
             _table(table, width),
             _spread(table, width),
             _failures(table, width),
+            _warnings(table, width),
             self._best(width),
             self._files(width),
         ]
@@ -63,6 +65,7 @@ class Summary:
             return []
         run = self.table.folder / best.job.folder
         return [
+            *(line for sentence in verdict(self.table) for line in textwrap.wrap(sentence, width)),
             *textwrap.wrap(f"Best run: {self.table.best_so_far}", width),
             *([f"  look at it       {commands.look_at(run)}"] if commands.has_events(run) else []),
             f"  evaluate it      {commands.evaluate(run)}",
@@ -142,7 +145,7 @@ def _table(table: SweepTable, width: int) -> list[str]:
     columns["epochs"] = ["" if outcome.epochs is None else f"{outcome.epochs:,}" for outcome in told]
     columns["seconds"] = ["" if outcome.seconds is None else f"{outcome.seconds:.1f}" for outcome in told]
     columns["status"] = [outcome.ending for outcome in told]
-    if all(outcome.completed for outcome in told):
+    if all(outcome.ending == "completed" for outcome in told):
         del columns["status"]
     dispensable = ["seconds", "epochs", *reversed(others), *(_heading(table, key) for key in reversed(table.keys))]
     return [*_aligned(columns, dispensable, width), *_left_over(len(ranked))]
@@ -205,6 +208,16 @@ def _failures(table: SweepTable, width: int) -> list[str]:
         numbers = ", ".join(f"{outcome.job.number} ({outcome.epochs})" for outcome in diverged)
         lines += _wrapped(f"diverged, by number (epoch): {numbers}", " ... (all are in sweep.md)", width)
     return ["Not completed:", *lines] if lines else []
+
+
+def _warnings(table: SweepTable, width: int) -> list[str]:
+    """The completed runs by what their networks are warned of; what to try is in sweep.md."""
+    kinds = dict.fromkeys(kind for outcome in table.outcomes for kind in outcome.warnings)
+    lines = []
+    for kind in kinds:
+        names = ", ".join(table.name(outcome) for outcome in table.outcomes if kind in outcome.warnings)
+        lines += _wrapped(f"{kind}: {names}", " ... (all are in sweep.md)", width)
+    return ["Completed with a warning (sweep.md says what to try):", *lines] if lines else []
 
 
 def _wrapped(text: str, placeholder: str, width: int) -> list[str]:

@@ -1,6 +1,5 @@
 """A sweep from its command line to its jobs: what is asked for, what of it is done, what is left to run."""
 
-import json
 import os
 import shutil
 import sys
@@ -14,10 +13,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from ..config.choices import group_options
+from ..config.choices import Configuration
+from ..config.overrides import typed
 from ..config.trust import check_links, check_overrides
 from ..config.values import shown
 from ..errors import SettingError
+from ..runs.files import user_path
 from ..runs.folder import job_folder, make_latest, occupied, started
 from ..runs.saved import read_results
 from .commands import path_value
@@ -63,7 +64,7 @@ class Sweep:
         # A mistake in what all points have in common is told before anything is started.
         self._composer.compose(self._batch[:1])
         resumed = OmegaConf.select(config, "resume")
-        self.resumed = Path(resumed).resolve() if resumed else None
+        self.resumed = user_path(resumed).resolve() if resumed else None
         self.manifest = self._saved_manifest(loader) if self.resumed else Manifest(sys.argv[1:])
         self.manifest.objective = self.settings.objective or self.manifest.objective
         self.manifest.direction = self.settings.direction or self.manifest.direction
@@ -78,10 +79,10 @@ class Sweep:
         check_links(self.resumed)
         manifest = Manifest.read(self.resumed)
         hydra = self._config.hydra
-        places = [f"hydra.searchpath={shown([json.dumps(place) for place in hydra.searchpath])}"]
-        options = group_options(loader, hydra.job.config_name, places)
+        places = [f"hydra.searchpath={typed(list(hydra.searchpath))}"]
+        configuration = Configuration(loader, hydra.job.config_name, places)
         overrides = (override for job in manifest.jobs for override in job.overrides)
-        check_overrides(overrides, options, self.trusted, str(self.resumed / FILE))
+        check_overrides(overrides, configuration.choices_of, self.trusted, str(self.resumed / FILE))
         return manifest
 
     @property
@@ -191,7 +192,7 @@ class Sweep:
             return self.resumed
         self._name_after_choices()
         HydraConfig.instance().set_config(self._config)
-        folder = Path(self._config.hydra.sweep.dir).absolute()
+        folder = user_path(self._config.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -99,10 +99,12 @@ class SweepTable:
 
     @property
     def best(self) -> Outcome | None:
-        """The best job so far; None as long as no job has a value of the objective."""
+        """The best run of the best setting so far; None as long as no job has a value of the objective."""
         if not self.objective:
             return None
-        first = min(self.outcomes, key=self.objective.rank, default=None)
+        groups = self.groups
+        outcomes = groups[0].outcomes if groups else self.outcomes
+        first = min(outcomes, key=self.objective.rank, default=None)
         return first if first and self.objective.value(first) is not None else None
 
     @property
@@ -112,7 +114,12 @@ class SweepTable:
 
     @property
     def groups(self) -> list[Group]:
-        """The jobs without their seeds, by the mean of the objective; empty where no seed was swept."""
+        """The jobs without their seeds, the best setting first; empty where no seed was swept.
+
+        A mean over the seeds that were left says little where others diverged or failed: the fewer of its runs have no
+        value, the further ahead a setting is. Then those come of which a run learned something, and of these the ones
+        with the best mean; the mean loss of the same stage decides between equal means.
+        """
         if SEED not in self.keys or not self.objective:
             return []
         gathered: dict[str, list[Outcome]] = {}
@@ -124,14 +131,25 @@ class SweepTable:
             swept = {key: value for key, value in outcomes[0].job.swept.items() if key != SEED}
             values = [value for outcome in outcomes if (value := self.objective.value(outcome)) is not None]
             groups.append(Group(swept, outcomes, values))
-        return sorted(groups, key=lambda group: math.inf if group.mean is None else self.objective.cost(group.mean))
+        return sorted(groups, key=self.rank)
+
+    def rank(self, group: Group) -> tuple[float, bool, float, float]:
+        """Return a sort key: share of runs without a value, whether none learned anything, mean, mean loss."""
+        reached = [outcome for outcome in group.outcomes if self.objective.value(outcome) is not None]
+        if not reached:
+            return 1.0, True, math.inf, math.inf
+        missing = 1 - len(reached) / len(group.outcomes)
+        loss = statistics.fmean(map(self.objective.loss, reached))
+        return missing, not any(outcome.learned for outcome in reached), self.objective.cost(group.mean), loss
 
     @property
     def counts(self) -> str:
-        """Such as ``12 jobs: 9 completed, 3 diverged``."""
+        """Such as ``12 jobs: 9 completed (1 with a warning), 3 diverged``."""
         found = [outcome.status for outcome in self.outcomes]
         order = [*ENDS, *sorted(set(found) - set(ENDS))]
         parts = [f"{found.count(status):,} {status}" for status in order if status in found]
+        if warned := sum(bool(outcome.warnings) for outcome in self.outcomes):
+            parts[0] += f" ({warned:,} with a warning)"
         return f"{len(found):,} job{'s' * (len(found) != 1)}: {', '.join(parts) or 'none'}"
 
     def swept_texts(self, outcome: Outcome) -> list[str]:

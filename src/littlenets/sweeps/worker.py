@@ -24,6 +24,7 @@ from ..config.trust import refusals
 from ..errors import DivergedError, RemovedError, SettingError
 from ..runs.files import NO_ROOM
 from ..runs.folder import occupied
+from ..runs.log import written_to
 from .checking import check_points
 from .points import Composition, Point
 
@@ -153,7 +154,8 @@ def run(config: DictConfig, point: Point, folder: Path) -> Ending:
     from . import imported
 
     imported.limit_threads(_start.threads)
-    with _into(folder / "train.log"), _logging(_start.compositions[point.composition].hydra):
+    file, hydra = folder / "train.log", _start.compositions[point.composition].hydra
+    with _into(file), _logging(hydra), written_to(file):
         try:
             _busy = True
             if _stopping.is_set():
@@ -198,18 +200,20 @@ def _redirect(file: int) -> None:
 def _logging(hydra: DictConfig) -> Iterator[None]:
     """Hydra's configuration of a job's logging, less what goes to the terminal."""
     settings = OmegaConf.to_container(hydra.hydra.job_logging, resolve=True)
-    handlers = settings.get("handlers") or {}
-    silent = {name for name, handler in handlers.items() if "StreamHandler" in handler.get("class", "")}
-    settings["handlers"] = {name: handler for name, handler in handlers.items() if name not in silent}
-    for logger in (settings.get("root"), *(settings.get("loggers") or {}).values()):
-        if logger and "handlers" in logger:
-            logger["handlers"] = [name for name in logger["handlers"] if name not in silent]
     configure_log(OmegaConf.create(settings), hydra.hydra.verbose)
+    loggers = [logging.getLogger(name) for name in ("", *(settings.get("loggers") or {}))]
+    for logger in loggers:
+        for handler in filter(_prints, list(logger.handlers)):
+            logger.removeHandler(handler)
     try:
         yield
     finally:
-        for name in ("", *(settings.get("loggers") or {})):
-            logger = logging.getLogger(name)
+        for logger in loggers:
             for handler in list(logger.handlers):
                 logger.removeHandler(handler)
                 handler.close()
+
+
+def _prints(handler: logging.Handler) -> bool:
+    stream = isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
+    return stream or hasattr(handler, "console")  # which is what Rich's has

@@ -1,0 +1,53 @@
+"""What is typed on the command line: how values are written for Hydra, and ``~`` for the home folder."""
+
+import os
+import re
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from .values import shown
+
+# What Hydra reads as it stands: https://hydra.cc/docs/1.3/advanced/override_grammar/basic/
+UNQUOTED = re.compile(r"[\w/.+@%*?|:-]+", re.ASCII)
+# A path, as a value or as an item of a list, that begins with somebody's home folder.
+IN_HOME = re.compile(r"""(?<=[=\[,'"])(file://)?(~[\w.-]*(?:/[^,\[\]'"]*)?)(?=$|[,\]'"])""")
+
+
+def typed(value: Any) -> str:
+    """A value as the right side of an override, of which Hydra makes the same value again."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(typed, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{typed(key)}:{typed(item)}' for key, item in value.items())}}}"
+    return _typed_text(value) if isinstance(value, str) else shown(value)
+
+
+def _typed_text(text: str) -> str:
+    if UNQUOTED.fullmatch(text) and _read(text) == text:
+        return text
+    # Within quotes a backslash escapes a quote only, so that others before the closing quote are doubled.
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f'"{escaped}"'
+
+
+def expand_home(argument: str) -> str:
+    """An argument of a command with the home folder in the place of ``~``, which Hydra cannot read without quotes."""
+
+    def expanded(found: re.Match[str]) -> str:
+        path = os.path.expanduser(found[2])
+        if path == found[2]:
+            return found[0]
+        as_it_is = argument.startswith("-") or argument[found.start() - 1] in "'\""
+        return (found[1] or "") + path if as_it_is else typed((found[1] or "") + path)
+
+    return IN_HOME.sub(expanded, argument)
+
+
+def _read(text: str) -> Any:
+    try:
+        return OverridesParser.create().parse_override(f"key={text}").value()
+    except HydraException:
+        return None

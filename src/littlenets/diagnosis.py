@@ -1,0 +1,151 @@
+"""Look at a trained network for signs that it learned nothing, and say what to try.
+
+Shapes: N samples, K classes.
+"""
+
+import logging
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from .data import TensorDataModule
+from .data.base import Split
+from .figures.saturation import saturated_shares
+from .figures.tracing import outputs, trace
+from .modules import SupervisedModule
+from .randomness import stream
+from .runs.history import read_history
+from .runs.results import LEARNED_NOTHING, NOT_LEARNED_YET
+
+# Goes to train.log alone (conf/hydra/default.yaml).
+traceback_log = logging.getLogger("littlenets.traceback")
+
+# Enough to tell an accuracy of 54% from guessing between two classes, and few enough numbers (334 images of MNIST) for
+# the convolutional network to take some tenths of a second at most.
+SAMPLES, NUMBERS = 2000, 2**18
+# Recording what every layer gives takes memory; a layer that is flat on so many samples is flat.
+PROBES = 100
+# Guessing is more than three standard deviations better than its chances once in 700 runs.
+DEVIATIONS = 3
+# A loss is clearly lower than another if it is less than this share of it.
+CLEARLY_LOWER = 0.95
+# A loss still falls if it is less than this share of what it was a quarter of the epochs before.
+FALLING = 0.99
+# With fewer optimizer steps, a loss that has not fallen may still fall.
+FEW_STEPS = 50
+
+
+def diagnose(module: SupervisedModule, data: LightningDataModule, folder: Path, steps: int) -> dict[str, str]:
+    """Return what is wrong with a trained network: a few words for a table, and sentences with what to try.
+
+    The network is looked at on a fixed sample of its training data, in evaluation mode, without drawing from the global
+    random number generators; of data that is no `TensorDataModule`, only the losses are judged. Where looking fails,
+    train.log has the reason, and nothing is returned.
+
+    Args:
+        module: after its training.
+        data: what it was trained on.
+        folder: the run's, with its history.csv.
+        steps: optimizer steps that it took.
+    """
+    try:
+        losses = read_history(folder, only=["train/loss"]).get("train/loss", [])
+        return _diagnose(module, data, losses, steps)
+    except Exception as error:  # any: a network from outside may be like none of these
+        traceback_log.error("The trained network could not be looked at.", exc_info=error)
+        return {}
+
+
+def _diagnose(
+    module: SupervisedModule, data: LightningDataModule, losses: Sequence[float], steps: int
+) -> dict[str, str]:
+    change = f"train/loss went from {losses[0]:.4g} to {losses[-1]:.4g}" if len(losses) > 1 else ""
+    rose = bool(change) and losses[0] < CLEARLY_LOWER * losses[-1]
+    guessing, flat = "", ""
+    if isinstance(data, TensorDataModule):
+        sample = _sample(data)
+        flat = _flat_layers(module, sample)
+        guessing = _guessing(module, sample, data.classes)
+    if guessing:
+        if flat:
+            return {LEARNED_NOTHING: f"{guessing} {flat} Lower optimizer.lr, or use another activation."}
+        if not rose and (steps < FEW_STEPS or _falls(losses)):
+            why = (
+                f"{change} and still falls" if _falls(losses) else f"It took {steps} optimizer step{'s' * (steps > 1)}"
+            )
+            return {NOT_LEARNED_YET: f"{guessing} {why}: raise trainer.max_epochs, or optimizer.lr."}
+        advice = "lower optimizer.lr" if rose else "try another optimizer.lr"
+        return {LEARNED_NOTHING: f"{guessing} {f'{change}: {advice}.' if change else f'{advice.capitalize()}.'}"}
+    found = {}
+    if "ReLU" in flat:
+        # A network that learned all the same goes around it, or has a single tanh that is rightly at its ends.
+        found["dead layer"] = f"{flat} Lower optimizer.lr, or use another activation."
+    if rose and steps >= FEW_STEPS:
+        found["loss rose"] = f"{change}: lower optimizer.lr."
+    return found
+
+
+def _sample(data: TensorDataModule) -> Split:
+    """Training samples as the network gets them, in random order."""
+    x, y = data.splits["train"]
+    count = min(SAMPLES, NUMBERS // x[:1].numel())
+    chosen = torch.randperm(len(x), generator=stream(0, "diagnosis"))[: max(PROBES, count)]
+    return Split(data.transform(x[chosen]), y[chosen])
+
+
+def _flat_layers(module: SupervisedModule, sample: Split) -> str:
+    """A sentence on hidden activations of which no unit has a gradient on any sample; empty where there is none."""
+    shares = saturated_shares(trace(module.network, sample.x[:PROBES]))
+    flat = [name for name, share in shares.items() if share == 1]
+    if not flat:
+        return ""
+    how = "give 0" if all("ReLU" in name for name in flat) else "are at an end of their range"
+    return f"All units of {' and '.join(flat)} {how} for every sample, which leaves them no gradient."
+
+
+def _guessing(module: SupervisedModule, sample: Split, classes: int | None) -> str:
+    """A sentence if the network is not clearly better than one answer for all samples; empty where it is."""
+    predicted = module.predictions(outputs(module.network, sample.x))
+    if classes is None:
+        return _guessing_numbers(predicted["y"], sample.y)
+    return _guessing_classes(predicted["class"], predicted["probabilities"], sample.y, classes)
+
+
+def _guessing_numbers(predicted: Tensor, y: Tensor) -> str:
+    error = (predicted.double() - y).square().mean().item()
+    constant = (y.double() - y.double().mean(dim=0)).square().mean().item()
+    if constant == 0 or error < CLEARLY_LOWER * constant:
+        return ""
+    return (
+        f"The mean squared error on {len(y):,} training samples is {error:.4g}, "
+        f"not clearly better than by predicting their mean ({constant:.4g})."
+    )
+
+
+def _guessing_classes(predicted: Tensor, probabilities: Tensor, y: Tensor, classes: int) -> str:
+    shares = torch.bincount(y, minlength=classes).double() / len(y)  # (K,)
+    most = shares.max().item()
+    accuracy = (predicted == y).double().mean().item()
+    by_chance = DEVIATIONS * math.sqrt(most * (1 - most) / len(y))  # of a binomial distribution
+    # Few samples, or a class that nearly all are of, leave no accuracy beyond chance. The probabilities tell more.
+    tiny = torch.finfo(torch.float32).tiny
+    entropy = -torch.special.xlogy(shares, shares).sum()
+    cross_entropy = -probabilities.double().gather(1, y[:, None]).clamp_min(tiny).log().mean()
+    if most == 1 or accuracy > most + by_chance or cross_entropy < CLEARLY_LOWER * entropy:
+        return ""
+    return (
+        f"The network is right on {accuracy:.1%} of {len(y):,} training samples, "
+        f"not clearly better than by always answering class {shares.argmax()} ({most:.1%})."
+    )
+
+
+def _falls(losses: Sequence[float]) -> bool:
+    """Whether the loss was falling at the end. Medians, as single epochs may be far off."""
+    quarter = max(1, len(losses) // 4)
+    latest, before = losses[-quarter:], losses[-2 * quarter : -quarter]
+    return bool(before) and statistics.median(latest) < FALLING * statistics.median(before)
