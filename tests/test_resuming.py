@@ -183,3 +183,14 @@ def test_a_missing_history_is_begun_anew(launch, caplog):
     go_on(run, "trainer.max_epochs=8")
     assert [row["epoch"] for row in run.rows] == ["7", "8"]
     assert "history.csv" in caplog.text
+
+
+def test_a_saved_class_of_lightning_is_that_of_the_package_that_is_installed(launch):
+    stop = "{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:train/loss,patience:9}"
+    run = launch(*LINEAR, f"+callbacks.stop={stop}")
+    file = run.path / "config.yaml"
+    file.write_text(file.read_text().replace("_target_: pytorch_lightning.", "_target_: lightning.pytorch."))
+    go_on(run, "trainer.max_epochs=7e0")
+    assert run.results["epochs"] == 7
+    assert "max_epochs: 7\n" in file.read_text()
+    assert "_target_: lightning" not in file.read_text()

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from .config.constructors import instantiate
 from .config.fit import misfit, try_out
 from .data import TensorDataModule
 from .errors import SettingError

@@ -19,9 +19,9 @@ from pytorch_lightning import LightningDataModule, Trainer
 
 from .building import check_fit
 from .config.accelerators import present
-from .config.check import wrong_settings
+from .config.check import check_settings
 from .config.trust import check_links
-from .errors import SettingError, StoppedError
+from .errors import StoppedError
 from .modules import SupervisedModule
 from .ranges import Count
 from .runs.files import write_atomically
@@ -46,8 +46,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     Raises:
         SettingError: a setting is wrong, the run or the data is unavailable, or they do not fit each other.
     """
-    if wrong := wrong_settings(OmegaConf.to_container(config, resolve=True), SETTINGS):
-        raise SettingError("\n".join(wrong.values()))
+    check_settings(config, SETTINGS)
     saved = load_run(config.run, config.checkpoint, config.trust)
     check_links(saved.folder)
     module = load_module(saved)

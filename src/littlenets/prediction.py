@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from .building import build
-from .config.check import wrong_settings
+from .config.check import settle
 from .data.images import ImageDataModule
 from .errors import SettingError
 from .inference.formats import FORMATS, Answer
@@ -57,9 +57,8 @@ def check_request(config: DictConfig) -> str:
     Raises:
         SettingError: none or several are, or another setting is wrong.
     """
-    values = OmegaConf.to_container(config, resolve=True)
-    problems = list(wrong_settings(values, SETTINGS).values())
-    given = [name for name in WANTED if values[name] is not None]
+    problems = list(settle(config, SETTINGS).values())
+    given = [name for name in WANTED if config[name] is not None]
     if len(given) != 1:
         problems.append(f"Give one of {', '.join(f'{name}=...' for name in WANTED)}; {_count(given)}.")
     if problems:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from .config.check import ON_THIS_MACHINE, wrong_settings
+from .config.values import shown
 from .errors import SettingError
 from .runs.checkpoints import read_training_state
 from .runs.files import user_path
@@ -94,7 +95,8 @@ def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
     if override.startswith("~"):
         raise SettingError(f"{override}: a resumed run keeps its settings.")
     with open_dict(saved):
-        OmegaConf.update(saved, key, OmegaConf.select(config, key), force_add=True)
+        # A group is merged with what the run had, a mapping such as that of trainer.max_time takes its place.
+        OmegaConf.update(saved, key, OmegaConf.select(config, key), merge="." not in key, force_add=True)
 
 
 def _length(config: DictConfig) -> dict[str, int]:
@@ -112,10 +114,10 @@ def _check_schedule(saved: DictConfig, laid_out: dict[str, int]) -> None:
     counts_steps = "OneCycle" in schedule.get("_target_", "")
     for unit, now in _length(saved).items():
         before = laid_out[unit]
-        depends = counts_steps or (unit == "epochs" and schedule.get("T_max") == before)
+        depends = counts_steps or (unit == "epochs" and before is not None and schedule.get("T_max") == before)
         if depends and now != before:
-            length = "all epochs" if before == -1 else f"{before:,} {unit}"
+            length = "all epochs" if before in (None, -1) else f"{before:,} {unit}"
             raise SettingError(
-                f"trainer.max_{unit}={now}: the scheduler was laid out for {length} and cannot be stretched "
+                f"trainer.max_{unit}={shown(now)}: the scheduler was laid out for {length} and cannot be stretched "
                 f"afterwards. Start a new run with the number of {unit} that you want."
             )

@@ -3,10 +3,12 @@
 import math
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.callbacks import Timer
 from rich.text import Text
 from torch import nn
 
@@ -27,6 +29,8 @@ def describe(
     parameters = sum(parameter.numel() for parameter in network.parameters())
     limits = {"epoch": trainer.max_epochs, "step": trainer.max_steps}
     ends = [f"{most:,} {unit}{'s' * (most > 1)}" for unit, most in limits.items() if most not in (None, -1)]
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]
+    ends += [str(timedelta(seconds=timer.time_remaining())) for timer in timers if timer.time_remaining() is not None]
     device = trainer.strategy.root_device.type
     where = device if device != "cpu" else f"cpu with {threads} thread{'s' * (threads > 1)}"
     return (

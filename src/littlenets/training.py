@@ -18,7 +18,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from rich.text import Text
 
 from .building import build, build_module, check_fit
-from .callbacks import Beginning, Figures, Stopping
+from .callbacks import Beginning, Figures, Monitors, Stopping
 from .config.check import check
 from .config.choices import load_choice, other_data
 from .data import TensorDataModule
@@ -205,6 +205,7 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         Stopping(),
         # A run from before there were figures has none in its configuration.
         *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
+        Monitors(),
         beginning,
     ]
     loggers = [
@@ -259,6 +260,8 @@ def fit(
             if isinstance(datamodule, TensorDataModule):
                 # The module puts its loader back to the batch that follows.
                 warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
+            # A limit of time may be taken away when a run is gone on with.
+            warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
     except SystemExit as end:
         # Lightning turns the second signal into an exit, which would end a whole sweep without a word.

@@ -5,6 +5,8 @@ import re
 import pytest
 from conftest import TRAIN, Process
 
+STOP = "{_target_:pytorch_lightning.callbacks.EarlyStopping"
+
 # The arguments, and what the message must name, line by line.
 OF_THEIR_OWN = {
     "trainer.max_epoch=3": [["trainer.max_epoch:", "did you mean trainer.max_epochs?"]],
@@ -50,6 +52,20 @@ TOGETHER = {
     "trainer.max_epochs=abc": [["trainer.max_epochs=abc", "integer"]],
     "trainer.max_epochs=abc scheduler=cosine": [["trainer.max_epochs=abc", "integer"]],
     "optimizer.lr=abc": [["optimizer.lr=abc", "number"]],
+    "trainer.max_epochs=2.5 data.batch_size=None": [["trainer.max_epochs=2.5", "integer"], ["batch_size=None", "null"]],
+    "trainer.max_epochs=null": [["trainer.max_epochs=null", "+trainer.max_steps"]],
+    "+trainer.max_time=10": [["trainer.max_time=10", "{minutes:90}"]],
+    "seed=${oc.env:HOME}": [["seed=/", "integer", "'seed=\"${oc.decode:${oc.env:HOME}}\"'"]],
+    f"+callbacks.stop={STOP},monitor:val/loss}}": [["callbacks.stop.monitor=val/loss", "data.validation"]],
+    f"model=spiral data.validation=0.2 +callbacks.stop={STOP},monitor:val/accuracy}}": [["did you mean val/acc?"]],
+    "-m hydra/launcher=basic seed=1,2 sweep.objective=val/acc": [
+        ["sweep.objective=val/acc", "val/mae"],
+        ["Nothing was"],
+    ],
+    "-m hydra/launcher=basic seed=1,2 model=spiral sweep.objective=test/accuracy": [
+        ["mean test/acc?"],
+        ["Nothing was"],
+    ],
     "data=colour_lines": [["data=colour_lines", "testing only", "data=..."]],
     "data.batch_size=0": [["data.batch_size=0", "greater than 0"]],
     "seed=x": [["seed=x", "integer"]],
@@ -95,6 +111,9 @@ AT_THE_START = {
     "+optimizer.nesterov=true": [["optimizer:", "Nesterov"]],
     "+trainer.gradient_clip_val=1.0": [["trainer:", "manual optimization"]],
     "scheduler=onecycle trainer.max_epochs=-1": [["scheduler", "trainer.max_epochs"]],
+    "scheduler=onecycle trainer.max_epochs=null +trainer.max_time={minutes:1}": [["scheduler", "trainer.max_epochs"]],
+    # Of 5 points, a twentieth is none.
+    f"data.validation=0.05 +callbacks.stop={STOP},monitor:val/loss}}": [["EarlyStopping", "val/loss"]],
 }
 
 

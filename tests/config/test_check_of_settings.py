@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from littlenets.config.check import check
+from littlenets.config.check import check, check_settings
 from littlenets.errors import SettingError
 
 
@@ -27,7 +27,22 @@ def complaints(*overrides: str) -> list[str]:
     [
         # wrong type
         ("trainer.max_epochs=many", "integer"),
-        ("trainer.max_epochs=1.5", "integer"),
+        ("trainer.max_epochs=1.5", ": it should be an integer or -1\\.$"),
+        ("seed=2.5", ": it should be an integer\\.$"),
+        ("checkpoint.every=2.5", "integer"),
+        ("+trainer.max_time=10", '"00:01:30:00"'),
+        ("+trainer.max_time=10 minutes", '"00:01:30:00"'),
+        ("+trainer.max_time={minute:1}", "{minutes:90}"),
+        ("+trainer.max_time={minutes:0}", "{minutes:90}"),
+        # what other languages write for null
+        ("data.batch_size=None", "write null"),
+        ("data.batch_size=none", "write null"),
+        ("data.batch_size=nil", "write null"),
+        ("data.batch_size=nan", "write null"),
+        ("sweep.objective=None", "write null"),
+        ("figures.only=None", "write null"),
+        ("data.n_points=None", "integer"),
+        ("optimizer.lr=None", "number"),
         ("optimizer.lr=fast", "number"),
         ("data.noise=a", "number"),
         ("data.slope=inf", "less than|finite"),
@@ -69,7 +84,7 @@ def complaints(*overrides: str) -> list[str]:
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_should_be(override: str, says: str):
-    key, _, value = override.partition("=")
+    key, _, value = override.lstrip("+").partition("=")
     (line,) = complaints(override)
     assert line.startswith(f"{key}=")
     assert value.strip("'") in line
@@ -95,6 +110,15 @@ def test_a_wrong_value_is_named_with_what_it_should_be(override: str, says: str)
         (["scheduler=onecycle", "scheduler.max_lr=0"], "scheduler.max_lr", ["greater than 0"]),
         (["scheduler=onecycle", "scheduler.pct_start=half"], "scheduler.pct_start", ["number"]),
         (["logger=csv", "logger.every=0"], "logger.every", ["greater than 0"]),
+        (["model=spiral", "model.network.hidden=[6.4,64]"], "model.network.hidden", ["it should be an integer."]),
+        (["model=spiral", "model.network.hidden=['64']"], "model.network.hidden", ["64 in it should be a number"]),
+        (["model=cnn", "data.stand_in=None"], "data.stand_in", ["write null"]),
+        (["trainer.max_epochs=null"], "trainer.max_epochs", ["+trainer.max_steps", "+trainer.max_time", "=-1"]),
+        (
+            ["trainer.max_epochs=null", "+trainer.max_steps=9", "scheduler=cosine"],
+            "trainer.max_epochs",
+            ["scheduler.T_max takes it over", "integer"],
+        ),
     ],
 )
 def test_so_is_one_of_another_choice(overrides: list[str], place: str, names: list[str]):
@@ -143,6 +167,10 @@ def test_all_that_is_wrong_is_said_at_once():
     [
         ["data.batch_size=null", "data.noise=1", "data.slope=3"],
         ["trainer.max_epochs=-1", "+trainer.max_steps=10", "+trainer.limit_train_batches=0.5"],
+        ["trainer.max_epochs=null", "+trainer.max_steps=10", "scheduler=onecycle"],
+        ["trainer.max_epochs=null", "+trainer.max_time={hours:1.5,seconds:3}"],
+        ["trainer.max_epochs=null", "+trainer.max_time=00:00:10:00"],
+        ["+trainer.max_time=null", "trainer.max_epochs=null", "+trainer.fast_dev_run=true"],
         ["+trainer.limit_train_batches=3", "trainer.precision=64-true", "trainer.devices=auto"],
         ["threads=4", "checkpoint.every=3", "seed=4294967295"],
         ["checkpoint.every=200 batches", "trainer.devices=[0,1]"],
@@ -241,6 +269,131 @@ def test_a_network_that_was_written_today_is_checked_too(settings: dict, lines: 
 def test_a_setting_too_many_or_too_few(override: str, says: str):
     (line,) = complaints(override)
     assert line.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "value"),
+    [
+        (["trainer.max_epochs=1e1"], "trainer.max_epochs", 10),
+        (["trainer.max_epochs=1e5", "scheduler=cosine"], "scheduler.T_max", 100_000),
+        (["+trainer.max_steps=3.0"], "trainer.max_steps", 3),
+        (["data.batch_size=4.0"], "data.batch_size", 4),
+        (["data.n_points=1e1"], "data.n_points", 10),
+        (["seed=3.0"], "seed", 3),
+        (["seed=3.0"], "data.seed", 3),
+        (["threads=2e0"], "threads", 2),
+        (["checkpoint.every=5.0"], "checkpoint.every", 5),
+        (["checkpoint.every=5.0"], "callbacks.checkpoints.every", 5),
+        (["model=spiral", "model.network.hidden=[6.4e1,8]"], "model.network.hidden", [64, 8]),
+        (["model=spiral", "+width=6.4e1", "model.network.hidden=[${width}]"], "model.network.hidden", [64]),
+        (["scheduler=step", "scheduler.step_size=2.0"], "scheduler.step_size", 2),
+        (["figures.moments=4.0"], "figures.moments", 4),
+        # Ten batches; one of everything, which 1 would not be.
+        (["+trainer.limit_train_batches=1e1"], "trainer.limit_train_batches", 10),
+        (["+trainer.limit_train_batches=1.0"], "trainer.limit_train_batches", 1.0),
+        (["optimizer.lr=1.0"], "optimizer.lr", 1.0),
+        (["data.slope=1e1"], "data.slope", 10.0),
+        (["optimizer.lr=1"], "optimizer.lr", 1),
+    ],
+)
+def test_a_whole_number_written_as_a_float_is_one_where_an_integer_is_taken(overrides, key, value):
+    config = composing.compose_config(*overrides)
+    check(config)
+    found = OmegaConf.to_container(config, resolve=True)
+    for name in key.split("."):
+        found = found[name]
+    assert repr(found) == repr(value)
+
+
+@pytest.mark.parametrize("key", ["optimizer.lr", "seed"])
+def test_a_number_from_the_environment_wants_decoding(monkeypatch, key: str):
+    monkeypatch.setenv("LITTLENETS_NUMBER", "3")
+    (line,) = complaints(f"{key}=${{oc.env:LITTLENETS_NUMBER}}")
+    right = f'{key}="${{oc.decode:${{oc.env:LITTLENETS_NUMBER}}}}"'
+    assert right in line
+    config = composing.compose_config(right)
+    check(config)
+    assert OmegaConf.select(config, key) == 3
+
+
+def test_a_number_inside_a_list_from_the_environment_wants_it_too(monkeypatch):
+    monkeypatch.setenv("LITTLENETS_NUMBER", "3")
+    (line,) = complaints("model=spiral", "model.network.hidden=[${oc.env:LITTLENETS_NUMBER},4]")
+    assert "${oc.decode:${oc.env:LITTLENETS_NUMBER}}" in line
+
+
+def stop(monitor: str) -> str:
+    return f"+callbacks.stop={{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:{monitor}}}"
+
+
+def keep(monitor: str) -> str:
+    return f"+callbacks.keep={{_target_:pytorch_lightning.callbacks.ModelCheckpoint,monitor:{monitor}}}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        ([stop("val/loss")], ["callbacks.stop.monitor=val/loss", "data.validation=", "train/loss, lr, weight, bias"]),
+        ([stop("val_loss")], ["did you mean val/loss?", "data.validation="]),
+        (["model=spiral", stop("val/accuracy"), "data.validation=0.2"], ["did you mean val/acc?"]),
+        (["model=spiral", stop("test/acc")], ["train/loss, train/acc, lr"]),
+        ([stop("train/mae")], ["callbacks.stop.monitor=train/mae"]),
+        ([stop("val/loss"), "data.validation=0.2", "+trainer.limit_val_batches=0"], ["val/loss"]),
+        ([keep("loss")], ["callbacks.keep.monitor=loss", "did you mean"]),
+        ([stop("step")], ["there are train/loss"]),
+        ([stop("gradient_norm")], ["there are train/loss"]),
+    ],
+)
+def test_a_metric_that_will_not_be_measured_cannot_be_monitored(overrides, names):
+    (line,) = complaints(*overrides)
+    for name in names:
+        assert name in line
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [stop("train/loss")],
+        [stop("weight")],
+        [stop("lr")],
+        [stop("gradient_norm"), "gradient_norm=true"],
+        [stop("val/mae"), "data.validation=0.2"],
+        [stop("val/loss,strict:false")],
+        [keep("step,mode:max")],
+        [keep("null")],
+        ["+callbacks.rates._target_=pytorch_lightning.callbacks.LearningRateMonitor", stop("lr-SGD")],
+        # A class of a user's may log anything.
+        ["+callbacks.own._target_=outside_callbacks.Logs", stop("their/own")],
+        ["model.module._target_=outside_callbacks.Measures", stop("their/own")],
+    ],
+)
+def test_what_may_be_measured_can_be_monitored(overrides):
+    check(composing.compose_config(*overrides))
+
+
+def test_a_class_of_lightning_is_that_of_the_package_that_is_installed():
+    config = composing.compose_config(
+        "+callbacks.stop={_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:train/loss,patience:2.0}"
+    )
+    check(config)
+    assert config.callbacks.stop._target_ == "pytorch_lightning.callbacks.EarlyStopping"
+    assert repr(config.callbacks.stop.patience) == "2"
+    (line,) = complaints("+callbacks.stop._target_=lightning.pytorch.callbacks.EarlyStoping")
+    assert "EarlyStoping" in line
+
+
+def test_a_class_made_for_the_other_package_is_refused(user_module):
+    base = type("Callback", (), {"__module__": "lightning.pytorch.callbacks.callback"})
+    sys.modules["networks_of_a_user"].Mine = type("Mine", (base,), {})
+    (line,) = complaints("+callbacks.mine._target_=networks_of_a_user.Mine")
+    assert "lightning.pytorch" in line
+    assert "pytorch_lightning" in line
+
+
+def test_settings_of_other_commands_are_settled_too():
+    config = OmegaConf.create({"threads": 2e0, "index": 3.0})
+    check_settings(config, {"threads": int, "index": int | None})
+    assert repr([config.threads, config.index]) == "[2, 3]"
 
 
 def test_a_value_that_others_are_made_from_may_stand_anywhere():

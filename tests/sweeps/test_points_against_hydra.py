@@ -1,5 +1,8 @@
 """Points that are composed together equal what Hydra composes one by one."""
 
+import json
+import sys
+
 import pytest
 from composing import CONF
 from hydra import initialize_config_dir
@@ -92,6 +95,45 @@ def test_a_fingerprint_tells_settings_apart_and_nothing_else(hydra):
     batch = [["seed=1"], ["seed=2"], ["seed=1", "optimizer.lr=0.01"], ["seed=1", "model=linear"], ["seed=1.0"]]
     one, two, same, again, _ = (point.fingerprint for point in points.compose(batch))
     assert one == same == again != two
+
+
+def test_a_whole_number_is_the_same_however_it_is_written(hydra):
+    points = Points(hydra.config_loader, hydra.compose_config("train", [], RunMode.MULTIRUN))
+    common = ["model=spiral", "scheduler=cosine"]
+    typed = [
+        "trainer.max_epochs=1e1",
+        "model.network.hidden=[8.0,4]",
+        "threads=1.0",
+        "+trainer.limit_train_batches=2.0",
+    ]
+    plain = ["trainer.max_epochs=10", "model.network.hidden=[8,4]", "threads=1", "+trainer.limit_train_batches=2"]
+    one, other = points.compose([common + typed, common + plain])
+    assert one.fingerprint == other.fingerprint
+    assert json.dumps(one.settings) == json.dumps(other.settings)
+    assert list(swept([one, other], points.compositions)) == [{}, {}]
+    rows = list(swept(points.compose([["trainer.max_epochs=1e1"], ["trainer.max_epochs=2e1"]]), points.compositions))
+    assert repr(rows) == "[{'trainer.max_epochs': 10}, {'trainer.max_epochs': 20}]"
+
+
+def test_settling_a_point_imports_nothing_that_is_not_trusted(hydra, tmp_path, monkeypatch):
+    (tmp_path / "trap_in_a_sweep.py").write_text("class Net: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = ["model.network._target_=trap_in_a_sweep.Net", "trainer.max_epochs=1e1"]
+    master = hydra.compose_config("train", [], RunMode.MULTIRUN)
+    Points(hydra.config_loader, master, trusted=[]).compose([point])
+    assert "trap_in_a_sweep" not in sys.modules
+    (settled,) = Points(hydra.config_loader, master, trusted=["trap_in_a_sweep"]).compose([point])
+    assert settled.settings["trainer"]["max_epochs"] == 10
+    assert "trap_in_a_sweep" in sys.modules
+
+
+def test_a_float_that_is_no_integer_stays_one(hydra):
+    points = Points(hydra.config_loader, hydra.compose_config("train", [], RunMode.MULTIRUN))
+    batch = [["optimizer.lr=1.0"], ["+trainer.limit_train_batches=1.0"], ["+trainer.limit_train_batches=1"]]
+    rate, all_batches, one_batch = points.compose(batch)
+    assert repr(rate.settings["optimizer"]["lr"]) == "1.0"
+    assert repr(all_batches.settings["trainer"]["limit_train_batches"]) == "1.0"
+    assert all_batches.fingerprint != one_batch.fingerprint
 
 
 def test_what_is_wrong_in_several_points_is_told_at_once(hydra):

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from ..config.check import wrong_settings
+from ..config.check import check_settings
 from ..errors import SettingError
 from ..runs.files import user_path, write_atomically
 from .experiments import Outcome, check_names, compose_experiments, provide
@@ -40,8 +40,7 @@ def write_article(config: DictConfig) -> Path:
         SettingError: there is no such experiment, none has a setting that is to be passed on, or there is no place for
             the page.
     """
-    if problems := wrong_settings(OmegaConf.to_container(config), SETTINGS):
-        raise SettingError("\n".join(problems.values()))
+    check_settings(config, SETTINGS)
     wanted = EXPERIMENTS if config.experiments is None else tuple(config.experiments)
     check_names(wanted, EXPERIMENTS)
     experiments = compose_experiments(EXPERIMENTS, list(config.overrides))

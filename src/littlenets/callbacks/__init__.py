@@ -5,7 +5,8 @@ from .checkpoints import Checkpoints
 from .figures import Figures
 from .gradients import Gradients
 from .history import History
+from .monitors import Monitors
 from .progress import Progress
 from .stopping import Stopping
 
-__all__ = ["Beginning", "Checkpoints", "Figures", "Gradients", "History", "Progress", "Stopping"]
+__all__ = ["Beginning", "Checkpoints", "Figures", "Gradients", "History", "Monitors", "Progress", "Stopping"]

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from ..ranges import Count
 from ..runs.files import copy_atomically
+from .length import planned_epochs
 
 # Each takes 5 ms, and none of them may cost a run of 4 seconds a hundredth.
 CHECKPOINTS_A_RUN = 10
@@ -33,7 +34,8 @@ class Checkpoints(Checkpoint):
     the data that the network is trained on.
 
     Args:
-        every: epochs between two checkpoints, or "200 batches", "5 minutes"; ``auto`` makes about 10 in a run.
+        every: epochs between two checkpoints, or "200 batches", "5 minutes"; ``auto`` makes about 10 in a run,
+            and one a minute in a run of unknown length.
     """
 
     def __init__(self, every: Interval = "auto") -> None:
@@ -47,7 +49,11 @@ class Checkpoints(Checkpoint):
         self._monitor = "val/loss" if trainer.enable_validation else "train/loss"
         self._unit, self._every = "epoch", self.every
         if self.every == "auto":
-            self._every = max(1, (trainer.max_epochs or 0) // CHECKPOINTS_A_RUN)
+            epochs = planned_epochs(trainer)
+            self._every = max(1, (epochs or 0) // CHECKPOINTS_A_RUN)
+            if epochs is None:
+                # Writing a checkpoint can take longer than an epoch.
+                self._unit = "minute"
         elif isinstance(self.every, str):
             number, self._unit = _UNITS.fullmatch(self.every).groups()
             self._every = int(number)

@@ -21,6 +21,7 @@ from ..modules import SupervisedModule
 from ..moments import Moment, moments_of, packed, state_row, thinned, unpacked
 from ..ranges import Count
 from ..runs.history import read_history
+from .length import planned_epochs
 
 if TYPE_CHECKING:
     from ..gallery import Picture
@@ -73,7 +74,7 @@ class Figures(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
         if isinstance(self._data, TensorDataModule):
             try:
-                self._plan(trainer.max_epochs, pl_module.network, self._data)
+                self._plan(planned_epochs(trainer), pl_module.network, self._data)
             except Exception as error:  # any: a run is not lost for want of a picture
                 self._give_up(error)
         if not self._moments and trainer.current_epoch == 0:

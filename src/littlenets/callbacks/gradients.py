@@ -10,6 +10,7 @@ from torch.nn.utils import get_total_norm
 
 from ..errors import SettingError
 from ..modules import SupervisedModule
+from .length import planned_epochs
 
 # Each takes about 1 ms a weight matrix, and TensorBoard shows no more of them well.
 HISTOGRAMS_A_RUN = 12
@@ -43,8 +44,8 @@ class Gradients(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.histograms:
             return
-        endless = trainer.max_epochs in (None, -1)
-        self._every = EPOCHS_BETWEEN_HISTOGRAMS if endless else max(1, trainer.max_epochs // HISTOGRAMS_A_RUN)
+        epochs = planned_epochs(trainer)
+        self._every = EPOCHS_BETWEEN_HISTOGRAMS if epochs is None else max(1, epochs // HISTOGRAMS_A_RUN)
         if trainer.current_epoch == 0:
             self._draw(0, pl_module)
 

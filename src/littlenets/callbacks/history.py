@@ -14,6 +14,7 @@ from ..loggers import log_layout, log_point
 from ..modules import SupervisedModule
 from ..ranges import Count
 from ..runs.files import Presence, write_atomically
+from .length import planned_epochs
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +53,15 @@ class History(Callback):
             keep_rows(self._path, self._epoch)
         elif self._epoch:
             log.warning("%s is missing; it begins anew, with epoch %d.", self._path, self._epoch + 1)
+        self._epochs = planned_epochs(trainer)
         self._every = self.log_every
         if self._every == "auto":
-            self._every = max(1, -(-(trainer.max_epochs or 0) // POINTS_A_CURVE))
+            self._every = max(1, -(-(self._epochs or 0) // POINTS_A_CURVE))
         # Of which the loggers have heard: those of whole epochs, also where a run goes on within one.
         self._steps = trainer.current_epoch * trainer.num_training_batches if trainer.current_epoch else 0
         self._steps_every = None
         if trainer.num_training_batches >= MANY_BATCHES:
-            epochs = 1 if trainer.max_epochs in (None, -1) else trainer.max_epochs
-            self._steps_every = -(-epochs * trainer.num_training_batches // POINTS_A_CURVE)
+            self._steps_every = -(-(self._epochs or 1) * trainer.num_training_batches // POINTS_A_CURVE)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -121,7 +122,7 @@ class History(Callback):
         self._log_steps(trainer, pl_module.records.batch_losses.tolist())
         for logger in trainer.loggers:
             for epoch, row in enumerate(rows, self._epoch + 1):
-                if epoch % self._every == 0 or epoch in (1, trainer.max_epochs):
+                if epoch % self._every == 0 or epoch in (1, self._epochs):
                     log_point(logger, epoch, dict(zip(columns, row, strict=True)))
             if self._validation:
                 log_point(logger, self._epoch + len(rows), self._validation)

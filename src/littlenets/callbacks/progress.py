@@ -11,6 +11,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from ..terminal import terminal
+from .length import planned_epochs
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Progress(ProgressBar):
     batches_until_due = epochs_until_due
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._epochs = None if trainer.max_epochs in (None, -1) else trainer.max_epochs
+        self._epochs = planned_epochs(trainer)
         self._batches = trainer.num_training_batches
         self._line_every = max(1, (self._epochs or 0) // LINES_A_RUN)
         self._last_line = trainer.current_epoch

@@ -15,9 +15,12 @@ from ..errors import SettingError
 from ..ranges import Count
 from .accelerators import present
 from .choices import find_choice, other_data
-from .constructors import Signature, adapter_of, signature_of, wrong_value
+from .constructors import Signature, adapter_of, as_integers, settled, signature_of, wrong_value
 from .names import nearest, nearest_setting
 from .values import shown
+
+# Where a value stands: the keys and indices that lead to it.
+Place = tuple[str | int, ...]
 
 # The settings that end in no constructor, since the jobs themselves read them: by dotted key.
 SETTINGS: dict[str, Any] = {
@@ -62,11 +65,13 @@ NEEDED = ("model.network", "model.module", "data", "optimizer", "trainer")
 
 
 def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> None:
-    """Compares each node that has a ``_target_`` with the signature and annotations of what it names.
+    """Compare each node that has a ``_target_`` with the signature and annotations of what it names, and settle it.
 
     So a network that was written today is checked as well as ours, with no schema to write. Where all values are
     right, the network is also tried on inputs of the data's shape, with no data loaded. What was found out about a
     class is kept: after the first, a check takes about a millisecond.
+
+    To settle is to replace, in place, what `settled_values` returns.
 
     Args:
         config: what ``conf/train.yaml`` composes, without Hydra's part.
@@ -77,14 +82,90 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
     Raises:
         SettingError: one line for every wrong setting: its key, what it got and what it takes.
     """
-    problems = find_problems(config, choices, saved)
+    problems, changes = _look_at(config, choices, saved)
     if problems:
         raise SettingError("\n".join(problems))
+    for path, value in changes:
+        put(config, path, value)
+
+
+def check_settings(config: DictConfig, settings: Mapping[str, Any]) -> None:
+    """Check the settings of a command that trains nothing, and settle them in place.
+
+    Raises:
+        SettingError: one line for every wrong setting.
+    """
+    if wrong := settle(config, settings):
+        raise SettingError("\n".join(wrong.values()))
+
+
+def settle(config: DictConfig, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settle settings in place; return what is wrong with them, as `wrong_settings`."""
+    values = OmegaConf.to_container(config, resolve=True)
+    for path, value in _changes(values, _settled_settings(values, settings)):
+        put(config, path, value)
+    return wrong_settings(values, settings)
+
+
+def settled_values(config: DictConfig, values: dict[str, Any]) -> list[tuple[Place, Any]]:
+    """Return what the settings become before they are used, each with its path.
+
+    A float that stands for an integer (``1e3``) becomes one where an integer is taken, and ``lightning.pytorch`` in a
+    ``_target_`` becomes ``pytorch_lightning``.
+
+    Args:
+        config: the settings, for those that are taken over from others.
+        values: the same, resolved, as plain containers.
+    """
+    changes = []
+    for path, value in _changes(values, settled(_settled_settings(values, SETTINGS))):
+        source = _source(".".join(map(str, path)), config)
+        if source in SETTINGS:
+            # Taken over from a setting whose own annotation says nothing.
+            changes.append((tuple(source.split(".")), value))
+        changes.append((path, value))
+    return changes
+
+
+def put(config: Any, path: Place, value: Any) -> None:
+    """Set one of `settled_values` in a configuration or in plain containers."""
+    *places, last = path
+    for place in places:
+        config = config[place]
+    config[last] = value
+
+
+def _settled_settings(values: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    copy = dict(values)
+    for key, annotation in settings.items():
+        group, _, name = key.rpartition(".")
+        holder = copy.get(group) if group else copy
+        if isinstance(holder, dict) and name in holder:
+            value = as_integers(holder[name], _adapter(annotation))
+            copy.update({group: holder | {name: value}} if group else {name: value})
+    return copy
+
+
+def _changes(before: Any, after: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
+    if isinstance(before, dict | list):
+        for key in before if isinstance(before, dict) else range(len(before)):
+            yield from _changes(before[key], after[key], (*path, key))
+    elif before is not after:
+        yield path, after
 
 
 def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> list[str]:
     """The lines of ``check``'s message; none where all is well."""
+    return _look_at(config, choices, saved)[0]
+
+
+def _look_at(
+    config: DictConfig, choices: Mapping[str, str] | None, saved: bool
+) -> tuple[list[str], list[tuple[Place, Any]]]:
     values, problems = _resolve(config)
+    changes = settled_values(config, values)
+    for place, value in changes:
+        put(values, place, value)
     problems |= wrong_settings(values)
     if not saved:
         problems |= _missing(values) | _unread(values, config) | wrong_settings(values, ON_THIS_MACHINE)
@@ -92,9 +173,43 @@ def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, 
         for key, line in _wrong_node(place, path, node, config).items():
             # A value that two places take over is reported once, as what it is first.
             problems.setdefault(key, line)
+    if endless := _endless(values):
+        problems.setdefault("trainer.max_epochs", endless)
     if not problems and not saved:
         problems = _unfit_data(config, values, choices or {})
-    return list(problems.values())
+    if not problems and not saved:
+        from .metrics import unknown_monitors  # imports torch
+
+        problems = unknown_monitors(values)
+    return [line + _about_environment(key, config) for key, line in problems.items()], changes
+
+
+def _endless(values: dict[str, Any]) -> str | None:
+    trainer = values.get("trainer")
+    if not isinstance(trainer, dict) or trainer.get("max_epochs", -1) is not None:
+        return None
+    if trainer.get("max_steps", -1) != -1 or trainer.get("max_time") is not None or trainer.get("fast_dev_run"):
+        return None
+    return (
+        "trainer.max_epochs=null: nothing else ends the run. Set +trainer.max_steps=... or +trainer.max_time=... as "
+        "well, or trainer.max_epochs=-1 for a run that goes on until it is stopped."
+    )
+
+
+def _about_environment(key: str, config: DictConfig) -> str:
+    """What to write where a wrong value is text because it comes from the environment."""
+    written = str(_written(key, config))
+    variable = re.search(r"\$\{oc\.env:[^{}]*\}", written)
+    if variable is None or "oc.decode:" in written or not _resolves(key, config):
+        return ""
+    return f" The environment gives text; for what it stands for, write '{key}=\"${{oc.decode:{variable[0]}}}\"'."
+
+
+def _resolves(key: str, config: DictConfig) -> bool:
+    try:
+        return OmegaConf.select(config, key) is not None
+    except OmegaConfBaseException:
+        return False
 
 
 class _Broken:
@@ -257,6 +372,9 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
         return {path: f"{path}._target_={node['_target_']}: {reason.rstrip('.')}.{hint}"}
     if signature is None:
         return problems
+    if signature.of_other_package:
+        said = "it derives from a class of lightning.pytorch, which does not work with the Trainer of pytorch_lightning"
+        problems[path] = f"{path}._target_={node['_target_']}: {said}. Derive it from the latter's class."
     if node.get("_partial_") and not set(given) & set(signature.parameters):
         # Called later with what it is for, as somebody's own optimizer is with what it may call the weights.
         given = (*given, *list(signature.parameters)[:1])
@@ -276,6 +394,9 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
             problems[key] = f"{key}: {signature.name} has no such setting; {said}"
         elif wrong := signature.mismatch(name, value):
             source = _source(key, config)
+            if source != key and OmegaConf.select(config, f"{source.rpartition('.')[0]}._target_"):
+                # Right where it is set, perhaps, but not for all that take it over.
+                wrong = f"{key} takes it over, for which {wrong}"
             problems.setdefault(source, f"{source}={shown(value)}: {wrong}")
     if "_args_" not in node:
         for name in signature.required:
@@ -290,7 +411,13 @@ def _listed(signature: Signature, given: Sequence[str]) -> str:
 
 def _source(key: str, config: DictConfig) -> str:
     """The key to set: that of an interpolation where a value is taken over from elsewhere."""
-    node = OmegaConf.select(config, key.rpartition(".")[0])
-    written = OmegaConf.to_container(node, resolve=False)[key.rpartition(".")[2]] if OmegaConf.is_dict(node) else None
+    written = _written(key, config)
     inner = re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)(?:,.*)?\}", written) if isinstance(written, str) else None
     return inner[1] if inner else key
+
+
+def _written(key: str, config: DictConfig) -> Any:
+    """The value of a setting before interpolations are resolved; None where there is none."""
+    group, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, group) if group else config
+    return OmegaConf.to_container(node, resolve=False).get(name) if OmegaConf.is_dict(node) else None

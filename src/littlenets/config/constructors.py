@@ -7,15 +7,20 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
+import hydra.utils
 from annotated_types import Ge, Le, Len, Predicate
-from hydra.utils import get_object
+from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
 from pydantic import AfterValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..ranges import Count, NotNegative, Positive, Share
 from . import accelerators
 from .names import nearest
+from .targets import LIGHTNING, installed_target
+from .values import shown
 
 
 def _devices(text: str) -> bool:
@@ -23,7 +28,20 @@ def _devices(text: str) -> bool:
     return re.fullmatch(r"auto|-1|\d+(,\d+)*,?", text) is not None
 
 
+def _duration(value: Any) -> bool:
+    """DD:HH:MM:SS, such as "00:01:30:00", or a mapping such as {minutes:90}."""
+    if isinstance(value, str):
+        return re.fullmatch(r"\d+(:\d\d){3}", value.strip()) is not None
+    try:
+        return timedelta(**value) > timedelta(0)
+    except TypeError:
+        return False
+
+
 _Part = Annotated[float, Ge(0), Le(1)]
+_Batches = Annotated[int, Ge(0)] | _Part
+# What stands for no value elsewhere, and is text, or a number, here.
+NULL_ELSEWHERE = ("none", "nil", "nan", "null", "undefined")
 # Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
 RANGES: dict[str, dict[str, Any]] = {
     "torch.optim.lr_scheduler": {
@@ -42,10 +60,11 @@ RANGES: dict[str, dict[str, Any]] = {
     },
     "pytorch_lightning.trainer": {
         # -1 is Lightning's word for no end.
-        **dict.fromkeys(["max_epochs", "max_steps"], Count | Literal[-1]),
-        **dict.fromkeys(
-            [f"limit_{stage}_batches" for stage in ("train", "val", "test")], Annotated[int, Ge(0)] | _Part | None
-        ),
+        "max_steps": Count | Literal[-1],
+        "max_epochs": Count | Literal[-1] | None,
+        "max_time": Annotated[Any, Predicate(_duration)] | None,
+        **dict.fromkeys([f"limit_{stage}_batches" for stage in ("train", "val", "test", "predict")], _Batches | None),
+        "overfit_batches": _Batches,
         "accelerator": Annotated[str, AfterValidator(accelerators.known)],
         "devices": Count | Literal[-1] | list[Annotated[int, Ge(0)]] | Annotated[str, Predicate(_devices)],
         "check_val_every_n_epoch": Count | None,
@@ -64,19 +83,59 @@ class Signature(NamedTuple):
     takes_any: bool
     annotations: dict[str, Any]
     adapters: dict[str, TypeAdapter | None]
+    #: Whether it derives from a class of ``lightning.pytorch``, with which ``pytorch_lightning`` does not work.
+    of_other_package: bool
 
     def mismatch(self, parameter: str, value: Any) -> str | None:
+        adapter = self._adapter(parameter, value)
+        return None if adapter is None else wrong_value(value, self.annotations[parameter], adapter)
+
+    def settled(self, parameter: str, value: Any) -> Any:
+        return as_integers(value, self._adapter(parameter, value))
+
+    def _adapter(self, parameter: str, value: Any) -> TypeAdapter | None:
         if parameter not in self.annotations or (isinstance(value, dict) and "_target_" in value):
             return None
         if parameter not in self.adapters:
             self.adapters[parameter] = adapter_of(self.annotations[parameter])
-        return wrong_value(value, self.annotations[parameter], self.adapters[parameter])
+        return self.adapters[parameter]
+
+
+def instantiate(node: Any, **arguments: Any) -> Any:
+    """Call Hydra's ``instantiate`` with settled values, and with plain lists and dicts instead of OmegaConf's.
+
+    A node that says ``_convert_`` itself gets what it asks for.
+    """
+    values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return hydra.utils.instantiate({"_convert_": "all", **settled(values)}, **arguments)
+
+
+def settled(values: Any) -> Any:
+    """Return a copy of a configuration, as plain containers, with each node as it is going to be called.
+
+    A float that stands for an integer (``1e3``) becomes one where an integer is taken; a ``_target_`` is that of the
+    package that is installed. What is wrong with a node stays as it is.
+    """
+    if isinstance(values, list):
+        return [settled(value) for value in values]
+    if not isinstance(values, dict):
+        return values
+    copy = {name: settled(value) for name, value in values.items()}
+    if isinstance(copy.get("_target_"), str):
+        copy["_target_"] = installed_target(copy["_target_"])
+        try:
+            signature = signature_of(copy["_target_"])
+        except (InstantiationException, ImportError):
+            return copy
+        if signature:
+            copy |= {name: signature.settled(name, value) for name, value in copy.items() if name != "_target_"}
+    return copy
 
 
 @functools.cache
 def signature_of(target: str) -> Signature | None:
     """None for what is built in and has no signature to read."""
-    found = _find(target)
+    found = find(target)
     try:
         parameters = inspect.signature(found).parameters
     except (TypeError, ValueError):
@@ -89,14 +148,20 @@ def signature_of(target: str) -> Signature | None:
         takes_any=any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()),
         annotations=_annotations(found),
         adapters={},
+        of_other_package=any(base.__module__.startswith(LIGHTNING) for base in getattr(found, "__mro__", ())),
     )
 
 
-def _find(name: str) -> Any:
+def find(target: str) -> Any:
+    """Return the class or function that a ``_target_`` names.
+
+    Raises:
+        InstantiationException, ImportError: there is none.
+    """
     hydra_log = logging.getLogger("hydra.utils")
     before, hydra_log.disabled = hydra_log.disabled, True  # it prints what it then raises
     try:
-        return get_object(name)
+        return hydra.utils.get_object(installed_target(target))
     finally:
         hydra_log.disabled = before
 
@@ -129,14 +194,77 @@ def wrong_value(value: Any, annotation: Any, adapter: TypeAdapter | None) -> str
         return None
     try:
         # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
-        adapter.validate_python(value, strict=isinstance(value, str | bool))
+        validated = adapter.validate_python(value, strict=isinstance(value, str | bool))
     except ValidationError as error:
+        if _is_null_elsewhere(value) and _takes_null(adapter):
+            return WRITE_NULL
         messages = dict.fromkeys(_in_words(detail, annotation) for detail in error.errors())
         plain = [message for message in messages if "instance of" not in message and "valid dict" not in message]
         said = " or ".join(plain or messages).replace(" or it should be ", " or ").replace(" or it should", " or")
         near = nearest(value, _words(annotation)) if isinstance(value, str) else None
         return f"{said}; did you mean {near}?" if near else said if said.endswith("?") else f"{said}."
+    if value == "None" and annotation is not Any and _takes_null(adapter):
+        return WRITE_NULL
+    if (text := next(_text_as_number(value, validated), None)) is not None:
+        return f"{shown(text)} in it should be a number, and is text."
     return None
+
+
+WRITE_NULL = "for no value, write null."
+
+
+def _is_null_elsewhere(value: Any) -> bool:
+    return str(value).lower() in NULL_ELSEWHERE
+
+
+def _takes_null(adapter: TypeAdapter) -> bool:
+    try:
+        adapter.validate_python(None)
+    except ValidationError:
+        return False
+    return True
+
+
+def _pairs(value: Any, validated: Any) -> Iterator[tuple[Any, Any]]:
+    """The items of two lists, or two dicts, of which the second was made from the first."""
+    if isinstance(value, list) and isinstance(validated, list | tuple) and len(value) == len(validated):
+        yield from zip(value, validated, strict=True)
+    elif isinstance(value, dict) and isinstance(validated, dict) and value.keys() == validated.keys():
+        yield from ((value[name], validated[name]) for name in value)
+
+
+def _text_as_number(value: Any, validated: Any) -> Iterator[Any]:
+    """Text, or true and false, inside a container that became a number."""
+    for item, became in _pairs(value, validated):
+        if isinstance(item, str | bool) and type(became) in (int, float):
+            yield item
+        yield from _text_as_number(item, became)
+
+
+def as_integers(value: Any, adapter: TypeAdapter | None) -> Any:
+    """Return ``value`` with an int for each float in it that stands for one where an annotation takes an int."""
+    if adapter is None or not holds_whole_float(value):
+        return value
+    try:
+        return _with_integers(value, adapter.validate_python(value))
+    except ValidationError:
+        return value
+
+
+def holds_whole_float(value: Any) -> bool:
+    """Return whether a value is, or contains, a float such as 10.0."""
+    if isinstance(value, list | dict):
+        return any(map(holds_whole_float, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and value.is_integer()
+
+
+def _with_integers(value: Any, validated: Any) -> Any:
+    if isinstance(value, float):
+        return validated if type(validated) is int else value
+    items = [_with_integers(item, became) for item, became in _pairs(value, validated)]
+    if not items:
+        return value
+    return dict(zip(value, items, strict=True)) if isinstance(value, dict) else items
 
 
 def _in_words(detail: Mapping[str, Any], annotation: Any) -> str:
@@ -146,6 +274,8 @@ def _in_words(detail: Mapping[str, Any], annotation: Any) -> str:
             predicate.func.__doc__ for predicate in _predicates(annotation) if predicate.func.__name__ in detail["msg"]
         )
         return f"it should be {described.splitlines()[0].rstrip('.')}"
+    if detail["type"] in ("int_type", "int_parsing", "int_from_float"):
+        return "it should be an integer"
     message = detail["msg"].removeprefix("Value error, ").replace("an instance of Sequence", "a list")
     return re.sub(r"^(Input|Value|List|Tuple) should", "it should", message).replace(" after validation", "")
 

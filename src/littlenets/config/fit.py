@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from torch import Tensor
 
 from ..data import TensorDataModule
 from ..errors import SettingError
 from ..modules import SupervisedModule
+from .constructors import instantiate
 
 
 def does_not_fit(

@@ -5,11 +5,13 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
+from .targets import installed_target
+
 
 @cache
 def argument_names(target: str) -> list[str] | None:
     """What a class or function such as ``torch.optim.SGD`` takes by name; None where its source does not tell."""
-    module, _, name = target.rpartition(".")
+    module, _, name = installed_target(target).rpartition(".")
     file = _module_file(module)
     return _arguments(file, name) if file else None
 

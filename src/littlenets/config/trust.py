@@ -21,6 +21,7 @@ from hydra.errors import HydraException
 
 from ..errors import SettingError
 from ..text import printable
+from .targets import installed_target
 
 # Whose classes may be named. Torch has functions that load and run code; of each package only the kinds of class below
 # can be reached, by which a run is configured.
@@ -151,14 +152,14 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
 def _wrong_target(path: str, target: Any) -> Iterator[Refused]:
     if not isinstance(target, str):
         yield Refused(f"{path}={target}: it should be the name of a class.", None)
-    elif not _inside(target, PACKAGES):
+    elif not _inside(installed_target(target), PACKAGES):
         module = target.rpartition(".")[0] or target
         yield Refused(
             f"{path}={target}: code from outside the package is not run because a saved run names it. "
             f"If you wrote it, or know who did: trust=[{module}]",
             target,
         )
-    elif not _configurable(_resolve(target)):
+    elif not _configurable(_resolve(installed_target(target))):
         yield Refused(
             f"{path}={target}: no network, data, module, optimizer, schedule, callback, logger or trainer.", target
         )

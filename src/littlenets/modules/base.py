@@ -166,7 +166,7 @@ class SupervisedModule(LightningModule):
         self._schedule = self.lr_schedulers()
         self._shared = self._share_out()
         self._schedule_per_batch = any(config.interval == "step" for config in self.trainer.lr_scheduler_configs)
-        self._watched = [getattr(self.network, "watched", dict), *self.watching]
+        self._watched = self.watchers()
         self.records.clear()
         self._unended: dict[str, Any] | None = None
         if self._restored:
@@ -239,6 +239,14 @@ class SupervisedModule(LightningModule):
         self.finished = columns
         self.latest = {name: values[-1] for name, values in columns.items()}
         self.log_dict(self.latest, on_step=False, on_epoch=True, logger=False, batch_size=1)
+
+    def watchers(self) -> list[Callable[[], dict[str, Tensor]]]:
+        """Return what gives the quantities that are recorded as they are at the end of an epoch."""
+        return [getattr(self.network, "watched", dict), *self.watching]
+
+    def measured_names(self, x: Tensor, y: Tensor) -> list[str]:
+        """Return what training measures, judging by a few samples, without what is watched."""
+        return ["train/loss", *(f"train/{name}" for name in self.measure(self.try_out(x), self.target(y))), "lr"]
 
     def validation_names(self) -> list[str]:
         """What a validation measures."""

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 
 from ..config.check import find_problems
+from ..config.metrics import Expected, expected_metrics
 from ..config.values import shown
 from ..errors import SettingError
 from .points import Composition, Point
@@ -25,6 +26,14 @@ def check_points(
         folder: that of a sweep that is gone on with, below which its runs may write.
     """
     return ["\n".join(_problems(point, compositions[point.composition], trusted, folder)) for point in points]
+
+
+def expected_of_points(points: Sequence[Point], compositions: Sequence[Composition]) -> list[Expected | None]:
+    """Return what each of the points, whose settings have been checked, is going to measure. Imports PyTorch."""
+    return [
+        expected_metrics(OmegaConf.to_container(compositions[point.composition].set(point), resolve=True))
+        for point in points
+    ]
 
 
 def _problems(point: Point, composition: Composition, trusted: Sequence[str] | None, folder: Path | None) -> list[str]:

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..command import JobFailedError
 from ..errors import SettingError
 from ..runs.files import NO_ROOM
 from ..runs.folder import occupied
+from .points import Point
 from .sweep import Sweep
+
+if TYPE_CHECKING:
+    from .pool import Workers
 
 # How a job stands that is not wrong, and has not come to its end.
 LEFT = ("waiting", "interrupted", "unfinished")
@@ -52,15 +56,9 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
         points = {number: replace(point, settings={}) for number, point in sweep.points.items()}
         share = share_out(None if at_once == "auto" else at_once, list(settings.values()))
         with contextlib.closing(Workers(share, sweep.compositions)) as workers:
-            parts = [list(points)[first :: share.workers] for first in range(share.workers)]
-            checks: list[Future[list[str]]] = [
-                workers.submit(worker.check, [points[number] for number in part], sweep.trusted, sweep.resumed)
-                for part in parts
-            ]
-            found = {}
-            for part, check in zip(parts, checks, strict=True):
-                found.update(zip(part, _result(check), strict=True))
-            sweep.report({number: found[number] for number in points})
+            sweep.report(_in_parts(workers, points, worker.check, sweep.trusted, sweep.resumed))
+            if sweep.asked_objective:
+                sweep.check_objective(_in_parts(workers, points, worker.expected).values())
             if sweep.settings.preview:
                 from .preview import preview
 
@@ -103,11 +101,13 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         from ..startup import fast_imports
 
         with fast_imports():
-            from .checking import check_points
+            from .checking import check_points, expected_of_points
 
         points = sweep.points
         problems = check_points(list(points.values()), sweep.compositions, sweep.trusted, sweep.resumed)
         sweep.report(dict(zip(points, problems, strict=True)))
+        if sweep.asked_objective:
+            sweep.check_objective(expected_of_points(list(points.values()), sweep.compositions))
         if not sweep.resumed:
             held.enter_context(occupied(sweep.folder))
         sweep.open()
@@ -125,7 +125,20 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         _finish(sweep, interrupted)
 
 
-def _result(check: "Future[list[str]]") -> list[str]:
+def _in_parts(
+    workers: "Workers", points: dict[int, Point], function: Callable[..., list[Any]], *arguments: Any
+) -> dict[int, Any]:
+    """Call a function of `worker` with all points, each worker with its share; what it returns, by their numbers."""
+    count = workers.share.workers
+    parts = [list(points)[first::count] for first in range(count)]
+    futures = [workers.submit(function, [points[number] for number in part], *arguments) for part in parts]
+    found = {}
+    for part, future in zip(parts, futures, strict=True):
+        found.update(zip(part, _result(future), strict=True))
+    return {number: found[number] for number in points}
+
+
+def _result(check: "Future[list[Any]]") -> list[Any]:
     from pebble import ProcessExpired
 
     try:

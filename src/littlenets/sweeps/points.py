@@ -18,7 +18,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
+from ..config.check import put, settled_values
+from ..config.constructors import holds_whole_float
 from ..errors import SettingError
+from ..startup import fast_imports
 
 # What a run is told besides its settings: two points that differ in nothing else are the same.
 NO_SETTINGS = {"sweep", "like", "resume", "trust"}
@@ -85,10 +88,11 @@ class Points:
     Args:
         loader: Hydra's, which knows the configuration folders.
         master: the configuration of the command, with what is the same for all points.
+        trusted: what from outside the package may be imported to settle a point; None is anything.
     """
 
-    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
-        self._loader, self._master = loader, master
+    def __init__(self, loader: ConfigLoader, master: DictConfig, trusted: Sequence[str] | None = None) -> None:
+        self._loader, self._master, self._trusted = loader, master, trusted
         self._parser = OverridesParser.create(config_loader=loader)
         self._parsed: dict[str, Override] = {}
         self._indices: dict[Any, int] = {}
@@ -140,7 +144,35 @@ class Points:
         )
         task = self.compositions[index].set(point)
         point.settings = OmegaConf.to_container(task, resolve=True)
+        whole = [name for name, value in point.assignments.items() if holds_whole_float(value)]
+        if any(not self._is_float(name, point.assignments[name]) for name in whole) and self._is_trusted(point):
+            # Where an int is taken, 1e1 is the same as 10. To know where takes seconds, for importing PyTorch.
+            with fast_imports():
+                changes = settled_values(task, point.settings)
+            for place, value in changes:
+                put(point.settings, place, value)
+            for name in whole:
+                point.assignments[name] = _setting(point, name)
+            point.values |= {name: point.assignments[name] for name in whole if name in point.values}
         return point
+
+    def _is_trusted(self, point: Point) -> bool:
+        """Whether classes that a point names may be imported; what may not is told when its settings are checked."""
+        if self._trusted is None:
+            return True
+        from ..config.trust import check_trusted
+
+        try:
+            with fast_imports():
+                check_trusted(point.settings, self._trusted)
+        except SettingError:
+            return False
+        return True
+
+    def _is_float(self, name: str, value: float | list | dict) -> bool:
+        """Whether conf/ has another float there."""
+        usual = OmegaConf.select(self._master, name)
+        return isinstance(usual, float) and usual != value
 
     def _is_plain(self, override: Override) -> bool:
         """Whether it sets one value and does nothing else."""
@@ -176,6 +208,10 @@ def _value(point: Point, composition: Composition, name: str) -> Any:
     choices = composition.hydra.hydra.runtime.choices
     if name in choices:
         return choices[name]
+    return _setting(point, name)
+
+
+def _setting(point: Point, name: str) -> Any:
     node: Any = point.settings
     for part in name.split("."):
         node = node.get(part) if isinstance(node, dict) else None

@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config.choices import Configuration
+from ..config.metrics import Expected, unmeasured_objective
 from ..config.overrides import typed
 from ..config.trust import check_links, check_overrides
 from ..config.values import shown
@@ -49,7 +50,9 @@ class Sweep:
     def __init__(self, overrides: Sequence[str], config: DictConfig, loader: ConfigLoader) -> None:
         self._config = config
         self.settings = SweepSettings.read(config)
-        self._composer = Points(loader, config)
+        resumed = OmegaConf.select(config, "resume")
+        self.resumed = user_path(resumed).resolve() if resumed else None
+        self._composer = Points(loader, config, self.trusted)
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         for_sweep, for_runs = [], []
         for override in parsed:
@@ -63,8 +66,6 @@ class Sweep:
         self._batch = expand(for_runs, self.settings.zip)
         # A mistake in what all points have in common is told before anything is started.
         self._composer.compose(self._batch[:1])
-        resumed = OmegaConf.select(config, "resume")
-        self.resumed = user_path(resumed).resolve() if resumed else None
         self.manifest = self._saved_manifest(loader) if self.resumed else Manifest(sys.argv[1:])
         self.manifest.objective = self.settings.objective or self.manifest.objective
         self.manifest.direction = self.settings.direction or self.manifest.direction
@@ -184,6 +185,20 @@ class Sweep:
                 lines += [f"  at {one}" for one in where[:3]]
                 lines += [f"  and {len(where) - 3:,} more"] if len(where) > 3 else []
         raise SettingError("\n".join([*lines, "Nothing was trained."]))
+
+    @property
+    def asked_objective(self) -> str | None:
+        """The metric that was asked for, where only the jobs to run can have it."""
+        return None if self.resumed else self.settings.objective
+
+    def check_objective(self, expected: Iterable[Expected | None]) -> None:
+        """Raise SettingError where no job is going to measure what was asked for.
+
+        Args:
+            expected: what each job measures; None where that cannot be known.
+        """
+        if wrong := unmeasured_objective(self.settings.objective, list(expected)):
+            raise SettingError(f"{wrong}\nNothing was trained.")
 
     @cached_property
     def folder(self) -> Path:

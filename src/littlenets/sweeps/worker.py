@@ -20,12 +20,13 @@ from hydra.core.utils import configure_log, setup_globals
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config import resolvers
+from ..config.metrics import Expected
 from ..config.trust import refusals
 from ..errors import DivergedError, RemovedError, SettingError
 from ..runs.files import NO_ROOM
 from ..runs.folder import occupied
 from ..runs.log import written_to
-from .checking import check_points
+from .checking import check_points, expected_of_points
 from .points import Composition, Point
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,11 @@ def _interrupt(number: int, frame: object) -> None:
 def check(points: Sequence[Point], trusted: Sequence[str] | None, folder: Path | None) -> list[str]:
     """As `check_points`."""
     return check_points(points, _start.compositions, trusted, folder)
+
+
+def expected(points: Sequence[Point]) -> list[Expected | None]:
+    """As `expected_of_points`."""
+    return expected_of_points(points, _start.compositions)
 
 
 def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:

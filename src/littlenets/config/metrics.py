@@ -1,0 +1,138 @@
+"""Which metrics a run is going to have, known before it starts, and which of those asked for it will not have.
+
+Nothing here imports PyTorch at the top: a sweep's own process reads what its workers found out.
+"""
+
+import functools
+import json
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hydra.errors import InstantiationException
+
+from .constructors import find, instantiate
+from .names import nearest
+
+if TYPE_CHECKING:
+    from ..modules import SupervisedModule
+
+
+class Expected(NamedTuple):
+    """Names of metrics.
+
+    Args:
+        training: what callbacks can monitor, without those of a validation.
+        validation: those of a validation, whether there is one or not.
+        validated: whether there is one.
+        tested: those of the tests after training.
+    """
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    validated: bool
+    tested: tuple[str, ...] = ()
+
+    @property
+    def monitored(self) -> tuple[str, ...]:
+        """What callbacks can monitor."""
+        return self.training + self.validation * self.validated
+
+    def missing(self, metric: str, there: Sequence[str]) -> str:
+        """Say what to do about a metric that is none of those that will be there."""
+        near = nearest(metric, dict.fromkeys([*there, *self.validation]))
+        if not self.validated and (metric if metric in self.validation else near) in self.validation:
+            meant = "" if metric in self.validation else f"did you mean {near}? "
+            return f"{meant}it needs a validation set, such as data.validation=0.2. There are {', '.join(there)}."
+        return f"did you mean {near}? There are {', '.join(there)}." if near else f"there are {', '.join(there)}."
+
+
+def logs_what_is_known(kind: type) -> bool:
+    """Return whether objects of a class log nothing that `Expected` does not name; a class of a user may."""
+    package = kind.__module__.partition(".")[0]
+    return package == "littlenets" or (package == "pytorch_lightning" and kind.__name__ != "LearningRateMonitor")
+
+
+def expected_metrics(values: dict[str, Any]) -> Expected | None:
+    """Return what a run with these resolved settings measures; None where that cannot be known."""
+    nodes = [node for node in (values.get("callbacks") or {}).values() if isinstance(node, dict)]
+    try:
+        kinds = [find(node["_target_"]) for node in [values["model"]["module"], *nodes] if "_target_" in node]
+    except (InstantiationException, ImportError):
+        return None
+    if not all(map(logs_what_is_known, kinds)):
+        return None
+    found = _measured(json.dumps([values["model"], values["data"] | {"seed": 0}], default=str))
+    if found is None:
+        return None
+    if any(node.get("norm") is True and node.get("_target_") == "littlenets.callbacks.Gradients" for node in nodes):
+        found = found._replace(training=(*found.training, "gradient_norm"))
+    trainer = values["trainer"]
+    if trainer.get("limit_val_batches") == 0:
+        found = found._replace(validated=False)
+    others = [name.replace("test/", f"{other}/", 1) for other in values.get("also_test") or () for name in found.tested]
+    return found._replace(tested=() if trainer.get("limit_test_batches") == 0 else (*found.tested, *others))
+
+
+@functools.lru_cache(maxsize=1024)
+def _measured(nodes: str) -> Expected | None:
+    import torch
+
+    from ..data import TensorDataModule
+
+    model, data = json.loads(nodes)
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")
+        try:
+            datamodule = instantiate(data)
+            if not isinstance(datamodule, TensorDataModule) or datamodule.sample_shape is None:
+                return None
+            network = instantiate(model["network"])
+            module = instantiate(model["module"], network=network, optimizer=None, scheduler=None)
+            x = torch.zeros(2, *datamodule.sample_shape)
+            y = module.try_out(x) if datamodule.classes is None else torch.zeros(2, dtype=torch.int64)
+            # Data of its own may bring its own validation set.
+            validated = datamodule.validation > 0 or type(datamodule).setup is not TensorDataModule.setup
+            expected = expected_of(module, module.measured_names(x, y), validated)
+        except Exception:  # any of a user's: then it is seen when training starts
+            return None
+    return expected._replace(tested=("test/loss", *module.test_metrics))
+
+
+def unknown_monitors(values: dict[str, Any]) -> dict[str, str]:
+    """Return a line for each callback that monitors a metric that will not be measured, by the key at fault."""
+    problems = {}
+    for name, node in (values.get("callbacks") or {}).items():
+        monitor = node.get("monitor") if isinstance(node, dict) else None
+        if not isinstance(monitor, str) or node.get("strict") is False:
+            continue
+        expected = expected_metrics(values)
+        if expected is not None and monitor not in there(find(node["_target_"]), expected):
+            key = f"callbacks.{name}.monitor"
+            problems[key] = f"{key}={monitor}: {NOT_MEASURED}; {expected.missing(monitor, expected.monitored)}"
+    return problems
+
+
+NOT_MEASURED = "this will not be measured during training"
+
+
+def there(kind: type, expected: Expected) -> tuple[str, ...]:
+    """Return what a kind of callback can monitor."""
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    counted = ("epoch", "step") if issubclass(kind, ModelCheckpoint) else ()
+    return expected.monitored + counted
+
+
+def unmeasured_objective(objective: str, runs: Sequence[Expected | None]) -> str | None:
+    """Return what is wrong with the metric to compare the runs of a sweep by: that none of them will have it."""
+    if not runs or not all(runs) or any(objective in (*run.monitored, *run.tested) for run in runs):
+        return None
+    names = list(dict.fromkeys(name for run in runs for name in (*run.monitored, *run.tested)))
+    return f"sweep.objective={objective}: no run will have this metric; {runs[0].missing(objective, names)}"
+
+
+def expected_of(module: "SupervisedModule", training: Sequence[str], validated: bool) -> Expected:
+    """Return what a module that is about to be trained measures."""
+    watched = [name for watch in module.watchers() for name in watch()]
+    return Expected((*training, *watched), tuple(module.validation_names()), validated)
