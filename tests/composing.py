@@ -66,6 +66,7 @@ def weights(checkpoint: dict[str, Any]) -> list[Tensor]:
 
 def launch(folder: Path, *overrides: str, logger: str = "none") -> RunFolder:
     """Trains into ``folder``, on one core of the CPU."""
+    from littlenets.runs.folder import occupied
     from littlenets.training import train
 
     asked = any(override.startswith("figures") for override in overrides)
@@ -73,5 +74,6 @@ def launch(folder: Path, *overrides: str, logger: str = "none") -> RunFolder:
     config = compose_config(f"logger={logger}", "trainer.accelerator=cpu", "threads=1", *quick, *overrides)
     folder.mkdir(exist_ok=True)
     run = RunFolder(folder)
-    train(config, folder)
+    with occupied(folder):
+        train(config, folder)
     return run

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 import signal
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -115,3 +117,42 @@ class Signaller(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.when == "test":
             os.kill(os.getpid(), self.number)
+
+
+class Remover(Callback):
+    """Does to its own run folder what somebody else might do.
+
+    Args:
+        what: ``removed``, ``moved`` to a folder beside it, or ``replaced`` by another run after that; or the name of a
+            file in it that is removed.
+        when: ``setup``, ``train``, in the third epoch, ``test``, or ``also_test``, of other data.
+    """
+
+    def __init__(self, what: str, when: str) -> None:
+        self.what, self.when = what, when
+        self.tests = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._act("setup", trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 2:
+            self._act("train", trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.tests += 1
+        self._act("test" if self.tests == 1 else "also_test", trainer)
+
+    def _act(self, when: str, trainer: Trainer) -> None:
+        if when != self.when:
+            return
+        folder = Path(trainer.default_root_dir)
+        if self.what == "removed":
+            shutil.rmtree(folder)
+        elif self.what in ("moved", "replaced"):
+            folder.rename(folder.with_name("moved"))
+            if self.what == "replaced":
+                folder.mkdir()
+                (folder / "config.yaml").write_text("of another run")
+        else:
+            (folder / self.what).unlink()

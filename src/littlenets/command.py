@@ -4,6 +4,7 @@ Hydra composes the configuration and calls the job; here its errors and ours bec
 2 for what the user can mend, 1 for a failure, 130 for Ctrl-C.
 """
 
+import errno
 import functools
 import inspect
 import logging
@@ -12,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,9 @@ from omegaconf.errors import OmegaConfBaseException
 from .config import resolvers
 from .config.overrides import expand_home, typed
 from .config.trust import check_links
-from .errors import DivergedError, SettingError, StoppedError
-from .runs.files import NO_ROOM, user_path
-from .runs.folder import is_untouched, remove_run_folder
+from .errors import DivergedError, RemovedError, SettingError, StoppedError
+from .runs.files import NO_ROOM, Presence, user_path
+from .runs.folder import is_untouched, occupied, remove_run_folder
 from .runs.log import traceback_log, written_to
 from .runs.saved import find_folder
 from .streams import keep_streams
@@ -55,7 +57,8 @@ class JobFailedError(Exception):
 def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], Any]:
     """Gives a job its folder, and turns its errors into a message and an exit code.
 
-    A run that is refused before its first step, or interrupted while it is set up, leaves no folder behind.
+    The folder is this process's own meanwhile. A run that is refused before its first step, or interrupted while it is
+    set up, leaves no folder behind; one that is refused since the folder holds another run leaves that as it is.
     In a sweep, where others are still to run, the message is logged and Hydra learns that the job failed.
     """
 
@@ -65,47 +68,52 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         folder = Path(hydra.runtime.output_dir)
         sweep = hydra.mode is RunMode.MULTIRUN
         new = not sweep and config.get("resume") is None
-        made_for_it = new and is_untouched(folder)
         signal.signal(signal.SIGTERM, _stop)
-        try:
-            if new and (folder / "config.yaml").is_file():
-                raise SettingError(f"{folder} holds a run, which resume={os.path.relpath(folder)} goes on with.")
-            return function(config, folder)
-        except KeyboardInterrupt as stopped:
-            if sweep:
-                raise
-            message = "Interrupted."
-            if (folder / "config.yaml").is_file():
-                message += f" Go on with: python train.py resume={os.path.relpath(folder)}"
-            elif made_for_it:
-                remove_run_folder(folder)
-            traceback_log.error(message)
-            code = 128 + (stopped.signal if isinstance(stopped, StoppedError) else signal.SIGINT)
-            raise SystemExit(_complain(message, code)) from None
-        except Exception as error:
-            message, code = _answer(error)
-            if code == 2 and made_for_it and not (folder / "config.yaml").is_file():
-                remove_run_folder(folder)
-            if _tracebacks_wanted:
-                raise
-            if code == 1 and not isinstance(error, DivergedError):
-                traceback_log.error("The run failed.", exc_info=error)
-                message += f"\nThe traceback is in {os.path.relpath(folder)}/train.log"
-                if getattr(error, "errno", None) in NO_ROOM and (folder / "config.yaml").is_file() and not sweep:
-                    message += f"\nWhen there is room: python train.py resume={os.path.relpath(folder)}"
-            if sweep:
-                log.error(message)
-                raise (error if code == 2 else JobFailedError(message)) from None
-            traceback_log.error(message)
-            # Past Hydra, which would print a line of its own above it.
-            raise SystemExit(_complain(message, code)) from None
+        # Until then nothing may be written there, and nothing removed.
+        taken: Presence | None = None
+        made_for_it = False
+        with ExitStack() as held:
+            try:
+                presence = held.enter_context(occupied(folder, make=new))
+                if new and (folder / "config.yaml").is_file():
+                    raise SettingError(f"{folder} holds a run, which resume={os.path.relpath(folder)} goes on with.")
+                made_for_it = new and is_untouched(folder)
+                held.enter_context(written_to(folder / "train.log"))
+                taken = presence
+                return function(config, folder)
+            except KeyboardInterrupt as stopped:
+                if sweep:
+                    raise
+                message = "Interrupted."
+                if (folder / "config.yaml").is_file():
+                    message += f" Go on with: python train.py resume={os.path.relpath(folder)}"
+                elif made_for_it and taken:
+                    remove_run_folder(folder)
+                if taken:
+                    traceback_log.error(message)
+                code = 128 + (stopped.signal if isinstance(stopped, StoppedError) else signal.SIGINT)
+                raise SystemExit(_complain(message, code)) from None
+            except Exception as error:
+                message, code = _answer(error)
+                if code == 2 and made_for_it and taken and not (folder / "config.yaml").is_file():
+                    remove_run_folder(folder)
+                if _tracebacks_wanted:
+                    raise
+                if code == 1 and not isinstance(error, DivergedError | RemovedError):
+                    if taken:
+                        traceback_log.error("The run failed.", exc_info=error)
+                    message += f"\nThe traceback is in {os.path.relpath(folder)}/train.log" if taken else TRACEBACK_HINT
+                    if getattr(error, "errno", None) in NO_ROOM and (folder / "config.yaml").is_file() and not sweep:
+                        message += f"\nWhen there is room: python train.py resume={os.path.relpath(folder)}"
+                if sweep:
+                    log.error(message)
+                    raise (error if code == 2 else JobFailedError(message)) from None
+                if taken:
+                    traceback_log.error(message)
+                # Past Hydra, which would print a line of its own above it.
+                raise SystemExit(_complain(message, code)) from None
 
-    @functools.wraps(function)
-    def with_log(config: DictConfig) -> Any:
-        with written_to(Path(HydraConfig.get().runtime.output_dir) / "train.log"):
-            return with_folder(config)
-
-    return with_log
+    return with_folder
 
 
 def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -132,7 +140,7 @@ def _answer(error: Exception) -> tuple[str, int]:
     """What is said of an error of a job, and the exit code."""
     if isinstance(error, SettingError):
         return str(error), 2
-    if isinstance(error, DivergedError):
+    if isinstance(error, DivergedError | RemovedError):
         return str(error), 1
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"No room on the disk for {error.filename or 'a file'}: {error.strerror}. Older files are whole.", 1
@@ -165,7 +173,7 @@ def run(main: Callable[[], Any]) -> None:
         main()
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))
-    except JobFailedError as error:
+    except (JobFailedError, RemovedError) as error:
         sys.exit(_complain(str(error), 1))
     except (SettingError, HydraException, OmegaConfBaseException, ValueError) as error:
         if _tracebacks_wanted:
@@ -214,7 +222,8 @@ def _script(main: Callable[[], Any]) -> Path:
 
 
 def _in_thread(arguments: threading.ExceptHookArgs) -> None:
-    if getattr(arguments.exc_value, "errno", None) not in NO_ROOM:  # TensorBoard's writer passes that one on itself
+    # TensorBoard's writer passes on itself that the disk is full, or its folder removed.
+    if getattr(arguments.exc_value, "errno", None) not in (*NO_ROOM, errno.ENOENT):
         threading.__excepthook__(arguments)
 
 

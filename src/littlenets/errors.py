@@ -1,5 +1,7 @@
 """Errors that a user can mend: one message, no traceback."""
 
+from pathlib import Path
+
 
 class SettingError(Exception):
     """A setting, or what it points to, is wrong; the message says what would work."""
@@ -12,6 +14,16 @@ class DivergedError(Exception):
         self.epoch, self.last_loss = epoch, last_loss
         before = "" if last_loss is None else f", after {last_loss:.4g}"
         super().__init__(f"The loss diverged in epoch {epoch:,}{before}. Lower optimizer.lr.")
+
+
+class RemovedError(Exception):
+    """The folder of a run or a sweep, or a file in it, was removed, moved or replaced while it was written to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} was removed or moved while it was being written to, which ended the training. "
+            "A folder that was moved can be gone on with: python train.py resume=FOLDER"
+        )
 
 
 class StoppedError(KeyboardInterrupt):

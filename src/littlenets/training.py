@@ -31,8 +31,8 @@ from .resuming import Resumed, resume
 from .runs import Run
 from .runs.checkpoints import SafeCheckpointIO, check_optimizer_state
 from .runs.environment import environment
-from .runs.files import point_link, write_atomically
-from .runs.folder import occupied
+from .runs.files import write_atomically
+from .runs.folder import make_latest
 from .settings import telling_settings
 from .summary import describe, places, stand_in_warning, summarize
 from .threads import choose_threads
@@ -44,10 +44,12 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
     """Trains one network and leaves all that it made in ``folder``; returns the final metrics by name.
 
     Where ``config.resume`` names a run's folder, that run is gone on with, and ``folder`` is that folder.
+    The caller keeps other processes out of it with `occupied`.
 
     Raises:
         SettingError: a setting is wrong; the message says what would work.
         StoppedError: the user stopped it, and what was reached is written.
+        RemovedError: the folder was removed or moved meanwhile.
     """
     choices = HydraConfig.get().runtime.choices
     # As typed: the list would resolve what stands in an override.
@@ -61,15 +63,15 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             return before.results["metrics"]
         config, origin = before.config, OmegaConf.to_container(before.config.origin)
     said = {name: origin[name] for name in ("model", "data", "overrides")}
-    with occupied(folder), Run(folder, **said) as run, ExitStack() as at_end:
+    with Run(folder, **said) as run, ExitStack() as at_end:
 
         def begin() -> None:
+            run.check()
             values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
             write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
             run.begin()
             if before is None and HydraConfig.get().mode is RunMode.RUN:
-                target = folder.resolve()
-                point_link(target.parent / "latest", target)
+                make_latest(folder.resolve(), run.started)
 
         beginning = Beginning(begin)
         with run.timed("setup"):
@@ -81,7 +83,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
             # Before any data are looked for: Lightning knows what this machine cannot do.
-            trainer = build_trainer(config, folder, beginning, before)
+            trainer = build_trainer(config, run, beginning, before)
             others = build_other_data(config)
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
@@ -120,6 +122,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             raise
         with run.timed("test"):
             metrics.update(test(trainer, module, datamodule))
+        run.check()
         with run.timed("figures"):
             draw_figures(trainer, module, metrics, completed=True)
         # After the figures, which show the network on its own data.
@@ -129,6 +132,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 metrics.update({metric.replace("test/", f"{name}/", 1): value for metric, value in tested.items()})
             if steps and not trainer.fast_dev_run:
                 run.results["warnings"] = diagnose(module, datamodule, folder, steps)
+        # It would make the folder again.
+        run.check()
         log_end(trainer, run.results, stages=("test", *others))
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
     for kind, sentences in run.results["warnings"].items():
@@ -188,8 +193,8 @@ def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
     return named or any(override.startswith("figures=") for override in hydra.overrides.task)
 
 
-def build_trainer(config: DictConfig, folder: Path, beginning: Beginning, before: Resumed | None = None) -> Trainer:
-    """Lightning's trainer with the configured callbacks and loggers, all of which write below ``folder``.
+def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Resumed | None = None) -> Trainer:
+    """Lightning's trainer with the configured callbacks and loggers, all of which write below the run's folder.
 
     Raises:
         SettingError: Lightning refuses a setting, or this machine cannot do what it asks for.
@@ -204,13 +209,15 @@ def build_trainer(config: DictConfig, folder: Path, beginning: Beginning, before
         beginning,
     ]
     loggers = [
-        open_logger(build(node), folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))
+        open_logger(build(node), run.folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))
         for node in (config.logger or {}).values()
         if OmegaConf.is_dict(node)
     ]
-    plugins = [SafeCheckpointIO()]
+    plugins = [SafeCheckpointIO(run.check)]
     try:
-        trainer = build(config.trainer, callbacks=callbacks, logger=loggers, plugins=plugins, default_root_dir=folder)
+        trainer = build(
+            config.trainer, callbacks=callbacks, logger=loggers, plugins=plugins, default_root_dir=run.folder
+        )
     except TypeError as error:
         raise SettingError(f"trainer: {error}") from error
     if trainer.world_size > 1:

@@ -83,6 +83,11 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
+def files(folder: Path) -> set[Path]:
+    """The names in a run folder, but for event files, of which each start writes its own."""
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.parent.name != "tensorboard"}
+
+
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_three_times(processes, undisturbed, tmp_path: Path, name: str, seed: int):
@@ -121,6 +126,7 @@ def test_killed_three_times(processes, undisturbed, tmp_path: Path, name: str, s
     states = [checkpoint["littlenets"]["random"]["torch"] for checkpoint in (run.checkpoint(), expected.checkpoint())]
     assert torch.equal(*states)
     assert curves(folder) == curves(expected.path)
+    assert files(folder) == files(expected.path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])

@@ -1,18 +1,34 @@
 import errno
+import fcntl
 import os
+import random
 import re
-import secrets
 import shlex
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import datetime, timedelta, tzinfo
 from itertools import chain, cycle
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from littlenets.runs.files import point_link, write_atomically
-from littlenets.runs.folder import is_untouched, job_folder, name_run_folder, new_run_folder, remove_run_folder
+from littlenets.errors import RemovedError, SettingError
+from littlenets.runs import folder
+from littlenets.runs.files import copy_atomically, point_link, write_atomically
+from littlenets.runs.folder import (
+    is_untouched,
+    job_folder,
+    make_latest,
+    name_run_folder,
+    new_run_folder,
+    occupied,
+    remove_run_folder,
+    started,
+)
 
 
 def fifty_at_once(parent: Path) -> list[str]:
@@ -34,17 +50,146 @@ def test_fifty_runs_at_once_get_fifty_folders(tmp_path: Path):
 
 
 def test_they_do_where_most_names_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The first fifty suggestions are all the same, and of those after that every name comes again and again."""
-    suggestions = chain(["0000"] * 50, cycle(f"{number:04x}" for number in range(60)))
+    """The first fifty start at the same moment, and of those after that every moment comes again and again."""
+    start = datetime(2026, 11, 23, 14, 5, 9)
+    moments = chain([start] * 50, cycle(start + timedelta(milliseconds=number) for number in range(60)))
     lock = threading.Lock()
 
-    def token(size: int | None = None) -> str:
-        with lock:
-            return next(suggestions)
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            with lock:
+                return next(moments)
 
-    monkeypatch.setattr(secrets, "token_hex", token)
+    monkeypatch.setattr(folder, "datetime", Clock)
     assert len(set(fifty_at_once(tmp_path))) == 50
     assert len(list(tmp_path.iterdir())) == 50
+
+
+def test_names_sort_in_the_order_of_their_start(tmp_path: Path):
+    names = [new_run_folder(str(tmp_path)) for _ in range(200)]
+    assert names == sorted(names)
+    moments = [started(Path(name)) for name in names]
+    assert moments == sorted(moments)
+    for name, moment in zip(names, moments, strict=True):
+        assert f"{moment:%Y-%m-%d_%H-%M-%S}" in name
+        assert int(name[-4:], 16) == pytest.approx(moment.microsecond / 1e6 * 2**16, abs=1)
+
+
+def latest(parent: Path) -> str:
+    return os.readlink(parent / "latest")
+
+
+def test_latest_is_the_one_that_started_last_whichever_begins_last(tmp_path: Path):
+    names = [Path(new_run_folder(str(tmp_path))) for _ in range(5)]
+    for number in (2, 4, 0, 3, 1):
+        make_latest(names[number], started(names[number]))
+    assert latest(tmp_path) == names[4].name
+    shutil.rmtree(names[4])
+    make_latest(names[3], started(names[3]))
+    assert latest(tmp_path) == names[3].name
+
+
+def test_latest_is_the_one_that_started_last_among_thirty_at_once(tmp_path: Path):
+    names = [Path(new_run_folder(str(tmp_path))) for _ in range(30)]
+    barrier = threading.Barrier(30)
+
+    def link(name: Path) -> None:
+        barrier.wait()
+        make_latest(name, started(name))
+
+    with ThreadPoolExecutor(30) as pool:
+        list(pool.map(link, random.Random(0).sample(names, 30)))
+    assert latest(tmp_path) == names[-1].name
+    assert len(list(tmp_path.iterdir())) == 31
+
+
+def test_a_link_from_the_future_is_replaced(tmp_path: Path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    now = datetime.now()
+    make_latest(tmp_path / "one", now + timedelta(days=1))
+    make_latest(tmp_path / "two", now)
+    assert latest(tmp_path) == "two"
+
+
+def test_latest_does_not_wait_for_a_run_in_the_folder_above(tmp_path: Path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / ".latest.0123456789abcdef").symlink_to("inner")
+    with occupied(tmp_path):
+        make_latest(tmp_path / "inner", datetime.now())
+    assert latest(tmp_path) == "inner"
+    make_latest(tmp_path / "inner", datetime.now())
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["inner", "latest"]
+
+
+def test_a_folder_has_one_user(tmp_path: Path):
+    with occupied(tmp_path), pytest.raises(SettingError, match="still under way"), occupied(tmp_path):
+        pass
+    with occupied(tmp_path):
+        pass
+
+
+def test_a_folder_that_its_user_removes_is_made_anew_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The second has opened the folder when the first removes it; a lock on what is removed keeps nobody out."""
+    path = tmp_path / "run"
+    flock = fcntl.flock
+    first = ExitStack()
+    first.enter_context(occupied(path, make=True))
+
+    def remove_and_lock(handle: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        remove_run_folder(path)
+        first.close()
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_and_lock)
+    with occupied(path, make=True) as there:
+        assert there
+        with pytest.raises(SettingError, match="still under way"), occupied(path):
+            pass
+
+
+@pytest.mark.parametrize("change", [shutil.rmtree, lambda path: path.rename(path.with_name("moved"))])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_removed_or_moved_folder_is_noticed(tmp_path: Path, change, replaced: bool):
+    path = tmp_path / "run"
+    path.mkdir()
+    with ExitStack() as held:
+        there = held.enter_context(occupied(path))
+        assert there
+        change(path)
+        if replaced:
+            path.mkdir()
+        assert not there
+        with pytest.raises(RemovedError, match="run was removed or moved"):
+            there.check()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path):
+    kept = ["config.yaml", ".hidden", ".gitignore.0123", "checkpoints/best.ckpt", "checkpoints/notes.tmp", "best.tmp"]
+    kept += ["2_seed-2/config.yaml", "2_seed-2/.results.json.0123456789abcdef"]  # of another run
+    left = [".config.yaml.0123456789abcdef", "checkpoints/.last.ckpt.0123456789abcdef", "checkpoints/best.123.tmp"]
+    for name in (*kept, *left):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with occupied(tmp_path):
+        found = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    assert found == set(kept)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_copy_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool):
+    """Also where both names are of one file already, which renaming leaves alone."""
+    if not links:
+        monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.EPERM, "Operation not permitted")))
+    source, target = tmp_path / "last.ckpt", tmp_path / "best.ckpt"
+    for content in ("one", "two"):
+        write_atomically(source, content)
+        for _ in range(2):
+            copy_atomically(source, target)
+            assert target.read_text() == content
+            assert sorted(file.name for file in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
 def test_a_folder_is_named_by_the_time(tmp_path: Path):

@@ -1,6 +1,5 @@
 """When the training state is saved: checkpoints/last.ckpt and checkpoints/best.ckpt."""
 
-import os
 import re
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from ..ranges import Count
+from ..runs.files import copy_atomically
 from .length import planned_epochs
 
 # Each takes 5 ms, and none of them may cost a run of 4 seconds a hundredth.
@@ -61,7 +61,7 @@ class Checkpoints(Checkpoint):
         self._epoch_step = trainer.global_step
         if self._improved and trainer.is_global_zero:
             # Resumed from a last.ckpt that is a best one as well; perhaps there was no time to say so.
-            _copy(self._folder / "last.ckpt", self._folder / "best.ckpt")
+            copy_atomically(self._folder / "last.ckpt", self._folder / "best.ckpt")
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
         if self._unit == "minute":
@@ -130,20 +130,10 @@ class Checkpoints(Checkpoint):
         self._improved = improved
         trainer.save_checkpoint(self._folder / "last.ckpt")
         if improved and trainer.is_global_zero:
-            _copy(self._folder / "last.ckpt", self._folder / "best.ckpt")
+            copy_atomically(self._folder / "last.ckpt", self._folder / "best.ckpt")
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "improved": self._improved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self._improved = state_dict["best"], state_dict["improved"]
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Gives a file, which is never written in place, a second name at no cost where the disk can do that."""
-    temporary = target.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        os.link(source, temporary)
-    except OSError:
-        temporary.write_bytes(source.read_bytes())
-    os.replace(temporary, target)

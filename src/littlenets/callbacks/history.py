@@ -13,7 +13,7 @@ from ..errors import DivergedError, SettingError
 from ..loggers import log_layout, log_point
 from ..modules import SupervisedModule
 from ..ranges import Count
-from ..runs.files import write_atomically
+from ..runs.files import Presence, write_atomically
 from .length import planned_epochs
 
 log = logging.getLogger(__name__)
@@ -105,8 +105,11 @@ class History(Callback):
         measured = pl_module.validation_names() if trainer.enable_validation else []
         if self._file is None:
             self._file = self._open(",".join(["epoch", *columns, *measured]) + "\n")
+            self._presence = Presence(self._path)
             for logger in trainer.loggers:
                 log_layout(logger, [*columns, *measured])
+        # Writing to a file that was removed succeeds, and leaves nothing.
+        self._presence.check()
         rows = list(zip(*columns.values(), strict=True))
         # Nine digits give a float32 back exactly.
         line = "%d" + ",%.9g" * len(columns)

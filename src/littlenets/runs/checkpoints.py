@@ -6,7 +6,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -194,12 +194,21 @@ def _check_counters(loops: Any) -> None:
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Lightning's door to checkpoint files."""
+    """Write and read checkpoint files for Lightning.
+
+    Args:
+        check: called before each write; raises where the run folder is no longer there, which would be made again.
+    """
+
+    def __init__(self, check: Callable[[], None] | None = None) -> None:
+        self._check = check
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         # In memory first, which is where PyTorch's own errors of a full disk would come from, each in its own words.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
+        if self._check is not None:
+            self._check()
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write_atomically(Path(path), buffer.getbuffer())
 

@@ -1,19 +1,28 @@
 """Where a run or a sweep puts its files."""
 
+import errno
 import os
-import secrets
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from ..errors import SettingError
+from .files import Presence, point_link, remove_temporaries
+
+# When each folder became this process's, by absolute path: names, results.json and `latest` are to agree on the order.
+_started: dict[str, datetime] = {}
 
 
-def name_run_folder(parent: str) -> str:
-    """A path like ``parent/2026-11-23_14-05-09-3f2a``, of which nothing is made."""
-    return str(Path(parent) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(2)}")
+def name_run_folder(parent: str, moment: datetime | None = None) -> str:
+    """Return a path like ``parent/2026-11-23_14-05-09-3f2a``, of which nothing is made.
+
+    The last four digits are the fraction of the second, so that names sort by time.
+    """
+    moment = moment or datetime.now()
+    return str(Path(parent) / f"{moment:%Y-%m-%d_%H-%M-%S}-{moment.microsecond * 0x10000 // 1_000_000:04x}")
 
 
 def new_run_folder(parent: str) -> str:
@@ -25,12 +34,53 @@ def new_run_folder(parent: str) -> str:
         OSError: the folder cannot be made.
     """
     while True:
-        folder = Path(name_run_folder(parent))
+        moment = datetime.now().astimezone()
+        folder = Path(name_run_folder(parent, moment))
         folder.parent.mkdir(parents=True, exist_ok=True)
         # The parent may go at any moment, with a refused run that was alone in it.
         with suppress(FileExistsError, FileNotFoundError):
             folder.mkdir()
+            _started[os.path.abspath(folder)] = moment
             return str(folder)
+
+
+def started(folder: Path) -> datetime:
+    """Return when this process made or took over a folder, with the offset from UTC; now, where it did neither."""
+    return _started.get(os.path.abspath(folder)) or datetime.now().astimezone()
+
+
+def make_latest(folder: Path, moment: datetime) -> None:
+    """Point the link ``latest`` beside a folder to it, unless it points to a run or sweep that started later.
+
+    The modification time of the link itself is when the run that it points to started. Does nothing where links cannot
+    be made.
+
+    Args:
+        folder: of a run or a sweep.
+        moment: when that started.
+    """
+    link, seconds = folder.parent / "latest", moment.timestamp()
+    handle = None
+    # For a second at most: the parent may be the folder of another run, which keeps it locked until its end.
+    for _ in range(100):
+        try:
+            handle = _lock(folder.parent)
+            break
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            break
+    try:
+        if handle is not None:
+            for left in folder.parent.glob(".latest.*"):  # by a process that was killed
+                with suppress(OSError):
+                    left.unlink()
+        # One from the future was made while the clock was wrong.
+        if not (link.exists() and seconds < link.lstat().st_mtime <= time.time()):
+            point_link(link, folder, seconds)
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def is_untouched(folder: Path) -> bool:
@@ -76,26 +126,77 @@ def file_name(parts: Sequence[str]) -> str:
 
 
 @contextmanager
-def occupied(folder: Path) -> Iterator[None]:
-    """Keeps other processes from going on with a run that is still under way; the system ends it with the process.
+def occupied(folder: Path, make: bool = False) -> Iterator[Presence]:
+    """Keep other processes out of the folder of a run or a sweep; the system ends that with the process.
+
+    Temporary files that a killed process left there are removed.
+
+    Args:
+        folder: exists, unless it is to be made.
+        make: whether to make it.
+
+    Yields:
+        True as long as the folder is there.
 
     Raises:
         SettingError: another process has it.
+        RemovedError: in place of an OSError in the block, where the folder was removed or moved.
+    """
+    handle = _claim(folder, make)
+    path = os.path.abspath(folder)
+    _started.setdefault(path, datetime.now().astimezone())
+    try:
+        presence = Presence(folder)
+        remove_temporaries(folder)
+        try:
+            yield presence
+        except OSError:
+            presence.check()
+            raise
+    finally:
+        del _started[path]
+        if handle is not None:
+            os.close(handle)
+
+
+def _claim(folder: Path, make: bool) -> int | None:
+    while True:
+        try:
+            if make:
+                folder.mkdir(parents=True, exist_ok=True)
+            return _lock(folder)
+        except FileNotFoundError:
+            # With `make`, another process has removed it at this moment, since its run was refused.
+            if not make:
+                raise
+        except BlockingIOError:
+            raise SettingError(
+                f"{folder}: this is still under way, in another process. Wait for its end, or use another folder."
+            ) from None
+
+
+def _lock(folder: Path) -> int | None:
+    """Open and lock a folder; return the file descriptor that keeps it locked, None where the system has no such locks.
+
+    Raises:
+        BlockingIOError: another process has it.
+        FileNotFoundError: there is no such folder, or no longer.
     """
     try:
         import fcntl
     except ImportError:  # Windows
-        yield
-        return
+        return None
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise SettingError(f"{folder}: this run is still under way, in another process.") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass  # a file system without locks
+        if not os.path.samestat(os.fstat(handle), os.stat(folder)):
+            raise FileNotFoundError(errno.ENOENT, "removed by the process that had it", str(folder))
     except OSError:
-        pass  # a file system without locks
-    try:
-        yield
-    finally:
         os.close(handle)
+        raise
+    return handle

@@ -4,13 +4,13 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..errors import DivergedError
-from .files import write_atomically
+from ..errors import DivergedError, RemovedError, SettingError
+from .files import Presence, write_atomically
+from .folder import started
 
 # Warnings on a network that is not clearly better than one answer for everything.
 LEARNED_NOTHING, NOT_LEARNED_YET = "learned nothing", "not learned yet"
@@ -60,10 +60,19 @@ class Run:
             # Should this part be killed, the file must not say that the run has completed.
             self._write(self._before | {"status": "interrupted"})
 
+    def check(self) -> None:
+        """Raise RemovedError where the run folder, or config.yaml in it, is no longer there."""
+        self._presence.check()
+        config = self.folder / "config.yaml"
+        if self._begun and not config.is_file():
+            raise RemovedError(config)
+
     def __enter__(self) -> "Run":
         self._started = time.perf_counter()
         # With the offset from UTC: runs may come from several places.
-        self.results["started"] = datetime.now().astimezone().isoformat()
+        self.started = started(self.folder)
+        self.results["started"] = self.started.isoformat()
+        self._presence = Presence(self.folder)
         return self
 
     @contextmanager
@@ -81,6 +90,12 @@ class Run:
     ) -> None:
         if error is not None and self._before is not None and not self._begun:
             return
+        try:
+            self.check()
+        except RemovedError:
+            if isinstance(error, KeyboardInterrupt | SettingError):
+                return
+            raise
         seconds = self.results["seconds"]
         seconds["total"] = time.perf_counter() - self._started
         for phase, before in (self._before or {}).get("seconds", {}).items():

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..command import JobFailedError
@@ -35,6 +34,7 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
         JobFailedError: a job failed.
         KeyboardInterrupt: the user stopped it.
         OSError: there is no room on the disk.
+        RemovedError: the sweep's folder was removed or moved.
     """
     if at_once != "auto" and not (type(at_once) is int and at_once > 0):
         raise SettingError(f"hydra.launcher.jobs={at_once}: it should be auto, or a number from 1.")
@@ -48,7 +48,9 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
     # As Ctrl-C, from the first moment on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     import_ahead()
-    with _only_here(sweep.resumed):
+    with contextlib.ExitStack() as held:
+        if sweep.resumed:
+            held.enter_context(occupied(sweep.resumed))
         sweep.compose()
         settings = {number: point.settings for number, point in sweep.points.items()}
         points = {number: replace(point, settings={}) for number, point in sweep.points.items()}
@@ -62,10 +64,11 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
 
                 tell(*preview(sweep, settings, points, workers))
                 return
+            if not sweep.resumed:
+                held.enter_context(occupied(sweep.folder))
             sweep.open()
             tell(*sweep.greeting(share.workers, share.threads))
             with (
-                _only_here(None if sweep.resumed else sweep.folder),
                 contextlib.closing(open_view(sweep.folder, len(points), settings)) as view,
                 _told_to_make_room(sweep),
             ):
@@ -86,11 +89,14 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         JobFailedError: a job failed.
         KeyboardInterrupt: the user stopped it.
         OSError: there is no room on the disk.
+        RemovedError: the sweep's folder was removed or moved.
     """
     for setting, asked in (("preview", sweep.settings.preview), ("on_error=stop", sweep.settings.on_error == "stop")):
         if asked:
             raise SettingError(f"sweep.{setting} needs hydra/launcher=parallel.")
-    with _only_here(sweep.resumed):
+    with contextlib.ExitStack() as held:
+        if sweep.resumed:
+            held.enter_context(occupied(sweep.resumed))
         sweep.compose()
         from ..startup import fast_imports
 
@@ -102,9 +108,11 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         sweep.report(dict(zip(points, problems, strict=True)))
         if sweep.asked_objective:
             sweep.check_objective(expected_of_points(list(points.values()), sweep.compositions))
+        if not sweep.resumed:
+            held.enter_context(occupied(sweep.folder))
         sweep.open()
         interrupted = False
-        with _only_here(None if sweep.resumed else sweep.folder), _told_to_make_room(sweep):
+        with _told_to_make_room(sweep):
             sweep.manifest.write(sweep.folder)
             try:
                 launch(sweep.prepare_for_hydra(), 0)
@@ -115,11 +123,6 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
                 job.attempts += (sweep.folder / job.folder).is_dir()
             sweep.manifest.write(sweep.folder)
         _finish(sweep, interrupted)
-
-
-def _only_here(folder: Path | None) -> contextlib.AbstractContextManager[None]:
-    """`occupied`, where there is a folder."""
-    return occupied(folder) if folder else contextlib.nullcontext()
 
 
 def _in_parts(

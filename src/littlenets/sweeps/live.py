@@ -86,10 +86,11 @@ class Lines:
     def _describe(self, table: SweepTable, job: Job, ending: Ending) -> list[str]:
         outcome, name = table.outcomes[job.number], _name(table, job)
         if ending.status == "failed":
-            kind = "" if ending.error in ("SettingError", "WorkerDied") else f"{ending.error}: "
+            kind = "" if ending.error in ("SettingError", "RemovedError", "WorkerDied") else f"{ending.error}: "
             reason = f"failed: {kind}{' '.join(ending.message.split())}"
             log = self._folder / job.folder / "train.log"
-            return [f"{name}  {reason[:LONGEST_REASON]}", f"see {os.path.relpath(log)}"]
+            where = [f"see {os.path.relpath(log)}"] if ending.error != "RemovedError" else []
+            return [f"{name}  {reason[:LONGEST_REASON]}", *where]
         words = [name, outcome.ending if outcome.status == ending.status else ending.message or ending.status]
         if outcome.completed:
             words += [_reached(table, outcome), f"{outcome.epochs:,} epochs in {outcome.seconds:.1f} s"]

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pebble import ProcessExpired
 
-from ..runs.files import NO_ROOM
+from ..runs.files import NO_ROOM, Presence
 from . import worker
 from .live import View
 from .manifest import Job, Manifest
@@ -57,6 +57,7 @@ class Running:
     ) -> None:
         self._folder, self._manifest, self._points = folder, manifest, points
         self._workers, self._view, self._on_error = workers, view, on_error
+        self._presence = Presence(folder)
         self._table = SweepTable(folder)
         self._waiting: deque[Job] = deque()
         self._submitted: dict[Future[Ending], Job] = {}
@@ -75,12 +76,16 @@ class Running:
         Args:
             jobs: those to run.
             begun: the numbers of those that go on from a checkpoint.
+
+        Raises:
+            RemovedError: the sweep's folder was removed or moved.
         """
         self._waiting.extend(jobs)
         self._begun = set(begun)
         try:
             with self._signals():
                 while self._submitted or (self._waiting and not self._stopping):
+                    self._presence.check()
                     self._fill()
                     done, _ = wait(self._submitted, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
                     if self.interrupted and not self._announced:

@@ -5,6 +5,8 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -17,8 +19,8 @@ from ..config.overrides import typed
 from ..config.trust import check_links, check_overrides
 from ..config.values import shown
 from ..errors import SettingError
-from ..runs.files import point_link, user_path
-from ..runs.folder import job_folder
+from ..runs.files import user_path
+from ..runs.folder import job_folder, make_latest, occupied, started
 from ..runs.saved import read_results
 from .commands import path_value
 from .grid import expand
@@ -198,19 +200,23 @@ class Sweep:
         if wrong := unmeasured_objective(self.settings.objective, list(expected)):
             raise SettingError(f"{wrong}\nNothing was trained.")
 
+    @cached_property
+    def folder(self) -> Path:
+        """The sweep's folder; that of a new one is named and made when it is first asked for."""
+        if self.resumed:
+            return self.resumed
+        self._name_after_choices()
+        HydraConfig.instance().set_config(self._config)
+        folder = user_path(self._config.hydra.sweep.dir).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def open(self) -> None:
-        """Makes the folder, or takes over that of the sweep that is gone on with.
+        """Make sure that the folder is free for the new jobs, and point the link ``latest`` to that of a new sweep.
 
         Raises:
             SettingError: there is something in the folder that this sweep would destroy.
         """
-        if self.resumed:
-            self.folder = self.resumed
-        else:
-            self._name_after_choices()
-            HydraConfig.instance().set_config(self._config)
-            self.folder = user_path(self._config.hydra.sweep.dir).absolute()
-            self.folder.mkdir(parents=True, exist_ok=True)
         place = os.path.relpath(self.folder)
         if not self.resumed and (self.folder / FILE).exists():
             raise SettingError(
@@ -224,7 +230,7 @@ class Sweep:
                     "Move it away, or give the sweep another hydra.sweep.dir."
                 )
         if not self.resumed:
-            point_link(self.folder.parent / "latest", self.folder)
+            make_latest(self.folder, started(self.folder))
 
     def prepare_for_hydra(self) -> list[list[str]]:
         """The overrides of each job for one of Hydra's launchers, which composes them itself.
@@ -240,7 +246,8 @@ class Sweep:
             if job.number in self.begun:
                 placed += [f"resume={path_value(folder)}", f"trust={shown(self.trusted)}"]
             elif folder.exists():
-                shutil.rmtree(folder)
+                with occupied(folder):
+                    shutil.rmtree(folder)
             batch.append([*job.overrides, *placed])
         return batch
 

@@ -22,8 +22,9 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from ..config import resolvers
 from ..config.metrics import Expected
 from ..config.trust import refusals
-from ..errors import DivergedError, SettingError
+from ..errors import DivergedError, RemovedError, SettingError
 from ..runs.files import NO_ROOM
+from ..runs.folder import occupied
 from ..runs.log import written_to
 from .checking import check_points, expected_of_points
 from .points import Composition, Point
@@ -133,10 +134,12 @@ def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
         config.trust = sorted({*config.trust, *named} - {None})
     elif folder.exists():
         # Of an attempt that came to nothing.
-        shutil.rmtree(folder)
+        with occupied(folder):
+            shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
     try:
-        return run(config, point, folder)
+        with occupied(folder):
+            return run(config, point, folder)
     except KeyboardInterrupt:  # while it was logging how it had failed; the sweep's own process must not hear of it
         return Ending("interrupted")
 
@@ -171,7 +174,7 @@ def run(config: DictConfig, point: Point, folder: Path) -> Ending:
             log.error("%s", error)
             return Ending("diverged", message=f"diverged at epoch {error.epoch:,}")
         except (Exception, SystemExit) as error:  # a network may well call sys.exit
-            known = isinstance(error, SettingError)
+            known = isinstance(error, SettingError | RemovedError)
             log.error("%s", error if known else "The run failed.", exc_info=None if known else error)
             no_room = getattr(error, "errno", None) in NO_ROOM
             return Ending("failed", type(error).__name__, str(error), no_room)
