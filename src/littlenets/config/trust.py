@@ -106,7 +106,10 @@ def check_links(folder: Path) -> None:
     for path, folders, files in os.walk(folder):
         for name in (*folders, *files):
             entry = Path(path, name)
-            mode = entry.lstat().st_mode
+            try:
+                mode = entry.lstat().st_mode
+            except FileNotFoundError:
+                continue  # renamed just now by a run that is under way
             if stat.S_ISLNK(mode):
                 if not _stays_inside(entry, inside):
                     raise SettingError(
