@@ -10,7 +10,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import yaml
 from conftest import IN_ONE_PROCESS, Finished
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 from test_folders_from_elsewhere import contents
 
 SCRIPTS = Path(__file__).parents[2]
@@ -34,9 +35,11 @@ RUN_COMMANDS = [
     ["evaluate.py", f"run={GIVEN}"],
     # A damaged setting may make the training long, which is no fault.
     ["train.py", f"resume={GIVEN}", "trainer.max_epochs=5", "++trainer.max_time=00:00:00:05"],
-    ["report.py", f"sweep={GIVEN}"],
+    ["train.py", f"like={GIVEN}", "trainer.max_epochs=1", "figures=none", "--cfg", "job"],
 ]
-SWEEP_COMMANDS = [["report.py", f"sweep={GIVEN}"], ["report.py", f"sweep={GIVEN}", "objective=train/loss"]]
+# A job that goes on with damaged settings could take long as well.
+RESUME_SWEEP = ["train.py", f"resume={GIVEN}", "++trainer.max_time=00:00:00:05", "sweep.retry_failed=true"]
+REPORT_SWEEP = [["report.py", f"sweep={GIVEN}"], ["report.py", f"sweep={GIVEN}", "objective=train/loss"]]
 
 texts = st.one_of(
     st.text(max_size=20),
@@ -172,27 +175,53 @@ def server() -> Iterator[Server]:
         process.kill()
 
 
+@dataclass
+class Templates:
+    """Folders that are copied, damaged and given to commands."""
+
+    #: A run, which has momentum to lose.
+    run: Path
+    #: A sweep of two such runs.
+    sweep: Path
+    #: A run that reads pictures, and two pictures in its folder.
+    reader: Path
+    #: A folder ``outputs`` with a run that the report tells of.
+    outputs: Path
+
+
 @pytest.fixture(scope="module")
-def templates(train: Callable[..., Finished], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run, which has momentum to lose, and a sweep of two runs."""
+def templates(train: Callable[..., Finished], commands, tmp_path_factory: pytest.TempPathFactory) -> Templates:
     cwd = tmp_path_factory.mktemp("templates")
     common = ["trainer.max_epochs=3", "optimizer.momentum=0.5", "hydra.launcher.jobs=1"]
-    done = train(cwd, "-m", "seed=1,2", *common)
-    assert done.code == 0, done.err
-    return done.jobs[0].path, done.sweep
+    sweep = train(cwd, "-m", "seed=1,2", *common)
+    small = ["data=digits", "trainer.max_epochs=1", "model.network.channels=[2,2]", "model.network.hidden=[4]"]
+    lines = [["model=cnn", *small, "figures=none", "logger=none"], ["experiment=linear_200_epochs", "figures=none"]]
+    reader, told = commands.train_in_one_process(tmp_path_factory.mktemp("single"), lines)
+    assert (sweep.code, reader.code, told.code) == (0, 0, 0)
+    ink = Image.new("L", (60, 80), 255)
+    ImageDraw.Draw(ink).line([(15, 15), (45, 15), (25, 65)], fill=0, width=6)
+    ink.save(reader.run.path / "seven.png")
+    ink.convert("RGB").save(reader.run.path / "seven.jpg")
+    return Templates(sweep.jobs[0].path, sweep.sweep, reader.run.path, told.cwd / "outputs")
 
 
-def try_one(server: Server, template: Path, home: Path, command: list[str], data: st.DataObject) -> None:
+FILES = ["*.json", "*.csv", "config.yaml", "checkpoints/*.ckpt", "*/*.json", "*/*.csv", "*/config.yaml"]
+
+
+def try_one(
+    server: Server, template: Path, home: Path, command: list[str], data: st.DataObject, names: Sequence[str] = FILES
+) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
     (home / "notes.txt").write_text("of the user")
-    shutil.copytree(template, home / GIVEN, symlinks=True)
-    names = ["*.json", "*.csv", "config.yaml", "checkpoints/*.ckpt", "*/*.json", "*/*.csv", "*/config.yaml"]
-    files = sorted({file for name in names for file in (home / GIVEN).glob(name)})
-    file = data.draw(st.sampled_from(files), "file")
-    damage = data.draw(st.sampled_from([OF_CONTENT[file.suffix], of_bytes]), "damage")
+    # A command that needs no folder is run beside the one where it looks for runs.
+    name = GIVEN if any(GIVEN in argument for argument in command) else template.name
+    given = home / name
+    shutil.copytree(template, given, symlinks=True)
+    file = data.draw(st.sampled_from(sorted({file for pattern in names for file in given.glob(pattern)})), "file")
+    damage = data.draw(st.sampled_from([OF_CONTENT.get(file.suffix, of_bytes), of_bytes]), "damage")
     damage(file, data.draw)
-    before = contents(home, GIVEN)
+    before = contents(home, name)
 
     done, seconds, memory = server.run(home, *command)
 
@@ -202,7 +231,7 @@ def try_one(server: Server, template: Path, home: Path, command: list[str], data
     assert "Traceback" not in done.out + done.err, done.err
     assert (done.code == 0) == (not done.err.strip()), done.err
     assert not [character for character in done.out + done.err if ord(character) < 32 and character not in "\n\t"]
-    assert contents(home, GIVEN) == before
+    assert contents(home, name) == before
     assert seconds < SECONDS
     assert memory < MOST_MEMORY
 
@@ -212,15 +241,38 @@ EXAMPLES = settings(
 )
 
 
-@settings(EXAMPLES, max_examples=200)
-@given(data=st.data())
-def test_a_damaged_run(server, templates, tmp_path_factory, data):
-    command = data.draw(st.sampled_from(RUN_COMMANDS[:-1]), "command")
-    try_one(server, templates[0], tmp_path_factory.getbasetemp() / "damaged_run", command, data)
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("damaged") / "home"
 
 
 @settings(EXAMPLES, max_examples=100)
+@given(data=st.data(), command=st.sampled_from(RUN_COMMANDS))
+def test_a_damaged_run(server, templates, home, data, command):
+    try_one(server, templates.run, home, command, data)
+
+
+@settings(EXAMPLES, max_examples=50)
+@given(data=st.data(), command=st.sampled_from(REPORT_SWEEP))
+def test_a_damaged_sweep_is_reported(server, templates, home, data, command):
+    try_one(server, templates.sweep, home, command, data)
+
+
+@settings(EXAMPLES, max_examples=5)
 @given(data=st.data())
-def test_a_damaged_sweep_is_reported(server, templates, tmp_path_factory, data):
-    command = data.draw(st.sampled_from(SWEEP_COMMANDS), "command")
-    try_one(server, templates[1], tmp_path_factory.getbasetemp() / "damaged_sweep", command, data)
+def test_a_damaged_sweep_is_gone_on_with(server, templates, home, data):
+    try_one(server, templates.sweep, home, RESUME_SWEEP, data)
+
+
+@settings(EXAMPLES, max_examples=50)
+@given(data=st.data(), picture=st.sampled_from(["/seven.png", "/seven.jpg", ""]))
+def test_a_damaged_picture(server, templates, home, data, picture):
+    command = ["predict.py", f"run={GIVEN}", f"image={GIVEN}{picture}"]
+    try_one(server, templates.reader, home, command, data, ["*.png", "*.jpg"])
+
+
+@settings(EXAMPLES, max_examples=3)
+@given(data=st.data())
+def test_a_damaged_run_is_left_out_of_the_report(server, templates, home, data):
+    names = [f"runs/linear/*/{pattern}" for pattern in FILES]
+    try_one(server, templates.outputs, home, ["report.py", "experiments=[]"], data, names)
