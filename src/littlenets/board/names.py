@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import SettingError
-from ..runs.saved import read_config
+from ..runs.saved import read_overrides
 from ..sweeps.manifest import Manifest
 from ..sweeps.names import short_names, swept_text
 
@@ -116,8 +116,8 @@ def _title(model: str, stamp: re.Match[str], label: str = "") -> str:
 def _overrides(config: Path) -> tuple[str, ...]:
     """What was said on the command line of a run; its config.yaml is written once and never changed."""
     try:
-        return tuple(read_config(config.parent).origin.overrides)
-    except SettingError:
+        return tuple(read_overrides(config))
+    except (FileNotFoundError, SettingError):
         return ()
 
 

@@ -21,10 +21,19 @@ PARTS = (
 Natural = Annotated[int, Ge(0)]
 
 
-class _Origin(BaseModel):
+class _Overrides(BaseModel):
+    overrides: list[str]
+
+
+class _Named(BaseModel):
+    """As much of config.yaml as the name of a run is made from."""
+
+    origin: _Overrides
+
+
+class _Origin(_Overrides):
     model: str
     data: str
-    overrides: list[str]
     stand_in_for: str | None = None
 
 
@@ -140,6 +149,16 @@ def read_config(folder: Path) -> DictConfig:
         return OmegaConf.create(read_yaml(folder / "config.yaml", _Config, PARTS))
     except FileNotFoundError:
         raise SettingError(f"{folder} is no run folder: it has no config.yaml.") from None
+
+
+def read_overrides(file: Path) -> list[str]:
+    """Return what was said on the command line of a run, from its config.yaml alone.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SettingError: it is damaged.
+    """
+    return read_yaml(file, _Named)["origin"]["overrides"]
 
 
 def read_results(folder: Path) -> dict[str, Any]:
