@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from .building import build
-from .config.check import settle
+from .config.check import normalize
 from .data.images import ImageDataModule
 from .errors import SettingError
 from .inference.formats import FORMATS, Answer
@@ -57,7 +57,7 @@ def check_request(config: DictConfig) -> str:
     Raises:
         SettingError: none or several are, or another setting is wrong.
     """
-    problems = list(settle(config, SETTINGS).values())
+    problems = list(normalize(config, SETTINGS).values())
     given = [name for name in WANTED if config[name] is not None]
     if len(given) != 1:
         problems.append(f"Give one of {', '.join(f'{name}=...' for name in WANTED)}; {_count(given)}.")

@@ -1,6 +1,5 @@
 """Every value that ends in a constructor, checked against that constructor before it is called."""
 
-import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -15,12 +14,19 @@ from ..errors import SettingError
 from ..ranges import Count
 from .accelerators import present
 from .choices import find_choice, other_data
-from .constructors import Signature, adapter_of, as_integers, settled, signature_of, wrong_value
+from .constructors import Signature, signature_of, wrong_value
 from .names import nearest, nearest_setting
+from .normalization import (
+    Place,
+    adapter,
+    changed_values,
+    normalized_settings,
+    normalized_values,
+    set_value,
+    source_key,
+    unresolved_value,
+)
 from .values import shown
-
-# Where a value stands: the keys and indices that lead to it.
-Place = tuple[str | int, ...]
 
 # The settings that end in no constructor, since the jobs themselves read them: by dotted key.
 SETTINGS: dict[str, Any] = {
@@ -65,13 +71,13 @@ NEEDED = ("model.network", "model.module", "data", "optimizer", "trainer")
 
 
 def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> None:
-    """Compare each node that has a ``_target_`` with the signature and annotations of what it names, and settle it.
+    """Compare each node that has a ``_target_`` with the signature and annotations of what it names, and normalize it.
 
     So a network that was written today is checked as well as ours, with no schema to write. Where all values are
     right, the network is also tried on inputs of the data's shape, with no data loaded. What was found out about a
     class is kept: after the first, a check takes about a millisecond.
 
-    To settle is to replace, in place, what `settled_values` returns.
+    Values that `normalized_values` returns take their places.
 
     Args:
         config: what ``conf/train.yaml`` composes, without Hydra's part.
@@ -82,76 +88,29 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
     Raises:
         SettingError: one line for every wrong setting: its key, what it got and what it takes.
     """
-    problems, changes = _look_at(config, choices, saved)
+    problems, normal = _look_at(config, choices, saved)
     if problems:
         raise SettingError("\n".join(problems))
-    for path, value in changes:
-        put(config, path, value)
+    for path, value in normal:
+        set_value(config, path, value)
 
 
 def check_settings(config: DictConfig, settings: Mapping[str, Any]) -> None:
-    """Check the settings of a command that trains nothing, and settle them in place.
+    """Check the settings of a command that trains nothing, and normalize them in place.
 
     Raises:
         SettingError: one line for every wrong setting.
     """
-    if wrong := settle(config, settings):
+    if wrong := normalize(config, settings):
         raise SettingError("\n".join(wrong.values()))
 
 
-def settle(config: DictConfig, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Settle settings in place; return what is wrong with them, as `wrong_settings`."""
+def normalize(config: DictConfig, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Normalize settings in place; return what is wrong with them, as `wrong_settings`."""
     values = OmegaConf.to_container(config, resolve=True)
-    for path, value in _changes(values, _settled_settings(values, settings)):
-        put(config, path, value)
+    for path, value in changed_values(values, normalized_settings(values, settings)):
+        set_value(config, path, value)
     return wrong_settings(values, settings)
-
-
-def settled_values(config: DictConfig, values: dict[str, Any]) -> list[tuple[Place, Any]]:
-    """Return what the settings become before they are used, each with its path.
-
-    A float that stands for an integer (``1e3``) becomes one where an integer is taken, and ``lightning.pytorch`` in a
-    ``_target_`` becomes ``pytorch_lightning``.
-
-    Args:
-        config: the settings, for those that are taken over from others.
-        values: the same, resolved, as plain containers.
-    """
-    changes = []
-    for path, value in _changes(values, settled(_settled_settings(values, SETTINGS))):
-        source = _source(".".join(map(str, path)), config)
-        if source in SETTINGS:
-            # Taken over from a setting whose own annotation says nothing.
-            changes.append((tuple(source.split(".")), value))
-        changes.append((path, value))
-    return changes
-
-
-def put(config: Any, path: Place, value: Any) -> None:
-    """Set one of `settled_values` in a configuration or in plain containers."""
-    *places, last = path
-    for place in places:
-        config = config[place]
-    config[last] = value
-
-
-def _settled_settings(values: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    copy = dict(values)
-    for key, annotation in settings.items():
-        group, _, name = key.rpartition(".")
-        holder = copy.get(group) if group else copy
-        if isinstance(holder, dict) and name in holder:
-            value = as_integers(holder[name], _adapter(annotation))
-            copy.update({group: holder | {name: value}} if group else {name: value})
-    return copy
-
-
-def _changes(before: Any, after: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
-    if isinstance(before, dict | list):
-        for key in before if isinstance(before, dict) else range(len(before)):
-            yield from _changes(before[key], after[key], (*path, key))
-    elif before is not after:
-        yield path, after
 
 
 def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> list[str]:
@@ -163,9 +122,9 @@ def _look_at(
     config: DictConfig, choices: Mapping[str, str] | None, saved: bool
 ) -> tuple[list[str], list[tuple[Place, Any]]]:
     values, problems = _resolve(config)
-    changes = settled_values(config, values)
-    for place, value in changes:
-        put(values, place, value)
+    normal = normalized_values(config, values, SETTINGS)
+    for place, value in normal:
+        set_value(values, place, value)
     problems |= wrong_settings(values)
     if not saved:
         problems |= _missing(values) | _unread(values, config) | wrong_settings(values, ON_THIS_MACHINE)
@@ -181,7 +140,7 @@ def _look_at(
         from .metrics import unknown_monitors  # imports torch
 
         problems = unknown_monitors(values)
-    return [line + _about_environment(key, config) for key, line in problems.items()], changes
+    return [line + _about_environment(key, config) for key, line in problems.items()], normal
 
 
 def _endless(values: dict[str, Any]) -> str | None:
@@ -198,9 +157,9 @@ def _endless(values: dict[str, Any]) -> str | None:
 
 def _about_environment(key: str, config: DictConfig) -> str:
     """What to write where a wrong value is text because it comes from the environment."""
-    written = str(_written(key, config))
-    variable = re.search(r"\$\{oc\.env:[^{}]*\}", written)
-    if variable is None or "oc.decode:" in written or not _resolves(key, config):
+    text = str(unresolved_value(key, config))
+    variable = re.search(r"\$\{oc\.env:[^{}]*\}", text)
+    if variable is None or "oc.decode:" in text or not _resolves(key, config):
         return ""
     return f" The environment gives text; for what it stands for, write '{key}=\"${{oc.decode:{variable[0]}}}\"'."
 
@@ -241,9 +200,9 @@ def _resolve_one_by_one(node: Any, path: str, problems: _Problems) -> Any:
             values[key] = _resolve_one_by_one(node[key], inner, problems)
         except (OmegaConfBaseException, ValueError) as error:
             values[key] = _Broken
-            source = _source(inner, node._get_root())
+            setting = source_key(inner, node._get_root())
             # Where it is a missing setting that cannot be taken over, that one is told of.
-            if source not in SETTINGS:
+            if setting not in SETTINGS:
                 problems[inner] = f"{inner}: {str(error).splitlines()[0]}."
     return values if OmegaConf.is_dict(node) else list(values.values())
 
@@ -260,12 +219,9 @@ def wrong_settings(values: dict[str, Any], settings: Mapping[str, Any] = SETTING
         group, _, name = key.rpartition(".")
         holder = values.get(group) if group else values
         value = holder.get(name, _Broken) if isinstance(holder, dict) else _Broken
-        if value is not _Broken and (wrong := wrong_value(value, annotation, _adapter(annotation))):
+        if value is not _Broken and (wrong := wrong_value(value, annotation, adapter(annotation))):
             problems[key] = f"{key}={shown(value)}: {wrong}"
     return problems
-
-
-_adapter = functools.cache(adapter_of)
 
 
 def _unfit_data(config: DictConfig, values: dict[str, Any], choices: Mapping[str, str]) -> _Problems:
@@ -393,11 +349,11 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
             said = f"did you mean {path}.{near}?" if near else f"it takes {_listed(signature, given)}."
             problems[key] = f"{key}: {signature.name} has no such setting; {said}"
         elif wrong := signature.mismatch(name, value):
-            source = _source(key, config)
-            if source != key and OmegaConf.select(config, f"{source.rpartition('.')[0]}._target_"):
+            setting = source_key(key, config)
+            if setting != key and OmegaConf.select(config, f"{setting.rpartition('.')[0]}._target_"):
                 # Right where it is set, perhaps, but not for all that take it over.
                 wrong = f"{key} takes it over, for which {wrong}"
-            problems.setdefault(source, f"{source}={shown(value)}: {wrong}")
+            problems.setdefault(setting, f"{setting}={shown(value)}: {wrong}")
     if "_args_" not in node:
         for name in signature.required:
             if name not in node and name not in given:
@@ -407,17 +363,3 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
 
 def _listed(signature: Signature, given: Sequence[str]) -> str:
     return ", ".join(name for name in signature.parameters if name not in given) or "none"
-
-
-def _source(key: str, config: DictConfig) -> str:
-    """The key to set: that of an interpolation where a value is taken over from elsewhere."""
-    written = _written(key, config)
-    inner = re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)(?:,.*)?\}", written) if isinstance(written, str) else None
-    return inner[1] if inner else key
-
-
-def _written(key: str, config: DictConfig) -> Any:
-    """The value of a setting before interpolations are resolved; None where there is none."""
-    group, _, name = key.rpartition(".")
-    node = OmegaConf.select(config, group) if group else config
-    return OmegaConf.to_container(node, resolve=False).get(name) if OmegaConf.is_dict(node) else None

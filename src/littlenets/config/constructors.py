@@ -90,7 +90,7 @@ class Signature(NamedTuple):
         adapter = self._adapter(parameter, value)
         return None if adapter is None else wrong_value(value, self.annotations[parameter], adapter)
 
-    def settled(self, parameter: str, value: Any) -> Any:
+    def normalized(self, parameter: str, value: Any) -> Any:
         return as_integers(value, self._adapter(parameter, value))
 
     def _adapter(self, parameter: str, value: Any) -> TypeAdapter | None:
@@ -102,25 +102,25 @@ class Signature(NamedTuple):
 
 
 def instantiate(node: Any, **arguments: Any) -> Any:
-    """Call Hydra's ``instantiate`` with settled values, and with plain lists and dicts instead of OmegaConf's.
+    """Call Hydra's ``instantiate`` with normalized values, and with plain lists and dicts instead of OmegaConf's.
 
     A node that says ``_convert_`` itself gets what it asks for.
     """
     values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    return hydra.utils.instantiate({"_convert_": "all", **settled(values)}, **arguments)
+    return hydra.utils.instantiate({"_convert_": "all", **normalized(values)}, **arguments)
 
 
-def settled(values: Any) -> Any:
+def normalized(values: Any) -> Any:
     """Return a copy of a configuration, as plain containers, with each node as it is going to be called.
 
     A float that stands for an integer (``1e3``) becomes one where an integer is taken; a ``_target_`` is that of the
     package that is installed. What is wrong with a node stays as it is.
     """
     if isinstance(values, list):
-        return [settled(value) for value in values]
+        return [normalized(value) for value in values]
     if not isinstance(values, dict):
         return values
-    copy = {name: settled(value) for name, value in values.items()}
+    copy = {name: normalized(value) for name, value in values.items()}
     if isinstance(copy.get("_target_"), str):
         copy["_target_"] = installed_target(copy["_target_"])
         try:
@@ -128,7 +128,7 @@ def settled(values: Any) -> Any:
         except (InstantiationException, ImportError):
             return copy
         if signature:
-            copy |= {name: signature.settled(name, value) for name, value in copy.items() if name != "_target_"}
+            copy |= {name: signature.normalized(name, value) for name, value in copy.items() if name != "_target_"}
     return copy
 
 

@@ -18,8 +18,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
-from ..config.check import put, settled_values
+from ..config.check import SETTINGS
 from ..config.constructors import holds_whole_float
+from ..config.normalization import normalized_values, set_value
 from ..errors import SettingError
 from ..startup import fast_imports
 
@@ -88,7 +89,7 @@ class Points:
     Args:
         loader: Hydra's, which knows the configuration folders.
         master: the configuration of the command, with what is the same for all points.
-        trusted: what from outside the package may be imported to settle a point; None is anything.
+        trusted: what from outside the package may be imported to normalize a point; None is anything.
     """
 
     def __init__(self, loader: ConfigLoader, master: DictConfig, trusted: Sequence[str] | None = None) -> None:
@@ -148,9 +149,9 @@ class Points:
         if any(not self._is_float(name, point.assignments[name]) for name in whole) and self._is_trusted(point):
             # Where an int is taken, 1e1 is the same as 10. To know where takes seconds, for importing PyTorch.
             with fast_imports():
-                changes = settled_values(task, point.settings)
+                changes = normalized_values(task, point.settings, SETTINGS)
             for place, value in changes:
-                put(point.settings, place, value)
+                set_value(point.settings, place, value)
             for name in whole:
                 point.assignments[name] = _setting(point, name)
             point.values |= {name: point.assignments[name] for name in whole if name in point.values}
