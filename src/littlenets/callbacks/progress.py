@@ -45,7 +45,7 @@ class Progress(ProgressBar):
     batches_until_due = epochs_until_due
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._epochs = planned_epochs(trainer)
+        self._epochs = planned_epochs(trainer) if trainer.max_epochs in (None, -1) else trainer.max_epochs
         self._batches = trainer.num_training_batches
         self._line_every = max(1, (self._epochs or 0) // LINES_A_RUN)
         self._last_line = trainer.current_epoch
