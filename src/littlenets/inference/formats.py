@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 def as_text(answers: Iterable[Answer]) -> Iterator[str]:
-    """A line a sample; for a sample with a name and classes to choose from, a bar for each of these as well, then any remarks."""
+    """Write a line a sample; where it has a name and classes to choose from, a bar for each and any remarks as well."""
     for answer in answers:
         drawn = answer.samples.names and {"class", "probabilities"} <= answer.predictions.keys()
         yield "".join(map(_chart if drawn else _line, answer.records()))

@@ -147,7 +147,7 @@ def _is_large(box: tuple[slice, slice], ink: np.ndarray) -> bool:
 
 
 def _isolated(ink: np.ndarray, framed: bool) -> np.ndarray | None:
-    """Return ink without specks, weak parts and those that reach the edge or go around others; None if no digit is left.
+    """Return ink without specks, weak parts and those that reach the edge or go around others; None if none is left.
 
     Args:
         framed: whether they must leave a sheet of paper between them.
