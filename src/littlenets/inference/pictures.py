@@ -27,12 +27,10 @@ MAX_SIDE = 1000
 
 # Of the full range from black to white; what differs less is one colour to the eye.
 LEAST_CONTRAST = 0.05
-
-
 # Of the full range; ink that differs less from the paper may be noise. Pencil differs by a third or more.
 LITTLE_CONTRAST = 0.1
 # Of the tallest part's height, what another digit beside it has at least. By this, and by what is wider than
-# WIDEST times its height or whiter than WHITEST, 18 of MNIST's 10,000 test digits are remarked upon.
+# WIDEST times its height or whiter than WHITEST, 14 of MNIST's 10,000 test digits are remarked upon.
 OTHER_DIGIT = 0.5
 WIDEST = 1.7
 WHITEST = 0.33
