@@ -7,7 +7,7 @@ from littlenets.errors import SettingError
 from littlenets.inference.samples import Samples
 from littlenets.modules import Regression, SupervisedModule
 from littlenets.networks import LinearRegression
-from littlenets.prediction import answers, check_module
+from littlenets.prediction import answers, check_module, with_doubts
 
 
 class Silent(SupervisedModule):
@@ -43,3 +43,12 @@ def test_an_answer_that_is_no_number_is_a_mistake_of_its_row():
         next(given)
     with pytest.raises(SettingError, match="row one: too large"):
         next(answers(module, [Samples(torch.tensor([[1e30]]), ["row one"].__getitem__, {}, {})]))
+
+
+def test_a_picture_of_which_no_class_is_likely_is_remarked_upon():
+    predictions = {"probabilities": torch.tensor([[0.9, 0.1, 0.0], [0.43, 0.37, 0.2]])}
+    samples = Samples(torch.zeros(2, 1), str, {}, {}, [["printed lines"], ["wide"]])
+    doubted = with_doubts(samples, predictions)
+    assert doubted.remarks == [["printed lines"], ["wide", "unsure: the highest probability is 43%"]]
+    numbers = samples._replace(remarks=None)
+    assert with_doubts(numbers, predictions).remarks is None

@@ -68,6 +68,10 @@ def answered(predict, runs: dict[str, RunFolder], tmp_path_factory: pytest.TempP
         pixels = 255 - np.kron(digits.images[number], np.ones((12, 12))) * 15
         Image.fromarray(np.pad(pixels, 30, constant_values=255).astype(np.uint8)).save(folder / f"{number}.png")
     (folder / "notes.txt").write_text("no picture")
+    two = folder / "two"
+    two.mkdir()
+    pixels = 255 - np.kron(np.hstack(digits.images[:2]), np.ones((12, 12))) * 15
+    Image.fromarray(np.pad(pixels, 30, constant_values=255).astype(np.uint8)).save(two / "two.png")
     points = json.dumps(POINTS).replace(" ", "")
     questions = {
         "linear one": ["linear", "x=20"],
@@ -82,6 +86,8 @@ def answered(predict, runs: dict[str, RunFolder], tmp_path_factory: pytest.TempP
         "cnn index json": ["cnn", "index=7", "format=json"],
         "cnn image": ["cnn", f"image={folder}/0.png"],
         "cnn folder": ["cnn", f"image={folder}", "format=json"],
+        "cnn two": ["cnn", f"image={two}/two.png"],
+        "cnn two csv": ["cnn", f"image={two}", "format=csv"],
         "cnn export": ["cnn", "export=cnn.pt2"],
     }
     done = predict([[f"run={runs[model].path}", *rest] for model, *rest in questions.values()])
@@ -149,6 +155,15 @@ def test_pictures_are_read(answered: dict[str, Finished]):
     assert [Path(sample["image"]).name for sample in found] == [f"{number}.png" for number in range(10)]
     # Shortly trained, on digits in a form that is not quite MNIST's.
     assert sum(sample["class"] == number for number, sample in enumerate(found)) >= 6
+
+
+def test_a_picture_that_is_unlike_a_digit_is_remarked_upon(answered: dict[str, Finished]):
+    *_, last_bar, note = out(answered["cnn two"]).splitlines()
+    assert last_bar.split()[0] == "9"
+    assert note.startswith("  Note: it seems to show more than one digit")
+    (row,) = csv.DictReader(io.StringIO(out(answered["cnn two csv"])))
+    assert f"  Note: {row['remarks']}" == note
+    assert all("more than one" not in sample["remarks"] for sample in json.loads(out(answered["cnn folder"])))
 
 
 def test_the_exported_network_answers_the_same(answered: dict[str, Finished]):

@@ -83,6 +83,19 @@ def test_csv_has_a_column_for_each_number():
     assert "".join(as_csv([numbers(2.5), numbers(3.5)])) == "y\n2.5\n3.5\n"
 
 
+def test_remarks_are_a_note_below_the_bars_and_a_text_for_programs():
+    predictions = {"class": torch.tensor([1, 0]), "probabilities": torch.tensor([[0.25, 0.75], [0.75, 0.25]])}
+    samples = Samples(torch.zeros(2, 1), str, {"image": ["a.png", "b.png"]}, {}, [["it is, wide", "unsure"], []])
+    noted, plain = "".join(as_text([Answer(samples, predictions)])).split("b.png")
+    assert noted.splitlines()[-1] == "  Note: it is, wide; unsure"
+    assert "Note" not in plain
+    read = json.loads("".join(as_json([Answer(samples, predictions)])))
+    assert [sample["remarks"] for sample in read] == ["it is, wide; unsure", ""]
+    rows = list(csv.DictReader(io.StringIO("".join(as_csv([Answer(samples, predictions)])))))
+    assert [row["remarks"] for row in rows] == ["it is, wide; unsure", ""]
+    assert samples.first(1).remarks == [["it is, wide", "unsure"]]
+
+
 @pytest.mark.parametrize("form", [as_text, as_json, as_csv])
 def test_numbers_are_the_very_ones(form):
     """As many digits as tell a float32 from its neighbours, so that what is read is what the network gave."""

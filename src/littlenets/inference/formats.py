@@ -32,11 +32,13 @@ class Answer(NamedTuple):
     def records(self) -> Iterator[Record]:
         tensors = {**self.predictions, **self.samples.known}
         columns = {**self.samples.names, **{name: _values(tensor) for name, tensor in tensors.items()}}
+        if self.samples.remarks is not None:
+            columns["remarks"] = ["; ".join(remarks) for remarks in self.samples.remarks]
         return (dict(zip(columns, sample, strict=True)) for sample in zip(*columns.values(), strict=True))
 
 
 def as_text(answers: Iterable[Answer]) -> Iterator[str]:
-    """A line a sample; for a sample with a name and classes to choose from, a bar for each of these as well."""
+    """Write a line a sample; where it has a name and classes to choose from, a bar for each and any remarks as well."""
     for answer in answers:
         drawn = answer.samples.names and {"class", "probabilities"} <= answer.predictions.keys()
         yield "".join(map(_chart if drawn else _line, answer.records()))
@@ -114,7 +116,8 @@ def _chart(record: Record) -> str:
         f"  {index:>{width}}  {block * round(BAR_WIDTH * share):<{BAR_WIDTH}} {share:6.1%}"
         for index, share in enumerate(record["probabilities"])
     ]
-    return "\n".join([head, *bars]) + "\n"
+    notes = [f"  Note: {record['remarks']}"] if record.get("remarks") else []
+    return "\n".join([head, *bars, *notes]) + "\n"
 
 
 def _block() -> str:

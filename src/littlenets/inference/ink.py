@@ -8,41 +8,56 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
+from .ruling import without_ruling
+
 # Ink below this share of the strongest does not widen the digit's box: shadows, and what JPEG adds around edges.
 FAINT = 0.2
-# Of the picture's longer side; what is smaller is no digit, but a speck beside one that was cut off.
+# Of the picture's longer side; what is smaller is no digit, but a speck.
 SMALLEST_DIGIT = 0.05
+# A digit that is a straight stroke looks like one printed line; a ruled sheet has more.
+FEWEST_LINES = 2
 # The paper's brightness is found from so many pixels a side.
 SAMPLES = 64
 # Of the range from black to white: two shades of one sheet, where neither has any texture.
 LEAST_TEXTURE = 0.02
+# Of the strongest part's ink, what that of a stroke by the same pen has at least; a rest of a line or shadow has less.
+WEAK = 0.5
 # Of the smallest rectangle around it, what a sheet of paper fills; a zero fills three quarters.
 SHEET = 0.9
 _NEIGHBOURS = np.ones((3, 3))
 
 
-def ink_on_paper(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """How far each pixel is from the paper, which may be lit unevenly, float32 (H, W) in 0..1.
+def ink_on_paper(colours: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
+    """Return how far each pixel is from the paper, which may be lit unevenly, and remarks on what was left out.
 
-    The paper is what most of the picture shows, or else its border. What is connected to the picture's edge is no
-    digit, but a table, a shadow, a finger or a ruled line; nor is a line around everything else. MNIST's makers, too,
-    had glyphs that were cut out of their forms.
+    The paper is what most of the picture shows, or else its border. Printed lines are erased. What is then connected
+    to the picture's edge is no digit, but a table, a shadow or a finger; nor is a line around everything else.
+    MNIST's makers, too, had glyphs that were cut out of their forms.
 
     Args:
         colours: float32 (H, W, C) in 0..1.
         alpha: how opaque each pixel is, float32 (H, W) in 0..1; None where all are.
+
+    Returns:
+        Ink, float32 (H, W) in 0..1, and sentences.
     """
     outer = border_colour(colours, alpha)
     if outer is None:
-        return alpha
+        return alpha, []
     colours = _laid_on(outer, colours, alpha)
-    ink = np.zeros(colours.shape[:2], dtype=np.float32)
+    ink, remarks = np.zeros(colours.shape[:2], dtype=np.float32), []
     for colour, framed in _papers(colours, outer):
-        ink = _without_texture(colours, *_lit(colours, colour))
+        drawn = _without_texture(colours, *_lit(colours, colour))
+        ink, count = without_ruling(drawn)
+        remarks = ["printed lines were left out"] if count else []
+        if count and not large_parts(ink):
+            # Nothing else is there, so they may be what is meant.
+            ink, remarks = drawn, ["nothing but lines is seen"] if count > FEWEST_LINES else []
+            break
         alone = _isolated(ink, framed)
         if alone is not None:
-            return alone
-    return ink
+            return alone, remarks
+    return ink, remarks
 
 
 def ink_on_one_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
@@ -56,9 +71,11 @@ def ink_on_one_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarr
 
 def border_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray | None:
     """What the picture's border mostly shows, (C,); None where it is mostly transparent."""
-    border = _border(colours)
+    # Deeper than a printed line, which may run along an edge.
+    depth = max(1, min(colours.shape[:2]) // 50)
+    border = _border(colours, depth)
     if alpha is not None:
-        opaque = _border(alpha) > 0.5
+        opaque = _border(alpha, depth) > 0.5
         if opaque.mean() <= 0.5:
             return None
         border = border[opaque]
@@ -82,11 +99,15 @@ def _lit(colours: np.ndarray, paper: np.ndarray) -> tuple[np.ndarray, float]:
 
     A plane through the pixels that are near it, by least squares, which leaves out more of them each time.
     """
-    height, width = colours.shape[:2]
+    height, width, channels = colours.shape
     rows, columns = (max(1, side // SAMPLES) for side in (height, width))
+    down, across = height // rows, width // columns
+    blocks = colours[: down * rows, : across * columns].reshape(down, rows, across, columns, channels)
+    # Thin printed lines are not seen in the median of a block.
+    y = np.median(blocks, axis=(1, 3)).reshape(-1, channels)  # (n, C)
+    pixels = blocks[:, rows // 2, :, columns // 2].reshape(-1, channels)  # (n, C)
     places = _places(height, width)
-    x = places[::rows, ::columns].reshape(-1, places.shape[2])  # (n, 3)
-    y = colours[::rows, ::columns].reshape(-1, colours.shape[2])  # (n, C)
+    x = places[rows // 2 :: rows, columns // 2 :: columns][:down, :across].reshape(-1, places.shape[2])  # (n, 3)
     plane, texture = np.stack([paper, 0 * paper, 0 * paper]), 0.0
     reach = _distance(colours, paper).max() / 2
     for _ in range(5):
@@ -94,7 +115,7 @@ def _lit(colours: np.ndarray, paper: np.ndarray) -> tuple[np.ndarray, float]:
         if not near.any():
             break
         plane = np.linalg.lstsq(x[near], y[near], rcond=None)[0]  # (3, C)
-        texture = float(np.median(_distance(y[near], x[near] @ plane)))
+        texture = float(np.median(_distance(pixels[near], x[near] @ plane)))
         reach = max(3 * texture, LEAST_TEXTURE)
     return places @ plane, texture
 
@@ -111,29 +132,51 @@ def _without_texture(colours: np.ndarray, paper: np.ndarray, texture: float) -> 
     return np.maximum(distance - min(3 * texture, distance.max() / 2), 0)
 
 
+def large_parts(ink: np.ndarray) -> list[tuple[slice, slice]]:
+    """Return the boxes of the connected parts of ink (H, W) that are large enough for a digit."""
+    return [box for box in ndimage.find_objects(_parts(ink)[0]) if _is_large(box, ink)]
+
+
+def _parts(ink: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the number of the part that each pixel is in, (H, W), 0 where it is in none, and how many there are."""
+    return ndimage.label(ink > FAINT * ink.max(), _NEIGHBOURS)
+
+
+def _is_large(box: tuple[slice, slice], ink: np.ndarray) -> bool:
+    return max(side.stop - side.start for side in box) >= SMALLEST_DIGIT * max(ink.shape)
+
+
 def _isolated(ink: np.ndarray, framed: bool) -> np.ndarray | None:
-    """The ink without the parts that reach the edge or go around others; None where no digit would be left.
+    """Return ink without specks, weak parts and those that reach the edge or go around others; None if none is left.
 
     Args:
         framed: whether they must leave a sheet of paper between them.
     """
-    parts, count = ndimage.label(ink > FAINT * ink.max(), _NEIGHBOURS)  # (H, W), 0 where there is none
+    parts, count = _parts(ink)
     boxes = ndimage.find_objects(parts)
+    large = [part for part, box in enumerate(boxes, 1) if _is_large(box, ink)]
     around = np.zeros(count + 1, dtype=bool)
     around[_border(parts)] = True
     around[0] = False
-    large = [part for part, box in enumerate(boxes, 1) if _longer(box) >= SMALLEST_DIGIT * max(ink.shape)]
     for part in large:
         box = boxes[part - 1]
         if any(_within(boxes[other - 1], box) for other in large) and _is_frame(parts[box] == part):
             around[part] = True
-    if not around.any():
-        return ink
     if around[large].all() or (framed and not _is_sheet(~around[parts])):
         return None
-    # With the soft edges of what is left out.
-    grown = ndimage.maximum_filter(around[parts], 5 + 2 * (max(ink.shape) // 100))
-    return np.where(grown & ((parts == 0) | around[parts]), 0, ink)
+    strongest = ndimage.maximum(ink, parts, np.arange(count + 1))  # of each part
+    kept = [part for part in large if not around[part]]
+    around |= strongest < WEAK * strongest[kept].max()
+    around |= ~np.isin(np.arange(count + 1), kept)
+    around[0] = False
+    if not around.any():
+        return ink
+    left = ~around
+    left[0] = False
+    # The soft edges of the digit are kept, those of what is left out are not.
+    edges = 5 + 2 * (max(ink.shape) // 100)
+    outside = ndimage.maximum_filter(around[parts], edges) | ~ndimage.maximum_filter(left[parts], 2 * edges)
+    return np.where(outside & ~left[parts], 0, ink)
 
 
 def _is_sheet(inside: np.ndarray) -> bool:
@@ -145,10 +188,6 @@ def _is_sheet(inside: np.ndarray) -> bool:
         np.ptp(places @ [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], axis=0) + 1 for turn in turns
     ]
     return len(places) > SHEET * min(side.prod() for side in sides)
-
-
-def _longer(box: tuple[slice, slice]) -> int:
-    return max(side.stop - side.start for side in box)
 
 
 def _within(box: tuple[slice, slice], other: tuple[slice, slice]) -> bool:
@@ -172,6 +211,8 @@ def _distance(colours: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.abs(colours - others).max(axis=-1)
 
 
-def _border(values: np.ndarray) -> np.ndarray:
-    """The outermost of (H, W, ...), (n, ...)."""
-    return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
+def _border(values: np.ndarray, depth: int = 1) -> np.ndarray:
+    """Return the outermost pixels of (H, W, ...), (n, ...)."""
+    outer = np.ones(values.shape[:2], dtype=bool)
+    outer[depth:-depth, depth:-depth] = False
+    return values[outer]

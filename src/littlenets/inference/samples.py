@@ -17,9 +17,12 @@ class Samples(NamedTuple):
     names: dict[str, list[Any]]
     #: What the predictions should be, by name: (N, ...).
     known: dict[str, Tensor]
+    #: What is unusual for each, a list of N; None where nothing is looked for.
+    remarks: list[list[str]] | None = None
 
     def first(self, count: int) -> "Samples":
         """Those before the one with the index ``count``."""
         names = {name: column[:count] for name, column in self.names.items()}
         known = {name: column[:count] for name, column in self.known.items()}
-        return Samples(self.x[:count], self.place, names, known)
+        remarks = None if self.remarks is None else self.remarks[:count]
+        return Samples(self.x[:count], self.place, names, known, remarks)
