@@ -246,13 +246,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("damaged") / "home"
 
 
-@settings(EXAMPLES, max_examples=100)
+@settings(EXAMPLES, max_examples=70)
 @given(data=st.data(), command=st.sampled_from(RUN_COMMANDS))
 def test_a_damaged_run(server, templates, home, data, command):
     try_one(server, templates.run, home, command, data)
 
 
-@settings(EXAMPLES, max_examples=50)
+@settings(EXAMPLES, max_examples=30)
 @given(data=st.data(), command=st.sampled_from(REPORT_SWEEP))
 def test_a_damaged_sweep_is_reported(server, templates, home, data, command):
     try_one(server, templates.sweep, home, command, data)
