@@ -68,9 +68,8 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     if absent := wrong_settings(OmegaConf.to_container(saved), ON_THIS_MACHINE):
         raise SettingError("\n".join(absent.values()))
     if results.get("status") == "diverged":
-        raise SettingError(
-            f"{folder}: this run diverged ({results['error']['message']}) and would again. Start a new one."
-        )
+        message = (results.get("error") or {}).get("message", "its loss was not finite")
+        raise SettingError(f"{folder}: this run diverged ({message}) and would again. Start a new one.")
     _check_schedule(saved, laid_out)
     last = folder / "checkpoints" / "last.ckpt"
     if not last.is_file():

@@ -1,6 +1,7 @@
 """Training: from a composed configuration to a trained network and its run folder."""
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         before = resume(config, overrides)
         if before.done:
             log.info("%s", before.done)
-            return before.results["metrics"]
+            return before.results.get("metrics", {})
         config, origin = before.config, OmegaConf.to_container(before.config.origin)
     said = {name: origin[name] for name in ("model", "data", "overrides")}
     with Run(folder, **said) as run, ExitStack() as at_end:
@@ -213,7 +214,8 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         for node in (config.logger or {}).values()
         if OmegaConf.is_dict(node)
     ]
-    plugins = [SafeCheckpointIO(run.check)]
+    places = [run.folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
+    plugins = [SafeCheckpointIO(run.check, places)]
     try:
         trainer = build(
             config.trainer, callbacks=callbacks, logger=loggers, plugins=plugins, default_root_dir=run.folder

@@ -127,6 +127,42 @@ def data_elsewhere(folder: Path) -> None:
 
 
 CHECKPOINTS = "pytorch_lightning.callbacks.ModelCheckpoint"
+
+
+def change_checkpoint(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    def attack(folder: Path) -> None:
+        path = folder / "checkpoints" / "last.ckpt"
+        checkpoint = torch.load(path, weights_only=True)
+        change(checkpoint)
+        torch.save(checkpoint, path)
+
+    return attack
+
+
+def state_that_removes(folder: Path) -> None:
+    """Let Lightning's callback take a folder of the user's for its own last checkpoint."""
+    setting("callbacks.extra", {"_target_": CHECKPOINTS, "save_top_k": 1})(folder)
+    key = "{'monitor': None, 'mode': 'min', 'every_n_train_steps': 0, 'every_n_epochs': 1, 'train_time_interval': None}"
+    state = {"best_model_score": None, "best_model_path": "local://mine"}
+    change_checkpoint(lambda checkpoint: checkpoint["callbacks"].update({f"ModelCheckpoint{key}": state}))(folder)
+
+
+def expand_weights(folder: Path) -> None:
+    setting("model.network", {"_target_": "torch.nn.Linear", "in_features": 20_000, "out_features": 40_000})(folder)
+    wide, one = torch.zeros(1).expand(40_000, 20_000), torch.zeros(1).expand(40_000)
+    change_checkpoint(lambda checkpoint: checkpoint.update(state_dict={"network.weight": wide, "network.bias": one}))(
+        folder
+    )
+
+
+def hard_link(name: str) -> Callable[[Path], None]:
+    def attack(folder: Path) -> None:
+        (folder / name).unlink()
+        os.link(folder.parent / "notes.csv", folder / name)
+
+    return attack
+
+
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24)
 )
@@ -174,6 +210,23 @@ RUN_ATTACKS: dict[str, tuple[Callable[[Path], None], list[str], list[str] | None
         ["logger.csv.version=../mine"],
         None,
     ),
+    "a callback whose argument has no name": (
+        setting("callbacks.extra", {"_target_": CHECKPOINTS, "_args_": ["mine"]}),
+        ["callbacks.extra._args_.0=mine"],
+        None,
+    ),
+    "a callback whose file name is spelt by a format": (
+        setting("callbacks.extra", {"_target_": CHECKPOINTS, "filename": "{epoch].backward.__doc__[56}{epoch:c}x"}),
+        ["callbacks.extra.filename"],
+        None,
+    ),
+    "a callback's state that removes a folder": (state_that_removes, ["own folder"], ["resume"]),
+    "a name that fails when it is asked for": (
+        setting("model.network", {"_target_": "torch.classes.a.b"}),
+        ["torch.classes.a.b"],
+        None,
+    ),
+    "a time that is no number of seconds": (setting("trainer.max_time", {"days": 10**20}), ["trainer.max_time"], None),
     "data from a file in the folder": (data_elsewhere, ["evil"], ["resume", "like"]),
     "aliases that stand for gigabytes": (append_yaml(BOMB), ["config.yaml is damaged", "alias"], None),
     "brackets without end": (append_yaml(f"deep: {'[' * 50_000}\n"), ["config.yaml is damaged"], None),
@@ -183,6 +236,43 @@ RUN_ATTACKS: dict[str, tuple[Callable[[Path], None], list[str], list[str] | None
     "a checkpoint that unpacks to gigabytes": (pack_checkpoint, ["last.ckpt", "unpack"], REBUILD),
     "code in the checkpoint": (plant_code, ["last.ckpt", "would run code"], REBUILD),
     "a bare pickle as checkpoint": (plant_bare_pickle, ["last.ckpt"], REBUILD),
+    "bytes that are packed": (
+        change_checkpoint(lambda checkpoint: checkpoint.update(extra=b"x" * 100)),
+        ["last.ckpt", "bytes"],
+        REBUILD,
+    ),
+    "weights that are one number": (expand_weights, ["last.ckpt", "more numbers"], REBUILD),
+    "a training state that is one number": (
+        change_checkpoint(
+            lambda checkpoint: checkpoint["optimizer_states"][0]["state"].update(
+                {0: {"x": torch.zeros(1).expand(10**9)}}
+            )
+        ),
+        ["last.ckpt", "more numbers"],
+        REBUILD,
+    ),
+    "layers without end": (
+        setting(
+            "model.network",
+            {"_target_": "torch.nn.LSTM", "input_size": 1, "hidden_size": 1, "num_layers": 10**8},
+        ),
+        ["does not belong"],
+        REBUILD,
+    ),
+    "a network that fails where it takes no memory": (
+        setting(
+            "model.network",
+            {
+                "_target_": "torch.nn.Sequential",
+                "_args_": [
+                    {"_target_": "torch.nn.Linear", "in_features": 10**5, "out_features": 10**5},
+                    {"_target_": "torch.nn.Linear", "in_features": -1, "out_features": 1},
+                ],
+            },
+        ),
+        ["does not belong"],
+        REBUILD,
+    ),
     "a network of terabytes": (
         setting("model.network", {"_target_": "torch.nn.Linear", "in_features": 10**6, "out_features": 10**7}),
         ["does not belong"],
@@ -194,6 +284,8 @@ RUN_ATTACKS: dict[str, tuple[Callable[[Path], None], list[str], list[str] | None
     "a link as folder of checkpoints": (link("checkpoints"), ["checkpoints"], REBUILD),
     "a link as folder of evaluations": (link("evaluations"), ["evaluations", "link"], WRITE),
     "a link as folder of events": (link("tensorboard"), ["tensorboard", "link"], WRITE),
+    "a hard link as history": (hard_link("history.csv"), ["history.csv", "another name"], WRITE),
+    "a hard link as log": (hard_link("train.log"), ["train.log", "another name"], WRITE),
     "a pipe as log": (pipe("train.log"), ["train.log"], WRITE),
     "a pipe as results": (pipe("results.json"), ["results.json"], REBUILD),
 }
@@ -273,6 +365,18 @@ SWEEP_ATTACKS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "a choice put into Hydra's own part": (argument("+data@hydra.job_logging=line"), ["@hydra", "command line"]),
     "a resolver, by a job": (override(f"seed=${{new_run_folder:{HERE}/trap}}"), ["new_run_folder", "trust=["]),
     "a resolver, by an argument": (argument(f"seed=${{new_run_folder:{HERE}/trap}}"), ["new_run_folder", "trust=["]),
+    "a resolver behind backslashes": (
+        override(f"seed=$\\{{new_run_folder:{HERE}/trap\\}}"),
+        ["new_run_folder", "trust=["],
+    ),
+    "jobs that share a folder": (
+        in_manifest(lambda content: content["jobs"][1].update(folder=content["jobs"][0]["folder"])),
+        ["sweep.json is damaged", "same folder"],
+    ),
+    "a folder's name that is too long": (
+        in_manifest(lambda content: content["jobs"][1].update(folder="x" * 300)),
+        ["sweep.json is damaged"],
+    ),
     "a resolver within another": (override(f"data.noise=${{a.${{new_run_folder:{HERE}/trap}}}}"), ["new_run_folder"]),
     "a function as network": (override("model.network._target_=os.mkdir"), ["os.mkdir", "trust=[os]"]),
     "a callback that writes elsewhere": (
@@ -308,7 +412,7 @@ def link_of_figures(folder: Path) -> None:
 def templates(train: Callable[..., Finished], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run and a sweep of two runs."""
     cwd = tmp_path_factory.mktemp("templates")
-    done = train(cwd, "-m", "seed=1,2", "trainer.max_epochs=3", "hydra.launcher.jobs=1")
+    done = train(cwd, "-m", "seed=1,2", "trainer.max_epochs=3", "optimizer.momentum=0.9", "hydra.launcher.jobs=1")
     assert done.code == 0, done.err
     return done.jobs[0].path, done.sweep
 

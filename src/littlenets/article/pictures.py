@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
+# Of a figure; those of a run have 100 KB, an animation 2 MB.
+MOST_BYTES = 32 << 20
 KINDS = {".png": "image/png", ".gif": "image/gif"}
 
 # Pixels: two of them beside each other fit into the README's column.
@@ -44,7 +46,9 @@ CURVES = {
 def figure_of(records: Sequence[Record], name: str, run: int = 0) -> Path | None:
     """The file of a figure that one of an experiment's runs has drawn; None where it has not."""
     file = records[run].figures / name if run < len(records) else None
-    return file if file and file.is_file() else None
+    # A folder may come from somebody else: nothing but a picture in it is shown.
+    there = file and file.is_file() and file.resolve().is_relative_to(records[run].folder.resolve())
+    return file if there and file.stat().st_size <= MOST_BYTES else None
 
 
 def embedded(content: bytes, kind: str) -> str:

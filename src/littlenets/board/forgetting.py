@@ -15,6 +15,7 @@ def forget_after(folder: Path, epochs: int, steps: int) -> None:
     TensorBoard's own way, ``purge_step``, knows one kind of step only. A record that was being written when the run was
     killed goes as well.
     """
+    from google.protobuf.message import DecodeError
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
@@ -23,7 +24,10 @@ def forget_after(folder: Path, epochs: int, steps: int) -> None:
         kept = io.BytesIO()
         writer = RecordWriter(kept)
         for record in RawEventFileLoader(str(path)).Load():
-            event = Event.FromString(record)
+            try:
+                event = Event.FromString(record)
+            except DecodeError:
+                continue  # no event; TensorBoard would not show it either
             values = list(event.summary.value)
             # Whatever it is without a value, such as the version of the file, stays.
             known = [value for value in values if event.step <= (steps if value.tag == BATCH_LOSS else epochs)]

@@ -80,6 +80,9 @@ def event_folders(logdir: Path) -> Iterator[Path]:
         seen.add(real)
         # Real folders first, so that a run has the name of its own place and not that of a link to it.
         folders[:] = [name for name in folders if not (name == "latest" and Path(path, name).is_symlink())]
+        if {"config.yaml", "sweep.json"} & set(files):
+            # What is in the folder of a run belongs to it, and a link in one from elsewhere may lead anywhere.
+            folders[:] = [name for name in folders if not Path(path, name).is_symlink()]
         folders.sort(key=lambda name: (Path(path, name).is_symlink(), name))
         if any("tfevents" in name for name in files):
             yield Path(path)

@@ -14,6 +14,8 @@ from ..loggers import log_layout, log_point
 from ..modules import SupervisedModule
 from ..ranges import Count
 from ..runs.files import Presence, write_atomically
+from ..runs.history import MOST_ROWS
+from ..runs.reading import damaged
 from .length import planned_epochs
 
 log = logging.getLogger(__name__)
@@ -146,7 +148,10 @@ def keep_rows(path: Path, epochs: int) -> None:
     Raises:
         SettingError: it has no row for each of the epochs up to there.
     """
-    header, *rows = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if text.count("\n") > MOST_ROWS:
+        raise damaged(path, f"it has more than {MOST_ROWS:,} rows")
+    header, *rows = text.splitlines(keepends=True) or [""]
     kept = rows[:epochs]
     columns = header.count(",")
     for epoch, row in enumerate([*kept, ""] if len(kept) < epochs else kept, 1):

@@ -34,7 +34,7 @@ def _duration(value: Any) -> bool:
         return re.fullmatch(r"\d+(:\d\d){3}", value.strip()) is not None
     try:
         return timedelta(**value) > timedelta(0)
-    except TypeError:
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

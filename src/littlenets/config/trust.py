@@ -29,8 +29,12 @@ PACKAGES = ("littlenets", "torch", "torchvision", "pytorch_lightning")
 # Parameters of callbacks, loggers and profilers that name a folder, which Lightning takes as relative to the current
 # one; other texts, such as ``filename``, are put below a folder.
 _NAMES_FOLDER = re.compile(r"(.*_)?(dir|dirpath|path|root|root_dir|folder)$|dirpath$")
+# What ModelCheckpoint fills in: {epoch}, {val/loss:.2f}.
+_FORMAT = re.compile(r"\{[\w/-]+(:[\d.]*[dfeg]?)?\}")
 # The parts of a configuration whose objects write files.
 WRITING = ("callbacks", "figures", "logger", "trainer")
+# Files that a run appends to; others are replaced.
+WRITTEN_IN_PLACE = ("history.csv", "train.log")
 # What every entry of a run or sweep on the command line decides for itself.
 OF_THE_COMMAND = ("hydra", "resume", "trust")
 # An innermost one: ``${key}``, or ``${resolver:arguments}``, whose name is a group.
@@ -61,6 +65,13 @@ def check_trusted(values: Any, trust: Sequence[str] = (), folder: Path | None = 
         SettingError: names all that is refused, before anything of it is imported.
     """
     _raise([found for found in refusals(values, folder) if not _is_trusted(found.allowed_by, trust)])
+
+
+def needs_no_trust(values: Any) -> bool:
+    """Return whether every ``_target_`` in plain containers is one that a saved configuration may name."""
+    return not any(
+        path.rpartition(".")[2] == "_target_" and [*_wrong_target(path, value)] for path, value in _leaves(values, "")
+    )
 
 
 def refusals(values: Any, folder: Path | None = None) -> list[Refused]:
@@ -107,15 +118,21 @@ def check_links(folder: Path) -> None:
         for name in (*folders, *files):
             entry = Path(path, name)
             try:
-                mode = entry.lstat().st_mode
+                found = entry.lstat()
             except FileNotFoundError:
                 continue  # renamed just now by a run that is under way
+            mode = found.st_mode
             if stat.S_ISLNK(mode):
                 if not _stays_inside(entry, inside):
                     raise SettingError(
                         f"{printable(str(entry))} is a link to something outside of {folder}, so nothing is written "
                         "there. Put what it leads to in its place."
                     )
+            elif name in WRITTEN_IN_PLACE and found.st_nlink > 1:
+                raise SettingError(
+                    f"{printable(str(entry))} is one file with another name, which would be changed as well. "
+                    "Put a copy in its place."
+                )
             elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise SettingError(f"{printable(str(entry))} is neither a file nor a folder. Remove it.")
 
@@ -175,6 +192,10 @@ def _wrong_path(path: str, text: str, folder: Path | None) -> Iterator[Refused]:
         # Data are read from where they are, and downloaded below the current folder; a place that is to be made
         # somewhere else is none of a saved configuration's choices.
         out = _leads_out(text) and not os.path.exists(text)
+    elif part in WRITING and ("_args_" in path.split(".") or _FORMAT.sub("", text).count("{")):
+        # An argument by position has no name that would tell what it is for, and a format can spell a path.
+        yield Refused(f"{path}={text}: a saved run names its arguments, and has no such format.", None)
+        return
     elif part in WRITING and (_leads_out(text) or _NAMES_FOLDER.fullmatch(name.rpartition(".")[2])):
         # A metric such as val/loss looks like a path, and leads nowhere.
         out = folder is None or "://" in text or not Path(text).resolve().is_relative_to(folder.resolve())
@@ -228,7 +249,8 @@ def _is_choice(group: str, name: Any, options: Callable[[str], Sequence[str]]) -
 
 def _wrong_interpolations(text: str) -> Iterator[Refused]:
     """Yield what calls a resolver; to take over another setting, as ``${seed}`` does, is harmless."""
-    left, names = text, []
+    # Hydra takes the backslash away.
+    left, names = re.sub(r"\\([${}])", r"\1", text), []
     while inner := _INTERPOLATION.search(left):
         names += [inner[1]] if inner[1] else []
         # What it stands for may be an argument of another one, or a part of its name.
@@ -248,12 +270,12 @@ def _resolve(target: str) -> Any:
     parts = target.split(".")
     found: Any = importlib.import_module(parts[0])
     for depth, part in enumerate(parts[1:], 2):
-        if not hasattr(found, part) and inspect.ismodule(found):
-            try:
+        try:
+            if not hasattr(found, part) and inspect.ismodule(found):
                 importlib.import_module(".".join(parts[:depth]))
-            except ImportError:
-                return None
-        found = getattr(found, part, None)
+            found = getattr(found, part, None)
+        except Exception:  # of all kinds: a package may do anything when it is asked for a name
+            return None
     return found
 
 

@@ -25,6 +25,10 @@ Natural = Annotated[int, Ge(0)]
 
 # Of what a checkpoint holds besides its tensors; a run of the four networks has 50 KB.
 MOST_PICKLE_BYTES = 32 << 20
+# Lists and mappings; a run of the four networks has about 1,000.
+MOST_CONTAINERS = 1_000_000
+# How often the numbers of a file may be used, as by parameters that share their memory.
+SHARED_TENSORS = 4
 # Numbers in the state of Lightning's loops; it has about 200.
 MOST_COUNTERS = 10_000
 # What optimizers of PyTorch keep for each number of a parameter.
@@ -98,6 +102,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise damaged(path, (str(error) or type(error).__name__).splitlines()[0]) from None
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise SettingError(f"{path} is no checkpoint of a run: it holds no state_dict.")
+    _check_tensors(checkpoint, path)
     return checkpoint
 
 
@@ -145,6 +150,9 @@ def check_optimizer_state(path: Path, parameters: Sequence[Tensor]) -> None:
     indices = [index for group in groups if isinstance(group, dict) for index in group.get("params") or ()]
     if indices != list(range(len(parameters))):
         raise _not_whole(path, f"the optimizer's state is not for {len(parameters)} parameters")
+    for name, value in [item for group in groups for item in group.items() if item[0] != "params"]:
+        if not isinstance(value, int | float | tuple | list | Tensor | None):
+            raise _not_whole(path, f"the optimizer's {name} is no number")
     for index, kept in entries.items():
         for name, value in kept.items() if isinstance(kept, dict) else ():
             if name in _ELEMENTWISE and value is not None and value.shape != parameters[index].shape:
@@ -167,16 +175,47 @@ def _check_archive(path: Path) -> None:
         size = path.stat().st_size
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+            compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+            if compressed or sum(entry.file_size for entry in entries) > size:
+                raise SettingError(f"{path} would unpack to more than it has bytes, as no checkpoint of PyTorch does.")
+            pickles = [entry for entry in entries if entry.filename.endswith("data.pkl")]
+            pickled = sum(entry.file_size for entry in pickles)
+            if pickled > MOST_PICKLE_BYTES:
+                raise SettingError(f"{path} has {pickled:,} bytes besides its tensors; {MOST_PICKLE_BYTES:,} are read.")
+            if any(b"_codecs" in archive.read(entry) for entry in pickles):
+                raise SettingError(f"{path} holds bytes, which can be packed; checkpoints of littlenets hold none.")
+    except SettingError:
+        raise
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
     except Exception:  # of all kinds, from bytes of all kinds
         raise SettingError(f"{path} is damaged or no checkpoint: it is no file that PyTorch wrote.") from None
-    compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-    if compressed or sum(entry.file_size for entry in entries) > size:
-        raise SettingError(f"{path} would unpack to more than it has bytes, as no checkpoint of PyTorch does.")
-    pickled = sum(entry.file_size for entry in entries if entry.filename.endswith("data.pkl"))
-    if pickled > MOST_PICKLE_BYTES:
-        raise SettingError(f"{path} has {pickled:,} bytes besides its tensors; {MOST_PICKLE_BYTES:,} are read.")
+
+
+def _check_tensors(checkpoint: dict[str, Any], path: Path) -> None:
+    """Make sure that no tensor stands for more numbers than the file has, as an expanded one does.
+
+    Raises:
+        SettingError: one does, or there are more values than a checkpoint has.
+    """
+    waiting: list[Any] = [checkpoint]
+    seen: set[int] = set()
+    left = SHARED_TENSORS * path.stat().st_size
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        if isinstance(node, Tensor):
+            stored = node.layout is torch.strided and node.device.type == "cpu"
+            size = node.numel() * node.element_size()
+            left -= size
+            if not stored or size > node.untyped_storage().nbytes() or left < 0:
+                raise damaged(path, "it has a tensor of more numbers than the file holds")
+        elif isinstance(node, dict | list | tuple):
+            seen.add(id(node))
+            waiting += [*node.keys(), *node.values()] if isinstance(node, dict) else node
+            if len(seen) > MOST_CONTAINERS:
+                raise damaged(path, f"it has more than {MOST_CONTAINERS:,} lists and mappings")
 
 
 def _check_counters(loops: Any) -> None:
@@ -194,16 +233,30 @@ def _check_counters(loops: Any) -> None:
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Write and read checkpoint files for Lightning.
+    """Write, remove and read checkpoint files for Lightning.
 
     Args:
         check: called before each write; raises where the run folder is no longer there, which would be made again.
+        places: folders below which files are written and removed; None is anywhere.
     """
 
-    def __init__(self, check: Callable[[], None] | None = None) -> None:
-        self._check = check
+    def __init__(self, check: Callable[[], None] | None = None, places: Sequence[Path] | None = None) -> None:
+        self._check, self._places = check, places
+
+    def _check_place(self, path: str | Path) -> None:
+        """Raise SettingError for a path outside: Lightning's callbacks take paths from their state in a checkpoint."""
+        if self._places is None:
+            return
+        inside = any(Path(path).resolve().is_relative_to(place.resolve()) for place in self._places)
+        if "://" in str(path) or not inside:
+            raise SettingError(f"{path}: a run that is gone on with writes and removes files in its own folder only.")
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        self._check_place(path)
+        super().remove_checkpoint(path)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        self._check_place(path)
         # In memory first, which is where PyTorch's own errors of a full disk would come from, each in its own words.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)

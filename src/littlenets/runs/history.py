@@ -9,8 +9,9 @@ from ..errors import SettingError
 from ..text import printable
 from .reading import damaged, read_text
 
-# Of ten million epochs.
+# Of more than ten million epochs.
 MOST_BYTES = 1 << 30
+MOST_ROWS = 20_000_000
 
 
 class History(NamedTuple):
@@ -55,17 +56,22 @@ def scan_history(folder: Path, wanted: Callable[[str], bool]) -> History:
     path = folder / "history.csv"
     try:
         # What comes after the last newline is half a row.
-        header, *rows = read_text(path, MOST_BYTES).split("\n")[:-1] or [""]
+        text, problem = read_text(path, MOST_BYTES), None
+        if text.count("\n") > MOST_ROWS:
+            return History({}, damaged(path, f"it has more than {MOST_ROWS:,} rows"))
+        if text.startswith("\n") or "\n\n" in text:
+            text = text[: text.find("\n\n") + 1]
+            problem = damaged(path, f"line {text.count(chr(10)) + 1} is empty")
+        header, *rows = text.split("\n")[:-1] or [""]
     except FileNotFoundError:
         return History({}, missing=True)
     except SettingError as error:
         return History({}, error)
     if not header:
-        return History({})
+        return History({}, problem)
     names = printable(header).split(",")
     commas = header.count(",")
     whole = next((number for number, row in enumerate(rows) if row.count(",") != commas), len(rows))
-    problem = None
     if whole < len(rows):
         problem = damaged(path, f"line {whole + 2} has not as many cells as the first")
     try:

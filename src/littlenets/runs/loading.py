@@ -1,6 +1,7 @@
 """Rebuild what a run trained, and what it was trained on, from its folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,16 +9,23 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from ..building import build, build_module
 from ..config.check import check
-from ..config.trust import check_trusted
+from ..config.trust import check_trusted, needs_no_trust
 from ..errors import SettingError
 from ..modules import SupervisedModule
 from .checkpoints import read_checkpoint
 from .saved import SavedRun, find_run
 
 __all__ = ["SavedRun", "check_fits", "check_saved", "load_datamodule", "load_module", "load_run"]
+
+# Of a network and its metrics.
+MOST_LAYERS = 10_000
 
 
 def load_run(run: str | Path, checkpoint: Literal["best", "last"] = "last", trust: Sequence[str] = ()) -> SavedRun:
@@ -79,10 +87,14 @@ def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> N
         SettingError: their names or shapes differ.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _at_most(len(state)):
             expected = build_module(config).state_dict()
-    except (RuntimeError, NotImplementedError):
-        return  # a network that cannot be built without numbers
+    except _TooManyError:
+        raise does_not_belong(checkpoint, f"the network has more than its {len(state):,} weights") from None
+    except (RuntimeError, NotImplementedError) as error:
+        if needs_no_trust(OmegaConf.to_container(config.model)):
+            raise does_not_belong(checkpoint, str(error)) from None
+        return  # a network of the user's own that cannot be built without numbers
     shapes = {name: tuple(value.shape) for name, value in expected.items() if isinstance(value, Tensor)}
     found = {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}
     if wrong := [name for name in sorted({*shapes, *found}) if shapes.get(name) != found.get(name)]:
@@ -90,6 +102,36 @@ def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> N
         has, wants = (f"has shape {each[name]}" if name in each else "is missing" for each in (found, shapes))
         more = f" ({len(wrong) - 1:,} more differ)" if len(wrong) > 1 else ""
         raise does_not_belong(checkpoint, f"{name} {has} in the checkpoint and {wants} in the network{more}")
+
+
+class _TooManyError(Exception):
+    """A network got more parameters than it may have."""
+
+
+@contextmanager
+def _at_most(count: int) -> Iterator[None]:
+    """Raise _TooManyError as soon as the modules that are built have more parameters than that, or layers without."""
+    parameters = layers = 0
+
+    def add_parameter(*_: Any) -> None:
+        nonlocal parameters
+        parameters += 1
+        if parameters > count:
+            raise _TooManyError
+
+    def add_layer(*_: Any) -> None:
+        nonlocal layers
+        layers += 1
+        if layers > MOST_LAYERS:
+            raise _TooManyError
+
+    hooks = [register_module_parameter_registration_hook(add_parameter)]
+    hooks.append(register_module_module_registration_hook(add_layer))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def does_not_belong(checkpoint: Path, reason: str) -> SettingError:

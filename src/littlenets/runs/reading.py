@@ -18,8 +18,9 @@ from ..errors import SettingError
 from ..text import printable
 
 # A sweep.json of 10,000 jobs has 5 MB, a config.yaml 4 KB.
-MOST_BYTES = 64 << 20
+MOST_BYTES = 32 << 20
 MOST_YAML_BYTES = 1 << 20
+MOST_YAML_EVENTS = 50_000
 # Lists and mappings within each other; a configuration has about 5.
 MOST_LEVELS = 50
 # Of all that is wrong with a file.
@@ -56,14 +57,14 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
         raise SettingError(f"{path} is damaged and cannot be read: {reason}.") from None
 
 
-def read_json(path: Path, schema: type[T]) -> T:
+def read_json(path: Path, schema: type[T], most_bytes: int = MOST_BYTES) -> T:
     """Return what a JSON file holds as an instance of ``schema``, a dataclass or pydantic model.
 
     Raises:
         FileNotFoundError: there is no such file.
         SettingError: it cannot be read, is no JSON, or does not have the schema.
     """
-    text = read_text(path)
+    text = read_text(path, most_bytes)
     try:
         return _adapter(schema).validate_python(_clean(json.loads(text)))
     except ValidationError as error:
@@ -140,7 +141,9 @@ _Loader.add_implicit_resolver(
 def _check_events(text: str) -> None:
     """Look for what would make loading take long, in time linear to the text."""
     level = 0
-    for event in yaml.parse(text, _Loader):
+    for number, event in enumerate(yaml.parse(text, _Loader)):
+        if number > MOST_YAML_EVENTS:
+            raise ValueError(f"it has more than {MOST_YAML_EVENTS:,} values")
         if isinstance(event, yaml.AliasEvent):
             raise ValueError("it has an alias (*), which none of our files has")
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:

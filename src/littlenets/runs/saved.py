@@ -18,6 +18,9 @@ PARTS = (
 )
 
 
+# A results.json has 2 KB.
+MOST_RESULTS_BYTES = 4 << 20
+
 Natural = Annotated[int, Ge(0)]
 
 
@@ -169,7 +172,7 @@ def read_results(folder: Path) -> dict[str, Any]:
     """
     file = folder / "results.json"
     try:
-        return read_json(file, _Results).model_dump(exclude_unset=True)
+        return read_json(file, _Results, MOST_RESULTS_BYTES).model_dump(exclude_unset=True)
     except FileNotFoundError:
         return {}
     except SettingError as error:

@@ -1,6 +1,7 @@
 """sweep.json: which jobs a sweep consists of, and what was asked for."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -69,6 +70,8 @@ class Manifest:
             # A folder that came to nothing is removed before it is used again.
             if not is_folder_name(job.folder):
                 raise damaged(path, f"{job.folder!r} is no folder of a job")
+        if len({job.folder for job in manifest.jobs}) < len(manifest.jobs):
+            raise damaged(path, "two jobs have the same folder")
         return manifest
 
     def write(self, folder: Path) -> None:
@@ -80,4 +83,7 @@ class Manifest:
 
 def is_folder_name(name: Any) -> bool:
     """Whether it names a folder directly below another one."""
-    return isinstance(name, str) and name not in ("", ".", "..") and Path(name).name == name
+    if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
+        return False
+    # More is a name of no file on Linux, macOS and Windows.
+    return len(os.fsencode(name)) < 256

@@ -28,7 +28,9 @@ def page_text(table: SweepTable, figures: Sequence[str] = ()) -> str:
     if figures:
         sections += ["## Figures", *(f"![{name}]({name})" for name in figures)]
     sections += [_failures(table), _warnings(table), _remarks(table), _runs(table), _more(table)]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    text = "\n\n".join(section for section in sections if section) + "\n"
+    # Names and messages may come from elsewhere, and Markdown takes HTML as it is.
+    return text.replace("<", "&lt;")
 
 
 def _order(table: SweepTable) -> str:
