@@ -131,6 +131,19 @@ def test_damage_is_one_clear_error(tmp_path: Path, damage: str):
         read_checkpoint(path)
 
 
+def test_a_tuple_that_takes_ages_to_hash_is_refused(tmp_path: Path):
+    path = tmp_path / "last.ckpt"
+    nested = (1, 2)
+    for _ in range(60):
+        nested = (nested, nested)
+    # Hashing it as a key here would take as long.
+    torch.save({"state_dict": {}, "extra": [nested, {}]}, path)
+    with pytest.raises(SettingError, match=r"last\.ckpt is damaged"):
+        read_checkpoint(path)
+    torch.save({"state_dict": {}, "extra": [((1, 2), (3, (4, 5))), {(6, (7,)): 8}]}, path)
+    assert read_checkpoint(path)["extra"][1] == {(6, (7,)): 8}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_bytes_are_damage_and_no_code(tmp_path: Path, seed: int):
     path, numbers = tmp_path / "last.ckpt", random.Random(seed)

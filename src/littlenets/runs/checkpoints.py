@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
@@ -24,7 +25,9 @@ from .reading import damaged, in_words
 Natural = Annotated[int, Ge(0)]
 
 # Of what a checkpoint holds besides its tensors; a run of the four networks has 50 KB.
-MOST_PICKLE_BYTES = 32 << 20
+MOST_PICKLE_BYTES = 16 << 20
+# Python's random state has 625 numbers.
+MOST_IN_A_TUPLE = 1_000_000
 # Lists and mappings; a run of the four networks has about 1,000.
 MOST_CONTAINERS = 1_000_000
 # How often the numbers of a file may be used, as by parameters that share their memory.
@@ -182,14 +185,46 @@ def _check_archive(path: Path) -> None:
             pickled = sum(entry.file_size for entry in pickles)
             if pickled > MOST_PICKLE_BYTES:
                 raise SettingError(f"{path} has {pickled:,} bytes besides its tensors; {MOST_PICKLE_BYTES:,} are read.")
-            if any(b"_codecs" in archive.read(entry) for entry in pickles):
-                raise SettingError(f"{path} holds bytes, which can be packed; checkpoints of littlenets hold none.")
+            for content in map(archive.read, pickles):
+                if b"_codecs" in content:
+                    raise SettingError(f"{path} holds bytes, which can be packed; checkpoints of littlenets hold none.")
+                _check_tuples(content)
     except SettingError:
         raise
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
     except Exception:  # of all kinds, from bytes of all kinds
         raise SettingError(f"{path} is damaged or no checkpoint: it is no file that PyTorch wrote.") from None
+
+
+def _check_tuples(content: bytes) -> None:
+    """Raise ValueError where a pickle has a tuple that stands for many more values than it has bytes.
+
+    A tuple of the same tuple twice, and so on 60 times, takes a few hundred bytes and 2**60 steps to hash.
+    """
+    stack: list[int] = []  # for each object, how many values it stands for
+    marks, memo = [], {}
+    for opcode, argument, _ in pickletools.genops(content):
+        name = opcode.name
+        if name == "MARK":
+            marks.append(len(stack))
+        elif name == "MEMOIZE" or name.endswith("PUT"):
+            memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
+        elif name.endswith("GET"):
+            stack.append(memo[argument])
+        elif name == "DUP":
+            stack.append(stack[-1])
+        else:
+            taken = opcode.stack_before
+            if pickletools.markobject in taken:
+                start = marks.pop() - taken.index(pickletools.markobject)
+            else:
+                start = len(stack) - len(taken)
+            values = 1 + sum(stack[start:]) if "TUPLE" in name else 1
+            if start < 0 or values > MOST_IN_A_TUPLE:
+                raise ValueError("a tuple stands for too many values")
+            del stack[start:]
+            stack += [values] * len(opcode.stack_after)
 
 
 def _check_tensors(checkpoint: dict[str, Any], path: Path) -> None:
