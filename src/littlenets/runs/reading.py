@@ -9,13 +9,15 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from ..errors import SettingError
 from ..text import printable
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
 
 # A sweep.json of 10,000 jobs has 5 MB, a config.yaml 4 KB.
 MOST_BYTES = 32 << 20
@@ -66,11 +68,10 @@ def read_json(path: Path, schema: type[T], most_bytes: int = MOST_BYTES) -> T:
     """
     text = read_text(path, most_bytes)
     try:
-        return _adapter(schema).validate_python(_clean(json.loads(text)))
-    except ValidationError as error:
-        raise damaged(path, in_words(error)) from None
+        content = _clean(json.loads(text))
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"it is no JSON: {error}") from None
+    return _validated(path, content, schema)
 
 
 def read_yaml(path: Path, schema: type, parts: Sequence[str] = ()) -> dict[str, Any]:
@@ -101,11 +102,9 @@ def read_yaml(path: Path, schema: type, parts: Sequence[str] = ()) -> dict[str, 
                 raise ValueError(f"{key} has no value")
         if missing := [part for part in parts if not _has(content, part)]:
             raise ValueError(f"it does not say {', '.join(missing)}")
-        _adapter(schema).validate_python(content, strict=True)
-    except ValidationError as error:
-        raise damaged(path, in_words(error)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise damaged(path, printable(" ".join(str(error).split()))) from None
+    _validated(path, content, schema, strict=True)
     return content
 
 
@@ -114,8 +113,19 @@ def damaged(path: Path, reason: str) -> SettingError:
     return SettingError(f"{path} is damaged: {reason.rstrip('.')}.")
 
 
+def _validated(path: Path, content: Any, schema: type[T], strict: bool = False) -> T:
+    from pydantic import ValidationError  # takes a tenth of a second, which a typo should not
+
+    try:
+        return _adapter(schema).validate_python(content, strict=strict)
+    except ValidationError as error:
+        raise damaged(path, in_words(error)) from None
+
+
 @functools.cache
-def _adapter(schema: type[T]) -> TypeAdapter[T]:
+def _adapter(schema: type[T]) -> "TypeAdapter[T]":
+    from pydantic import TypeAdapter
+
     return TypeAdapter(schema)
 
 
@@ -191,7 +201,7 @@ def _has(node: Any, part: str) -> bool:
     return True
 
 
-def in_words(error: ValidationError) -> str:
+def in_words(error: "ValidationError") -> str:
     """Return what is wrong, without what was found there."""
     lines = []
     for detail in error.errors()[:TOLD]:

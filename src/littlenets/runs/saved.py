@@ -1,11 +1,9 @@
 """Read what a run folder says of its run, without PyTorch."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from annotated_types import Ge, Le
 from omegaconf import DictConfig, OmegaConf
-from pydantic import BaseModel
 
 from ..errors import SettingError
 from .files import user_path
@@ -20,72 +18,6 @@ PARTS = (
 
 # A results.json has 2 KB.
 MOST_RESULTS_BYTES = 4 << 20
-
-Natural = Annotated[int, Ge(0)]
-
-
-class _Overrides(BaseModel):
-    overrides: list[str]
-
-
-class _Named(BaseModel):
-    """As much of config.yaml as the name of a run is made from."""
-
-    origin: _Overrides
-
-
-class _Origin(_Overrides):
-    model: str
-    data: str
-    stand_in_for: str | None = None
-
-
-class _Trainer(BaseModel):
-    max_epochs: int | None
-
-
-class _Config(BaseModel):
-    """The types of config.yaml; what each setting takes is checked when the run is rebuilt."""
-
-    origin: _Origin
-    trainer: _Trainer
-    model: dict[str, dict[str, Any]]
-    data: dict[str, Any]
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any] | None
-    callbacks: dict[str, Any] | None
-    logger: dict[str, Any] | None
-    seed: int
-    threads: int | Literal["auto"]
-    compile: bool
-
-
-class _Error(BaseModel):
-    type: str
-    message: str
-
-
-class _Environment(BaseModel, extra="allow"):
-    threads: Annotated[int, Ge(1), Le(4096)] = 1
-
-
-class _Results(BaseModel, extra="allow"):
-    """The types of results.json."""
-
-    status: Literal["completed", "diverged", "failed", "interrupted"]
-    metrics: dict[str, float] = {}
-    epochs: Natural = 0
-    steps: Natural = 0
-    started: str | None = None
-    seconds: dict[str, float] = {}
-    model: str = ""
-    data: str = ""
-    overrides: list[str] = []
-    seed: int = 0
-    warnings: dict[str, str] = {}
-    error: _Error | None = None
-    environment: _Environment | None = None
-    resumed: list[Natural] = []
 
 
 class SavedRun(NamedTuple):
@@ -149,7 +81,9 @@ def read_config(folder: Path) -> DictConfig:
         SettingError: it is damaged.
     """
     try:
-        return OmegaConf.create(read_yaml(folder / "config.yaml", _Config, PARTS))
+        from .schemas import Config
+
+        return OmegaConf.create(read_yaml(folder / "config.yaml", Config, PARTS))
     except FileNotFoundError:
         raise SettingError(f"{folder} is no run folder: it has no config.yaml.") from None
 
@@ -161,7 +95,9 @@ def read_overrides(file: Path) -> list[str]:
         FileNotFoundError: there is no such file.
         SettingError: it is damaged.
     """
-    return read_yaml(file, _Named)["origin"]["overrides"]
+    from .schemas import Named
+
+    return read_yaml(file, Named)["origin"]["overrides"]
 
 
 def read_results(folder: Path) -> dict[str, Any]:
@@ -172,7 +108,9 @@ def read_results(folder: Path) -> dict[str, Any]:
     """
     file = folder / "results.json"
     try:
-        return read_json(file, _Results, MOST_RESULTS_BYTES).model_dump(exclude_unset=True)
+        from .schemas import Results
+
+        return read_json(file, Results, MOST_RESULTS_BYTES).model_dump(exclude_unset=True)
     except FileNotFoundError:
         return {}
     except SettingError as error:

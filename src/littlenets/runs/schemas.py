@@ -1,0 +1,72 @@
+"""The types of what the files of a run hold. Imported when one is read, as pydantic takes a tenth of a second."""
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel
+
+Natural = Annotated[int, Ge(0)]
+
+
+class _Overrides(BaseModel):
+    overrides: list[str]
+
+
+class Named(BaseModel):
+    """As much of config.yaml as the name of a run is made from."""
+
+    origin: _Overrides
+
+
+class _Origin(_Overrides):
+    model: str
+    data: str
+    stand_in_for: str | None = None
+
+
+class _Trainer(BaseModel):
+    max_epochs: int | None
+
+
+class Config(BaseModel):
+    """The types of config.yaml; what each setting takes is checked when the run is rebuilt."""
+
+    origin: _Origin
+    trainer: _Trainer
+    model: dict[str, dict[str, Any]]
+    data: dict[str, Any]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any] | None
+    callbacks: dict[str, Any] | None
+    logger: dict[str, Any] | None
+    seed: int
+    threads: int | Literal["auto"]
+    compile: bool
+
+
+class _Error(BaseModel):
+    type: str
+    message: str
+
+
+class _Environment(BaseModel, extra="allow"):
+    threads: Annotated[int, Ge(1), Le(4096)] = 1
+
+
+class Results(BaseModel, extra="allow"):
+    """The types of results.json."""
+
+    status: Literal["completed", "diverged", "failed", "interrupted"]
+    metrics: dict[str, float] = {}
+    epochs: Natural = 0
+    steps: Natural = 0
+    started: str | None = None
+    seconds: dict[str, float] = {}
+    model: str = ""
+    data: str = ""
+    overrides: list[str] = []
+    seed: int = 0
+    warnings: dict[str, str] = {}
+    error: _Error | None = None
+    environment: _Environment | None = None
+    resumed: list[Natural] = []
