@@ -3,7 +3,6 @@
 Shapes: N samples, K classes.
 """
 
-import logging
 import math
 import statistics
 from collections.abc import Sequence
@@ -20,10 +19,8 @@ from .figures.tracing import outputs, trace
 from .modules import SupervisedModule
 from .randomness import stream
 from .runs.history import read_history
+from .runs.log import traceback_log
 from .runs.results import LEARNED_NOTHING, NOT_LEARNED_YET
-
-# Goes to train.log alone (conf/hydra/default.yaml).
-traceback_log = logging.getLogger("littlenets.traceback")
 
 # Enough to tell an accuracy of 54% from guessing between two classes, and few enough numbers (334 images of MNIST) for
 # the convolutional network to take some tenths of a second at most.

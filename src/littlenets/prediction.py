@@ -127,7 +127,7 @@ def samples_of_pictures(saved: SavedRun, config: DictConfig) -> Iterator[Samples
     Raises:
         SettingError: a picture cannot be read; those of a folder that can are answered first.
     """
-    from .inference.pictures import picture_files, read_with_remarks
+    from .inference.pictures import picture_files, read_picture
 
     datamodule = build(saved.config.data)
     if not isinstance(datamodule, ImageDataModule):
@@ -139,7 +139,7 @@ def samples_of_pictures(saved: SavedRun, config: DictConfig) -> Iterator[Samples
         pictures, names, remarks = [], [], []
         for file in files[start : start + PICTURES_AT_ONCE]:
             try:
-                picture, remarked = read_with_remarks(file, datamodule.picture_form)
+                picture, remarked = read_picture(file, datamodule.picture_form)
                 pictures.append(picture)
                 remarks.append(remarked)
                 names.append(str(file))

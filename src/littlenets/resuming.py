@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from .config.check import ON_THIS_MACHINE, wrong_settings
 from .config.values import shown
 from .errors import SettingError
-from .runs.checkpoints import read_training_state
+from .runs.checkpoints import check_optimizer_state, read_training_state
 from .runs.files import user_path
 from .runs.loading import check_fits, check_saved
 from .runs.saved import find_folder, read_config, read_results
@@ -77,7 +77,9 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
             raise SettingError(f"{last} is missing: this run kept no checkpoint to go on from.")
         return Resumed(saved, results, None, 0, 0, 0)
     checkpoint = read_training_state(last)
-    check_fits(checkpoint["state_dict"], saved, last)
+    if module := check_fits(checkpoint["state_dict"], saved, last):
+        trainable = [parameter for parameter in module.network.parameters() if parameter.requires_grad]
+        check_optimizer_state(checkpoint, trainable, last)
     own = checkpoint["littlenets"]
     return Resumed(saved, results, last, own["finished_epochs"], checkpoint["global_step"], own["batches"])
 

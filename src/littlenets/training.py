@@ -30,7 +30,7 @@ from .loggers import close_loggers, log_end, log_start, open_logger
 from .modules import SupervisedModule
 from .resuming import Resumed, resume
 from .runs import Run
-from .runs.checkpoints import SafeCheckpointIO, check_optimizer_state
+from .runs.checkpoints import SafeCheckpointIO
 from .runs.environment import environment
 from .runs.files import write_atomically
 from .runs.folder import make_latest
@@ -89,9 +89,6 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
             module = build_module(config)
-            if before and before.checkpoint:
-                trainable = [parameter for parameter in module.network.parameters() if parameter.requires_grad]
-                check_optimizer_state(before.checkpoint, trainable)
             for name, data in {used: datamodule, **others}.items():
                 check_fit(module, data, name)
             threads = build_threads(config, module, datamodule)

@@ -53,7 +53,7 @@ def classify(mnist_files: Path) -> Callable[[np.ndarray], Tensor]:
 
 
 def brought_back(path: Path) -> np.ndarray:
-    image = read_picture(path, MNIST_FORM)
+    image, _ = read_picture(path, MNIST_FORM)
     assert (image.dtype, image.shape) == (torch.uint8, (1, 28, 28))
     return image[0].numpy()
 
@@ -312,7 +312,7 @@ def test_what_is_a_pixel_wide_when_it_is_scaled_is_still_seen(tmp_path: Path):
 
 def test_clothes_fill_the_image_as_their_makers_had_them(tmp_path: Path):
     """Fashion-MNIST: longer side 28, the middle of the box in the middle (Xiao et al. 2017, section 2)."""
-    image = read_picture(rectangle(tmp_path / "shirt.png", 200, 100), FashionMNIST.picture_form)[0]
+    image = read_picture(rectangle(tmp_path / "shirt.png", 200, 100), FashionMNIST.picture_form)[0][0]
     assert (image[7:21] == 255).all()
     assert image.sum() == 14 * 28 * 255
 
@@ -323,7 +323,7 @@ def test_clothes_may_reach_the_edge(tmp_path: Path):
     picture.paste(0, (20, 60, 280, 300))
     picture.paste(255, (100, 120, 140, 200))
     picture.save(tmp_path / "shirt.png")
-    image = read_picture(tmp_path / "shirt.png", FashionMNIST.picture_form)[0]
+    image = read_picture(tmp_path / "shirt.png", FashionMNIST.picture_form)[0][0]
     # 28 by 26 of it, with a patch in it.
     assert (image[1:27, [0, -1]] == 255).all()
     assert image[11, 10] < 50

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from littlenets.data import FashionMNIST
 from littlenets.data.images import ImageDataModule
-from littlenets.inference.pictures import read_with_remarks
+from littlenets.inference.pictures import read_picture
 
 MNIST_FORM = ImageDataModule.picture_form
 HEIGHT, WIDTH = 480, 400
@@ -87,7 +87,7 @@ def test_printed_lines_are_erased_and_the_digit_is_whole(digits: np.ndarray, tmp
         write(picture, digit, at, PENCIL if number % 3 == 0 else PEN)
         file = tmp_path / ("sheet.jpg" if photo else "sheet.png")
         (photographed(picture, random) if photo else picture).save(file)
-        image, remarks = read_with_remarks(file, MNIST_FORM)
+        image, remarks = read_picture(file, MNIST_FORM)
         assert remarks == ["printed lines were left out"]
         alike.append(similarity(image[0].numpy(), digit))
     # Of 30. Pencil on lines that are nearly as dark may lose some.
@@ -99,14 +99,14 @@ def test_a_digit_alone_needs_no_remark(digits: np.ndarray, tmp_path: Path):
         picture = sheet()
         write(picture, digit, (60, 100))
         photographed(picture, np.random.default_rng(number)).save(tmp_path / "sheet.png")
-        image, remarks = read_with_remarks(tmp_path / "sheet.png", MNIST_FORM)
+        image, remarks = read_picture(tmp_path / "sheet.png", MNIST_FORM)
         assert remarks == []
         assert similarity(image[0].numpy(), digit) > 0.9
 
 
 def test_a_stroke_from_edge_to_edge_may_be_the_digit(tmp_path: Path):
     sheet(([((200, 0), (200, HEIGHT))], PEN, 4)).save(tmp_path / "one.png")
-    image, remarks = read_with_remarks(tmp_path / "one.png", MNIST_FORM)
+    image, remarks = read_picture(tmp_path / "one.png", MNIST_FORM)
     assert remarks == []
     rows, columns = np.nonzero(image[0].numpy() > 128)
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20, 1)
@@ -158,11 +158,11 @@ ODD: dict[str, tuple[Callable[[np.ndarray], Image.Image], str]] = {
 def test_what_is_unlike_one_digit_is_remarked_upon(digits: np.ndarray, tmp_path: Path, name: str):
     make, remark = ODD[name]
     make(digits).save(tmp_path / "odd.png")
-    assert remark in read_with_remarks(tmp_path / "odd.png", MNIST_FORM)[1]
+    assert remark in read_picture(tmp_path / "odd.png", MNIST_FORM)[1]
 
 
 def test_of_clothes_nothing_is_said_and_lines_on_them_stay(tmp_path: Path):
     sheet((across(40), RED, 3)).save(tmp_path / "stripes.png")
-    image, remarks = read_with_remarks(tmp_path / "stripes.png", FashionMNIST.picture_form)
+    image, remarks = read_picture(tmp_path / "stripes.png", FashionMNIST.picture_form)
     assert remarks == []
     assert (image[0].numpy().max(axis=1) > 60).sum() >= 10

@@ -21,14 +21,13 @@ from ..modules import SupervisedModule
 from ..moments import Moment, moments_of, packed, state_row, thinned, unpacked
 from ..ranges import Count
 from ..runs.history import read_history
+from ..runs.log import traceback_log
 from .length import planned_epochs
 
 if TYPE_CHECKING:
     from ..gallery import Picture
 
 log = logging.getLogger(__name__)
-# Goes to train.log alone (conf/hydra/default.yaml).
-traceback_log = logging.getLogger("littlenets.traceback")
 
 # A checkpoint holds a dozen of them.
 LARGEST_STATE = 100_000

@@ -4,7 +4,7 @@ import logging
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from ..config.metrics import NOT_MEASURED, expected_of, logs_what_is_known, there
+from ..config.metrics import NOT_MEASURED, expected_of, logs_what_is_known, monitorable
 from ..data import TensorDataModule
 from ..errors import SettingError
 from ..modules import SupervisedModule
@@ -37,7 +37,7 @@ class Monitors(Callback):
         expected = expected_of(pl_module, self._training, trainer.enable_validation)
         known = all(logs_what_is_known(type(one)) for one in [pl_module, *trainer.callbacks])
         for callback in self._monitoring:
-            if callback.monitor not in there(type(callback), expected):
+            if callback.monitor not in monitorable(type(callback), expected):
                 line = f"{type(callback).__name__}, monitor={callback.monitor}: {NOT_MEASURED}"
                 line = f"callbacks: {line}; {expected.missing(callback.monitor, expected.monitored)}"
                 if known:

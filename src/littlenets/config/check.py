@@ -75,7 +75,7 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
 
     So a network that was written today is checked as well as ours, with no schema to write. Where all values are
     right, the network is also tried on inputs of the data's shape, with no data loaded. What was found out about a
-    class is kept: after the first, a check takes about a millisecond.
+    class is kept: after the first, a check takes some milliseconds.
 
     Values that `normalized_values` returns take their places.
 

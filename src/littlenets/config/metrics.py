@@ -107,7 +107,7 @@ def unknown_monitors(values: dict[str, Any]) -> dict[str, str]:
         if not isinstance(monitor, str) or node.get("strict") is False:
             continue
         expected = expected_metrics(values)
-        if expected is not None and monitor not in there(find(node["_target_"]), expected):
+        if expected is not None and monitor not in monitorable(find(node["_target_"]), expected):
             key = f"callbacks.{name}.monitor"
             problems[key] = f"{key}={monitor}: {NOT_MEASURED}; {expected.missing(monitor, expected.monitored)}"
     return problems
@@ -116,7 +116,7 @@ def unknown_monitors(values: dict[str, Any]) -> dict[str, str]:
 NOT_MEASURED = "this will not be measured during training"
 
 
-def there(kind: type, expected: Expected) -> tuple[str, ...]:
+def monitorable(kind: type, expected: Expected) -> tuple[str, ...]:
     """Return what a kind of callback can monitor."""
     from pytorch_lightning.callbacks import ModelCheckpoint
 

@@ -28,7 +28,7 @@ from .targets import installed_target
 PACKAGES = ("littlenets", "torch", "torchvision", "pytorch_lightning")
 # Parameters of callbacks, loggers and profilers that name a folder, which Lightning takes as relative to the current
 # one; other texts, such as ``filename``, are put below a folder.
-_NAMES_FOLDER = re.compile(r"(.*_)?(dir|dirpath|path|root|root_dir|folder)$|dirpath$")
+_NAMES_FOLDER = re.compile(r"(.*_)?(dir|dirpath|path|root|folder)")
 # What ModelCheckpoint fills in: {epoch}, {val/loss:.2f}.
 _FORMAT = re.compile(r"\{[\w/-]+(:[\d.]*[dfeg]?)?\}")
 # The parts of a configuration whose objects write files.
@@ -65,13 +65,6 @@ def check_trusted(values: Any, trust: Sequence[str] = (), folder: Path | None = 
         SettingError: names all that is refused, before anything of it is imported.
     """
     _raise([found for found in refusals(values, folder) if not _is_trusted(found.allowed_by, trust)])
-
-
-def needs_no_trust(values: Any) -> bool:
-    """Return whether every ``_target_`` in plain containers is one that a saved configuration may name."""
-    return not any(
-        path.rpartition(".")[2] == "_target_" and [*_wrong_target(path, value)] for path, value in _leaves(values, "")
-    )
 
 
 def refusals(values: Any, folder: Path | None = None) -> list[Refused]:
@@ -189,8 +182,7 @@ def _wrong_path(path: str, text: str, folder: Path | None) -> Iterator[Refused]:
     """Yield a text that could make an object write outside of the run's folder."""
     part, _, name = path.partition(".")
     if part == "data":
-        # Data are read from where they are, and downloaded below the current folder; a place that is to be made
-        # somewhere else is none of a saved configuration's choices.
+        # Data are read from where they are; no place is made for them that a saved configuration chose.
         out = _leads_out(text) and not os.path.exists(text)
     elif part in WRITING and ("_args_" in path.split(".") or _FORMAT.sub("", text).count("{")):
         # An argument by position has no name that would tell what it is for, and a format can spell a path.

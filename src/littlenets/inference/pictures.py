@@ -36,21 +36,19 @@ WIDEST = 1.7
 WHITEST = 0.33
 
 
-def read_picture(path: Path, form: PictureForm) -> Tensor:
-    """Return the picture in a file in the form that MNIST gave to its digits: uint8 (1, 28, 28), light on black.
+def read_picture(path: Path, form: PictureForm) -> tuple[Tensor, list[str]]:
+    """Return the picture in a file in the form that MNIST gave to its digits, and what makes it unlike them.
 
     Ink is how far a pixel is from the background (see ink.py), so dark on light and light on dark, grey, coloured and
     transparent pictures are all the same. The box around the ink is scaled with anti-aliasing, its proportions kept,
     and put into the middle of a black square.
 
+    Returns:
+        The image, uint8 (1, 28, 28), light on black, and remarks, such as "it is wider than a digit".
+
     Raises:
         SettingError: the file holds no picture, or one that is too large or shows nothing.
     """
-    return read_with_remarks(path, form)[0]
-
-
-def read_with_remarks(path: Path, form: PictureForm) -> tuple[Tensor, list[str]]:
-    """Return what `read_picture` does, and what makes the picture unlike those that a network was trained on."""
     colours, alpha = _channels(_open(path))
     if form.strokes:
         strength, remarks = ink_on_paper(colours, alpha)

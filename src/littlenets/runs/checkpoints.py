@@ -21,8 +21,7 @@ from ..errors import SettingError
 from ..randomness import random_states, restore_random_states
 from .files import write_atomically
 from .reading import damaged, in_words
-
-Natural = Annotated[int, Ge(0)]
+from .schemas import Natural
 
 # Of what a checkpoint holds besides its tensors; a run of the four networks has 50 KB.
 MOST_PICKLE_BYTES = 16 << 20
@@ -140,13 +139,18 @@ def read_training_state(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def check_optimizer_state(path: Path, parameters: Sequence[Tensor]) -> None:
-    """Make sure that the optimizer's state in a checkpoint is for these parameters.
+def check_optimizer_state(checkpoint: dict[str, Any], parameters: Sequence[Tensor], path: Path) -> None:
+    """Make sure that the optimizer's state in a checkpoint from `read_training_state` is for these parameters.
+
+    Args:
+        checkpoint: read from ``path``.
+        parameters: those that are trained; only their shapes are looked at.
+        path: for the message.
 
     Raises:
         SettingError: it is for others.
     """
-    (state,) = read_training_state(path)["optimizer_states"]
+    (state,) = checkpoint["optimizer_states"]
     groups, entries = state.get("param_groups"), state.get("state")
     if not isinstance(groups, list) or not isinstance(entries, dict):
         raise _not_whole(path, "the optimizer's state lacks param_groups or state")

@@ -16,7 +16,7 @@ from torch.nn.modules.module import (
 
 from ..building import build, build_module
 from ..config.check import check
-from ..config.trust import check_trusted, needs_no_trust
+from ..config.trust import check_trusted, refusals
 from ..errors import SettingError
 from ..modules import SupervisedModule
 from .checkpoints import read_checkpoint
@@ -75,7 +75,7 @@ def load_module(saved: SavedRun) -> SupervisedModule:
     return module.eval()
 
 
-def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> None:
+def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> SupervisedModule | None:
     """Make sure that weights are those of the network in a configuration, before memory is taken for it.
 
     Args:
@@ -83,25 +83,29 @@ def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> N
         config: of the run.
         checkpoint: where they are from, for the message.
 
+    Returns:
+        The module on the meta device; None where a network of the user's own cannot be built there.
+
     Raises:
         SettingError: their names or shapes differ.
     """
     try:
         with torch.device("meta"), _at_most(len(state)):
-            expected = build_module(config).state_dict()
+            module = build_module(config)
     except _TooManyError:
         raise does_not_belong(checkpoint, f"the network has more than its {len(state):,} weights") from None
-    except (RuntimeError, NotImplementedError) as error:
-        if needs_no_trust(OmegaConf.to_container(config.model)):
+    except RuntimeError as error:
+        if not refusals({"model": OmegaConf.to_container(config.model)}):
             raise does_not_belong(checkpoint, str(error)) from None
-        return  # a network of the user's own that cannot be built without numbers
-    shapes = {name: tuple(value.shape) for name, value in expected.items() if isinstance(value, Tensor)}
+        return None  # it needs numbers
+    shapes = {name: tuple(value.shape) for name, value in module.state_dict().items() if isinstance(value, Tensor)}
     found = {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}
     if wrong := [name for name in sorted({*shapes, *found}) if shapes.get(name) != found.get(name)]:
         name = wrong[0]
         has, wants = (f"has shape {each[name]}" if name in each else "is missing" for each in (found, shapes))
         more = f" ({len(wrong) - 1:,} more differ)" if len(wrong) > 1 else ""
         raise does_not_belong(checkpoint, f"{name} {has} in the checkpoint and {wants} in the network{more}")
+    return module
 
 
 class _TooManyError(Exception):

@@ -14,8 +14,6 @@ PARTS = (
     *("origin.model", "origin.data", "origin.overrides", "model", "data", "optimizer", "scheduler", "seed"),
     *("trainer.max_epochs", "callbacks", "logger", "threads", "compile"),
 )
-
-
 # A results.json has 2 KB.
 MOST_RESULTS_BYTES = 4 << 20
 
@@ -80,9 +78,9 @@ def read_config(folder: Path) -> DictConfig:
     Raises:
         SettingError: it is damaged.
     """
-    try:
-        from .schemas import Config
+    from .schemas import Config
 
+    try:
         return OmegaConf.create(read_yaml(folder / "config.yaml", Config, PARTS))
     except FileNotFoundError:
         raise SettingError(f"{folder} is no run folder: it has no config.yaml.") from None
@@ -106,10 +104,10 @@ def read_results(folder: Path) -> dict[str, Any]:
     Raises:
         SettingError: the file is damaged.
     """
+    from .schemas import Results
+
     file = folder / "results.json"
     try:
-        from .schemas import Results
-
         return read_json(file, Results, MOST_RESULTS_BYTES).model_dump(exclude_unset=True)
     except FileNotFoundError:
         return {}

@@ -11,7 +11,7 @@ from ..runs.results import LEARNED_NOTHING, NOT_LEARNED_YET
 from ..runs.saved import read_results
 from .manifest import Job
 
-# What results.json calls the ends of a run (runs/saved.py).
+# What results.json calls the ends of a run (runs/schemas.py).
 ENDS = ("completed", "diverged", "failed", "interrupted")
 # A curve of this many points looks like one of ten thousand epochs.
 POINTS_A_CURVE = 400
