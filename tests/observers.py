@@ -81,7 +81,7 @@ class DueBatchObserver(Observer):
         return 0
 
     def batches_until_due(self, trainer: Trainer) -> int:
-        return -trainer.global_step % self.every
+        return -(trainer.global_step + 1) % self.every
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -130,7 +130,7 @@ class TestRefused:
         ("change", "says"),
         [
             ("trainer.devices=2", "trainer.devices=2"),
-            ("+trainer.gradient_clip_val=1.0", "manual optimization"),
+            ("+trainer.accumulate_grad_batches=0", "accumulate_grad_batches"),
             ("+trainer.limit_train_batches=many", "limit_train_batches=many"),
         ],
     )

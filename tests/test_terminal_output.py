@@ -12,7 +12,7 @@ import pytest
 from rich.text import Text
 
 from littlenets.callbacks.progress import fit_readings
-from littlenets.modules import pace
+from littlenets.speed import run_ahead
 from littlenets.summary import summarize
 from littlenets.terminal import TerminalStreamHandler
 
@@ -76,7 +76,7 @@ def frames(written: str) -> list[str]:
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_the_bar_fits_into_one_line(launch, terminal, columns: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pace, "SECONDS_AHEAD", 0.0)
+    monkeypatch.setattr(run_ahead, "SECONDS_AHEAD", 0.0)
     screen = terminal(columns)
     launch(
         "model=spiral", "data.n_points=20", "data.validation=0.3", "trainer.max_epochs=12000", "+trainer.max_steps=40"

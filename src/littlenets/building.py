@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -14,7 +14,7 @@ from .config.constructors import instantiate
 from .config.fit import misfit, try_out
 from .data import TensorDataModule
 from .errors import SettingError
-from .modules import SupervisedModule
+from .modules import Schedule, SupervisedModule
 
 # What Lightning greets with (GPU available: False, ...) is in the line that training prints.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -37,8 +37,22 @@ def build_module(config: DictConfig) -> SupervisedModule:
     """The task with its network, whose initial weights depend on the seed alone."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
     network = build(config.model.network)
-    scheduler = build(config.scheduler) if config.scheduler else None
-    return build(config.model.module, network=network, optimizer=build(config.optimizer), scheduler=scheduler)
+    return build(
+        config.model.module,
+        network=network,
+        optimizer=build(config.optimizer),
+        scheduler=build_schedule(config.scheduler),
+    )
+
+
+def build_schedule(node: DictConfig | None) -> Schedule | None:
+    """The schedule of learning rates, of which Lightning's part stands beside the settings of PyTorch's class."""
+    if not node:
+        return None
+    node = node.copy()
+    with open_dict(node):
+        own = {key: node.pop(key) for key in ("interval", "frequency", "monitor") if key in node}
+    return Schedule(build(node), **own)
 
 
 def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: str) -> None:

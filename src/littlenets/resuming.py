@@ -15,7 +15,7 @@ from .runs.loading import check_fits, check_saved
 from .runs.saved import find_folder, read_config, read_results
 
 # What a resumed run may have other than before; everything else would make it another run.
-CHANGEABLE = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "resume", "trust")
+CHANGEABLE = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "run_ahead", "resume", "trust")
 
 
 class Resumed(NamedTuple):

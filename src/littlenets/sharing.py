@@ -47,7 +47,7 @@ def can_share(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> b
 
 
 class SharedBatch:
-    """Forward and backward of a batch on several threads, to be used in a ``with`` block, where PyTorch has one thread.
+    """Forward and backward of a batch on several threads, to be used where PyTorch itself has one thread.
 
     The parts are decided by their number alone, and summed in order, so the same seed gives the same weights whichever
     thread is ready first.
@@ -66,15 +66,12 @@ class SharedBatch:
         # As the optimizers' kernels want them: in the same order in memory as the parameters.
         self._sums = {parameter: torch.empty_like(parameter) for parameter in parameters}
 
-    def __enter__(self) -> None:
-        # The calling thread is one of those that share the batch, and PyTorch's own would have to be waited for.
-        torch.set_num_threads(1)
+    def gradients(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, dict[nn.Parameter, Tensor]]:
+        """Return the batch's mean loss, 0-dimensional, its output (N, ...), and the gradients of that loss.
 
-    def __exit__(self, *error: object) -> None:
-        torch.set_num_threads(self._threads)
-
-    def gradients(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch's mean loss, 0-dimensional, and output (N, ...), both detached; sets the parameters' ``grad``."""
+        All are detached; parameters that the loss does not depend on have no gradient. The memory of the gradients is
+        used again by the next call.
+        """
         # A callback may freeze some for a while.
         trained = [parameter for parameter in self._parameters if parameter.requires_grad]
         count = min(self._threads, len(x))
@@ -82,12 +79,12 @@ class SharedBatch:
         others = [self._others.submit(self._part, *part, len(x), trained) for part in parts[1:]]
         done = [self._part(*parts[0], len(x), trained), *(other.result() for other in others)]
         losses, outputs, gradients = zip(*done, strict=True)
-        for parameter in self._parameters:
-            parameter.grad = None
-        for parameter, *terms in zip(trained, *gradients, strict=True):
-            if terms[0] is not None:  # the loss depends on it
-                parameter.grad = _add_up(terms, self._sums[parameter])
-        return torch.stack(losses).sum(), torch.cat(outputs)
+        sums = {
+            parameter: _add_up(terms, self._sums[parameter])
+            for parameter, *terms in zip(trained, *gradients, strict=True)
+            if terms[0] is not None
+        }
+        return torch.stack(losses).sum(), torch.cat(outputs), sums
 
     def _part(
         self, x: Tensor, target: Tensor, samples: int, trained: Sequence[nn.Parameter]

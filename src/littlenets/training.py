@@ -19,9 +19,10 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from rich.text import Text
 
 from .building import build, build_module, check_fit
-from .callbacks import Beginning, Figures, Monitors, Stopping
+from .callbacks import Beginning, Divergence, Figures, History, Monitors, Stopping, TrainingState
 from .config.check import check
 from .config.choices import load_choice, other_data
+from .config.fit import evaluating
 from .data import TensorDataModule
 from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
@@ -35,6 +36,7 @@ from .runs.environment import environment
 from .runs.files import write_atomically
 from .runs.folder import make_latest
 from .settings import telling_settings
+from .speed import RunAhead, SharedSteps
 from .summary import describe, places, stand_in_warning, summarize
 from .threads import choose_threads
 
@@ -109,7 +111,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 finally:
                     steps, batches = trainer.global_step, trainer.num_training_batches
                     run.results.update(epochs=steps // batches if steps else 0, steps=steps)
-                    metrics.update(measured(trainer), **module.latest)
+                    metrics.update(final_metrics(trainer))
         except (DivergedError, StoppedError) as end:
             if not getattr(end, "at_once", False):
                 with run.timed("figures"):
@@ -180,7 +182,8 @@ def build_threads(config: DictConfig, module: SupervisedModule, datamodule: Ligh
         return torch.get_num_threads()
     samples = len(datamodule.splits["train"].x)
     batch_size = min(datamodule.batch_size or samples, samples)
-    return choose_threads(config.threads, module.try_out, datamodule.sample().x, batch_size)
+    with evaluating(module):
+        return choose_threads(config.threads, module, datamodule.sample().x, batch_size)
 
 
 def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
@@ -204,6 +207,10 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         # A run from before there were figures has none in its configuration.
         *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
         Monitors(),
+        Divergence(),
+        TrainingState(),
+        SharedSteps(),
+        RunAhead(config.get("run_ahead", True)),
         beginning,
     ]
     loggers = [
@@ -278,6 +285,20 @@ def fit(
     received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
     if received is not None:
         raise StoppedError(received)
+
+
+def final_metrics(trainer: Trainer) -> dict[str, float]:
+    """The metrics of the last epoch that was finished, and of the last validation, by name."""
+    metrics = {}
+    for callback in trainer.callbacks:
+        if isinstance(callback, TrainingState):
+            # Those of a run that was killed after its last epoch, and had only to be tested.
+            metrics.update(callback.latest)
+    metrics.update(measured(trainer))
+    for callback in trainer.callbacks:
+        if isinstance(callback, History):
+            metrics.update(callback.latest)
+    return metrics
 
 
 def draw_figures(trainer: Trainer, module: SupervisedModule, metrics: dict[str, float], completed: bool) -> None:

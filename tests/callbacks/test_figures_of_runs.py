@@ -165,9 +165,9 @@ def test_drawing_changes_nothing_but_time(launch):
 
 
 def test_many_epochs_are_run_ahead_between_the_moments(launch, monkeypatch: pytest.MonkeyPatch):
-    from littlenets.modules import pace
+    from littlenets.speed import run_ahead
 
-    monkeypatch.setattr(pace, "SECONDS_AHEAD", 1e9)
+    monkeypatch.setattr(run_ahead, "SECONDS_AHEAD", 1e9)
     overrides = [*SPIRAL, "trainer.max_epochs=150", "checkpoint.every=1000", *SEES_LITTLE]
     launch(*overrides, "figures=all", "figures.only=[saturation]", "figures.moments=5")
     assert [epoch + 1 for epoch in observers.seen] == moments_of(150, 5)[1:]

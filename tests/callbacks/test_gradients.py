@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from littlenets.data import Spirals
 from littlenets.errors import SettingError
-from littlenets.modules import pace
+from littlenets.speed import run_ahead
 
 SPIRAL = ["model=spiral", "data.n_points=100", "checkpoint.every=1000"]
 
@@ -19,7 +19,7 @@ SPIRAL = ["model=spiral", "data.n_points=100", "checkpoint.every=1000"]
 @pytest.fixture(autouse=True)
 def all_the_time_in_the_world(monkeypatch: pytest.MonkeyPatch):
     """Only what somebody needs to see ends running ahead."""
-    monkeypatch.setattr(pace, "SECONDS_AHEAD", 1e9)
+    monkeypatch.setattr(run_ahead, "SECONDS_AHEAD", 1e9)
 
 
 def by_hand() -> PlainFit:
@@ -90,7 +90,7 @@ def test_both_leave_the_run_as_it_is_and_let_it_run_ahead(launch):
     asked = launch(
         *(*SPIRAL, "trainer.max_epochs=60", "histograms=true", "gradient_norm=true", *observe), logger="tensorboard"
     )
-    assert observers.seen == list(range(4, 60, 5))
+    assert observers.seen == [0, *range(4, 60, 5)]
     plain = launch(*SPIRAL, "trainer.max_epochs=60")
     assert all(torch.equal(one, other) for one, other in zip(asked.weights(), plain.weights(), strict=True))
     assert [row["train/loss"] for row in asked.rows] == [row["train/loss"] for row in plain.rows]

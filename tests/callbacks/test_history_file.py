@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from littlenets.modules import pace
+from littlenets.speed import run_ahead
 
 SEE_EVERY_EPOCH = "+callbacks.observer._target_=observers.EpochObserver"
 
@@ -136,7 +136,7 @@ class Calls:
 @pytest.mark.parametrize("logger", ["tensorboard", "csv"])
 def test_no_logger_is_saved_or_flushed_every_epoch(launch, monkeypatch: pytest.MonkeyPatch, logger: str):
     """Flushing TensorBoard's file takes longer than an epoch. Every epoch is seen here, so none is saved by chance."""
-    monkeypatch.setattr(pace, "SECONDS_AHEAD", 0.0)
+    monkeypatch.setattr(run_ahead, "SECONDS_AHEAD", 0.0)
     counts = []
     for epochs in (10, 90):
         with monkeypatch.context() as context:

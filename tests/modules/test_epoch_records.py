@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from littlenets.modules.records import EpochRecords
+from littlenets.modules.records import EpochRecords, Step
 
 
 class Measured:
@@ -29,7 +29,7 @@ class Measured:
                 hits = {
                     name: torch.tensor(hits[batch]) for name, hits in zip(self.names, self.hits[epoch], strict=True)
                 }
-                records.add_batch(torch.tensor(self.losses[epoch][batch]), hits, size)
+                records.add(Step(torch.tensor(self.losses[epoch][batch]), size, hits))
             # In place, as an optimizer changes it.
             weight.fill_(float(self.weights[epoch]))
             records.end_epoch({"weight": weight}, lr=0.1 / (epoch + 1))
@@ -92,7 +92,7 @@ def test_what_was_cleared_is_gone():
 def test_a_loss_that_is_no_number_spoils_no_other_epoch():
     records = EpochRecords()
     for loss in (1.0, 2.0, float("inf"), float("nan")):
-        records.add_batch(torch.tensor(loss), {}, 5)
+        records.add(Step(torch.tensor(loss), 5))
         records.end_epoch({}, lr=0.1)
     losses = records.take()["train/loss"]
     assert losses[:3] == [1.0, 2.0, float("inf")]
@@ -103,7 +103,7 @@ def test_minibatch_losses_that_are_no_number_spoil_no_earlier_epoch():
     records = EpochRecords()
     for losses in ((1.0, 2.0), (3.0, float("inf")), (float("nan"), 1.0)):
         for loss in losses:
-            records.add_batch(torch.tensor(loss), {}, 5)
+            records.add(Step(torch.tensor(loss), 5))
         records.end_epoch({}, lr=0.1)
     losses = records.take()["train/loss"]
     assert losses[0] == 1.5
@@ -115,7 +115,7 @@ def test_many_numbers_of_several_types_keep_their_precision(names: list[str]):
     """A loss in float64 and counts: more than fit into memory that was allocated at once."""
     records, third = EpochRecords(), torch.tensor(1 / 3, dtype=torch.float64)
     for _ in range(5000):
-        records.add_batch(third, {name: torch.tensor(2) for name in names}, 4)
+        records.add(Step(third, 4, {name: torch.tensor(2) for name in names}))
         records.end_epoch({"weight": third}, lr=0.1)
     columns = records.take()
     assert set(columns["train/loss"]) == set(columns["weight"]) == {1 / 3}
@@ -129,7 +129,31 @@ def test_small_losses_after_large_ones_are_right():
     losses = np.float32(5000) * np.float32(0.98) ** np.arange(2000, dtype=np.float32)
     for loss in losses:
         for factor, size in ((1.0, 2), (1.5, 2), (0.5, 1)):
-            records.add_batch(torch.tensor(loss * np.float32(factor)), {}, size)
+            records.add(Step(torch.tensor(loss * np.float32(factor)), size))
         records.end_epoch({}, lr=0.1)
     means = losses.astype(float) * (2 * 1.0 + 2 * 1.5 + 0.5) / 5
     np.testing.assert_allclose(records.take()["train/loss"], means, rtol=1e-6)
+
+
+def test_means_of_the_epoch_under_way_are_those_of_its_batches():
+    records = EpochRecords()
+    for position, (loss, hits, size) in enumerate([(1.0, 3, 4), (4.0, 0, 2)]):
+        assert records.add(Step(torch.tensor(loss), size, {"acc": torch.tensor(hits)}), (7, position))
+        assert not records.add(Step(torch.tensor(9.0), size, {"acc": torch.tensor(0)}), (7, position))
+    means, samples = records.means()
+    assert {name: mean.item() for name, mean in means.items()} == {"train/loss": 2.0, "train/acc": 0.5}
+    assert samples == 6
+    records.add(Step(torch.tensor(5.0), 1, {"acc": torch.tensor(1)}), (8, 0))
+    assert records.means()[0]["train/loss"] == 5
+
+
+def test_batches_after_the_epochs_that_were_taken_stay():
+    records = EpochRecords()
+    for loss in (1.0, 2.0):
+        records.add(Step(torch.tensor(loss), 3))
+    records.end_epoch({}, lr=0.1)
+    records.add(Step(torch.tensor(7.0), 3))
+    assert records.take() == {"train/loss": [1.5], "lr": [0.1]}
+    assert records.batch_losses.tolist() == [1, 2]
+    records.add(Step(torch.tensor(9.0), 3))
+    assert records.means()[0]["train/loss"] == 8

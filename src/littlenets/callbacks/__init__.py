@@ -2,11 +2,24 @@
 
 from .beginning import Beginning
 from .checkpoints import Checkpoints
+from .divergence import Divergence
 from .figures import Figures
 from .gradients import Gradients
 from .history import History
 from .monitors import Monitors
 from .progress import Progress
 from .stopping import Stopping
+from .training_state import TrainingState
 
-__all__ = ["Beginning", "Checkpoints", "Figures", "Gradients", "History", "Monitors", "Progress", "Stopping"]
+__all__ = [
+    "Beginning",
+    "Checkpoints",
+    "Divergence",
+    "Figures",
+    "Gradients",
+    "History",
+    "Monitors",
+    "Progress",
+    "Stopping",
+    "TrainingState",
+]

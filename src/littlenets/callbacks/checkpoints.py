@@ -68,13 +68,13 @@ class Checkpoints(Checkpoint):
             return 0 if self._time_is_up() else None
         if self._unit == "batch":
             # Those that fall into an epoch are seen if Lightning hears of its batches.
-            past = trainer.global_step % self._every
+            past = (trainer.global_step + 1) % self._every
             return (self._every - past) // trainer.num_training_batches if past else 0
         return -(trainer.current_epoch + 1) % self._every
 
     def batches_until_due(self, trainer: Trainer) -> int | None:
         if self._unit == "batch":
-            return -trainer.global_step % self._every
+            return -(trainer.global_step + 1) % self._every
         return 0 if self._unit == "minute" and self._time_is_up() else None
 
     def on_train_batch_end(

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from ..errors import SettingError
-from ..modules import SupervisedModule
 from .length import planned_epochs
 
 # Each takes about 1 ms a weight matrix, and TensorBoard shows no more of them well.
@@ -32,14 +31,16 @@ class Gradients(Callback):
         self.norm, self.histograms = norm, histograms
         self._every: int | None = None
 
-    def setup(self, trainer: Trainer, pl_module: SupervisedModule, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
         self._loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if self.histograms and not self._loggers and not trainer.fast_dev_run:
             raise SettingError("histograms=true: histograms are for TensorBoard, so set logger=tensorboard as well.")
-        if self.norm:
-            pl_module.watching.append(lambda: {"gradient_norm": _norm(pl_module)})
+
+    def watched(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:
+        """Return what is recorded at the end of an epoch."""
+        return {"gradient_norm": _norm(pl_module)} if self.norm else {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.histograms:
@@ -63,9 +64,9 @@ class Gradients(Callback):
         if self._every is not None and trainer.is_last_batch and epoch % self._every == 0:
             self._draw(epoch, pl_module)
 
-    def _draw(self, epoch: int, module: SupervisedModule) -> None:
+    def _draw(self, epoch: int, module: LightningModule) -> None:
         tensors = {}
-        for name, weight in module.network.named_parameters():
+        for name, weight in getattr(module, "network", module).named_parameters():
             tensors[f"weights/{name}"] = weight
             if weight.grad is not None:
                 tensors[f"gradients/{name}"] = weight.grad
@@ -77,6 +78,6 @@ class Gradients(Callback):
                     logger.experiment.add_histogram(tag, finite.float(), epoch)
 
 
-def _norm(module: SupervisedModule) -> Tensor:
-    gradients = [weight.grad for weight in module.network.parameters() if weight.grad is not None]
+def _norm(module: LightningModule) -> Tensor:
+    gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
     return get_total_norm(gradients) if gradients else torch.zeros((), device=module.device)

@@ -1,22 +1,29 @@
 """The per-epoch record: history.csv, and the curves that loggers draw."""
 
 import logging
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.optim import Optimizer
 
 from ..board.forgetting import BATCH_LOSS
-from ..errors import DivergedError, SettingError
+from ..errors import SettingError
 from ..loggers import log_layout, log_point
 from ..modules import SupervisedModule
+from ..modules.records import wide_dtype
 from ..ranges import Count
 from ..runs.files import Presence, write_atomically
 from ..runs.history import MOST_ROWS
 from ..runs.reading import damaged
 from .length import planned_epochs
+from .watched import watched_by
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +34,12 @@ MANY_BATCHES = 20
 
 
 class History(Callback):
-    """Writes one row an epoch to ``history.csv`` in the run folder, and the same numbers to the loggers.
+    """Write one row an epoch to ``history.csv`` in the run folder, and the same numbers to the loggers.
 
-    The module keeps what several epochs measured until Lightning hears of an epoch's end; it is written then, all at
-    once. Validation metrics stand in the row of the epoch after which they were measured; elsewhere the cell is empty.
+    A row has what the module and callbacks logged in the epoch (``self.log``), the learning rate ``lr``, and what is
+    watched (`watched_by`). Validation metrics stand in the row of the epoch after which they were measured; elsewhere
+    the cell is empty. Of several validations in one epoch the row has the last; ``validations.csv`` has them all.
+    Loggers get what Lightning does not give them itself, as it does where a metric is logged with ``logger=True``.
 
     Where an epoch has many batches, TensorBoard also gets ``train/batch_loss``, the loss of single batches over steps.
 
@@ -42,96 +51,187 @@ class History(Callback):
     def __init__(self, log_every: Count | Literal["auto"] = "auto") -> None:
         self.log_every = log_every
         self._file: IO[str] | None = None
-        self._validation: dict[str, float] = {}  # measured after the epoch that is just ending
+        self._columns: list[str] = []  # of history.csv, without epoch
+        self._row: dict[str, float] = {}  # of the epoch under way
+        self._ended = False  # whether its row can be written
+        self._validated = False
+        self._known: dict[str, Tensor] = {}  # what was logged last
+        self._lrs: dict[str, Tensor] = {}
+        #: The last row that was written.
+        self.latest: dict[str, float] = {}
 
     def epochs_until_due(self, trainer: Trainer) -> None:
-        """The module keeps what was measured for as long as need be."""
+        """Return None: what was measured in epochs that pass comes by `record_epochs`."""
+
+    batches_until_due = epochs_until_due
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._epoch = trainer.current_epoch  # of the last row written
-        self._path = Path(trainer.default_root_dir) / "history.csv" if trainer.is_global_zero else Path(os.devnull)
+        self._folder = Path(trainer.default_root_dir) if trainer.is_global_zero else None
+        self._path = self._folder / "history.csv" if self._folder else Path(os.devnull)
         if self._path.is_file():
             # Rows beyond the checkpoint that a resumed run starts from are made again.
             keep_rows(self._path, self._epoch)
         elif self._epoch:
             log.warning("%s is missing; it begins anew, with epoch %d.", self._path, self._epoch + 1)
+        self._known = dict(trainer.callback_metrics)
         self._epochs = planned_epochs(trainer)
         self._every = self.log_every
         if self._every == "auto":
             self._every = max(1, -(-(self._epochs or 0) // POINTS_A_CURVE))
+        batches = trainer.num_training_batches
         # Of which the loggers have heard: those of whole epochs, also where a run goes on within one.
-        self._steps = trainer.current_epoch * trainer.num_training_batches if trainer.current_epoch else 0
+        self._steps = self._epoch * batches if self._epoch and batches < math.inf else 0
         self._steps_every = None
-        if trainer.num_training_batches >= MANY_BATCHES:
-            self._steps_every = -(-(self._epochs or 1) * trainer.num_training_batches // POINTS_A_CURVE)
+        if MANY_BATCHES <= batches < math.inf:
+            self._steps_every = -(-(self._epochs or 1) * batches // POINTS_A_CURVE)
+        self._batch_losses: list[Tensor] = []
+        self._watched = watched_by(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # What was logged at the very end of the epoch before is there by now.
+        self._write(trainer)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        # Later the schedule has taken its step.
+        place = next(index for index, one in enumerate(trainer.optimizers) if one is optimizer)
+        # As the float64 that it is, where that can be kept.
+        lr = torch.tensor(float(optimizer.param_groups[0]["lr"]), dtype=wide_dtype(pl_module.device))
+        self._lrs["lr" if not place else f"lr_{place + 1}"] = lr
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._steps_every is not None and not isinstance(pl_module, SupervisedModule):
+            loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+            self._batch_losses.append(loss if isinstance(loss, Tensor) else torch.tensor(math.nan))
+        if ends_epoch(trainer):
+            # Before a validation, which takes gradients away.
+            own = {name: value.view(()) for name, value in self._watched().items()} | self._lrs
+            pl_module.log_dict(own, on_step=False, on_epoch=True, logger=False, batch_size=1)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
+            self._known = dict(trainer.callback_metrics)
             return
-        metrics = trainer.callback_metrics.items()
-        self._validation = {name: value.item() for name, value in metrics if name.startswith("val/")}
+        measured = self._collect(trainer)
+        self._validated = True
+        if self._folder and (self._several_validations(trainer)):
+            self._record_validation(trainer, measured)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
-        self._record(trainer, pl_module)
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._ended = ends_epoch(trainer)
+        if isinstance(pl_module, SupervisedModule):
+            self._batch_losses = list(pl_module.records.batch_losses)
 
-    def on_exception(self, trainer: Trainer, pl_module: SupervisedModule, exception: BaseException) -> None:
-        if isinstance(exception, DivergedError):
-            # The rows that lead there are the ones to look at.
-            self._record(trainer, pl_module)
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # A run that goes on from it finds the rows up to there.
+        self._write(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # The rows that lead there are the ones to look at.
+        self._write(trainer)
         self._close()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._close()
 
-    def _open(self, header: str) -> IO[str]:
-        if self._path.is_file() and self._path.stat().st_size:
-            with self._path.open() as file:
-                if file.readline() != header:
-                    raise SettingError(
-                        f"{self._path} has other columns than {header.strip()}. Move it away to go on without it."
-                    )
-            return self._path.open("a")
-        file = self._path.open("w")
-        file.write(header)
-        return file
+    def record_epochs(self, trainer: Trainer, columns: dict[str, list[float]], batch_losses: Sequence[float]) -> None:
+        """Record what was measured in epochs of which no hook was called, one number each in every column."""
+        self._write(trainer)
+        self._write_rows(trainer, columns)
+        self._log_steps(trainer, batch_losses)
+
+    def _collect(self, trainer: Trainer) -> dict[str, float]:
+        """Return what was logged since the last call, and add it to the row of the epoch under way."""
+        metrics = trainer.callback_metrics
+        # Lightning keeps what is not logged again; it makes a new tensor of what is.
+        new = {name: value for name, value in metrics.items() if self._known.get(name) is not value}
+        self._known = dict(metrics)
+        # A metric logged for steps and epochs is there under three names.
+        doubled = {f"{name}_{kind}" for name in new for kind in ("step", "epoch")}
+        found = {name: value.item() for name, value in new.items() if name not in doubled}
+        self._row.update(found)
+        return found
+
+    def _write(self, trainer: Trainer) -> None:
+        """Write the row of the epoch that has ended, if it has not been written."""
+        if not self._ended:
+            return
+        self._ended = False
+        self._collect(trainer)
+        row, self._row = self._row, {}
+        # As for epochs that pass: what the module measured, what is watched, the learning rate, then validations.
+        first = {name: value for name, value in row.items() if name not in self._lrs and not name.startswith("val")}
+        row = first | {name: row[name] for name in self._lrs if name in row} | row
+        self._write_rows(trainer, {name: [value] for name, value in row.items()}, self._validated)
+        self._validated = False
+        self._log_steps(trainer, [float(loss) for loss in self._batch_losses])
+        self._batch_losses = []
+
+    def _write_rows(self, trainer: Trainer, columns: dict[str, list[float]], validated: bool = False) -> None:
+        count = max(map(len, columns.values()), default=1)
+        new = [name for name in columns if name not in self._columns]
+        if self._file is None or new:
+            self._open(trainer, new)
+        # Writing to a file that was removed succeeds, and leaves nothing.
+        self._presence.check()
+        # Nine digits give a float32 back exactly.
+        cells = [
+            [f"{value:.9g}" for value in columns[name]] if name in columns else [""] * count for name in self._columns
+        ]
+        numbers = range(self._epoch + 1, self._epoch + 1 + count)
+        self._file.write("".join(",".join(row) + "\n" for row in zip(map(str, numbers), *cells, strict=True)))
+        self._file.flush()
+        ours = [name for name in columns if name not in trainer.logged_metrics]
+        for number, row in zip(numbers, zip(*(columns[name] for name in ours), strict=True), strict=False):
+            if number % self._every == 0 or number in (1, self._epochs) or validated:
+                for logger in trainer.loggers:
+                    log_point(logger, number, dict(zip(ours, row, strict=True)))
+        self._epoch += count
+        self.latest = {name: cells[-1] for name, cells in columns.items()}
+
+    def _open(self, trainer: Trainer, new: Sequence[str]) -> None:
+        """Open the file, with a column for each new name, which is empty in the rows so far."""
+        self._close()
+        header, *rows = (self._path.read_text().splitlines() if self._path.is_file() else None) or ["epoch"]
+        there = header.split(",")[1:]
+        self._columns = [*there, *(name for name in new if name not in there)]
+        if self._path.is_file() and self._columns == there:
+            self._file = self._path.open("a")
+        elif rows:
+            empty = "," * (len(self._columns) - len(there))
+            header = ",".join(["epoch", *self._columns])
+            write_atomically(self._path, "\n".join([header, *(row + empty for row in rows)]) + "\n")
+            self._file = self._path.open("a")
+        else:
+            self._file = self._path.open("w")
+            self._file.write(",".join(["epoch", *self._columns]) + "\n")
+        self._presence = Presence(self._path)
+        for logger in trainer.loggers:
+            log_layout(logger, [name for name in self._columns if name not in trainer.logged_metrics])
 
     def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _record(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
-        columns, pl_module.finished = pl_module.finished, {}
-        if not columns:
-            return  # stopped before the epoch ended
-        measured = pl_module.validation_names() if trainer.enable_validation else []
-        if self._file is None:
-            self._file = self._open(",".join(["epoch", *columns, *measured]) + "\n")
-            self._presence = Presence(self._path)
-            for logger in trainer.loggers:
-                log_layout(logger, [*columns, *measured])
-        # Writing to a file that was removed succeeds, and leaves nothing.
-        self._presence.check()
-        rows = list(zip(*columns.values(), strict=True))
-        # Nine digits give a float32 back exactly.
-        line = "%d" + ",%.9g" * len(columns)
-        validation = [f"{self._validation[name]:.9g}" if name in self._validation else "" for name in measured]
-        lines = [line % (epoch, *row) + "," * len(measured) for epoch, row in enumerate(rows, self._epoch + 1)]
-        lines[-1] = ",".join([line % (self._epoch + len(rows), *rows[-1]), *validation])
-        self._file.write("\n".join(lines) + "\n")
-        self._file.flush()
+    def _several_validations(self, trainer: Trainer) -> bool:
+        return trainer.check_val_every_n_epoch is None or trainer.val_check_interval != 1.0
 
-        self._log_steps(trainer, pl_module.records.batch_losses.tolist())
-        for logger in trainer.loggers:
-            for epoch, row in enumerate(rows, self._epoch + 1):
-                if epoch % self._every == 0 or epoch in (1, self._epochs):
-                    log_point(logger, epoch, dict(zip(columns, row, strict=True)))
-            if self._validation:
-                log_point(logger, self._epoch + len(rows), self._validation)
-        self._epoch += len(rows)
-        self._validation = {}
+    def _record_validation(self, trainer: Trainer, measured: dict[str, float]) -> None:
+        path = self._folder / "validations.csv"
+        names = ["epoch", "step", *measured]
+        if not path.is_file():
+            path.write_text(",".join(names) + "\n")
+        with path.open("a") as file:
+            cells = [str(trainer.current_epoch + 1), str(trainer.global_step), *(f"{v:.9g}" for v in measured.values())]
+            file.write(",".join(cells) + "\n")
 
-    def _log_steps(self, trainer: Trainer, losses: list[float]) -> None:
+    def _log_steps(self, trainer: Trainer, losses: Sequence[float]) -> None:
         if self._steps_every is not None:
             # Others have one axis for all curves, which is that of the epochs.
             loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
@@ -140,6 +240,11 @@ class History(Callback):
                     for logger in loggers:
                         log_point(logger, step, {BATCH_LOSS: loss})
         self._steps += len(losses)
+
+
+def ends_epoch(trainer: Trainer) -> bool:
+    """Return whether the batch under way is the last of its epoch, or the last that the run is to be trained on."""
+    return trainer.is_last_batch or trainer.global_step == trainer.max_steps
 
 
 def keep_rows(path: Path, epochs: int) -> None:

@@ -4,10 +4,12 @@ import logging
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from ..config.fit import evaluating
 from ..config.metrics import NOT_MEASURED, expected_of, logs_what_is_known, monitorable
 from ..data import TensorDataModule
 from ..errors import SettingError
-from ..modules import SupervisedModule
+from ..modules import Step, SupervisedModule
+from .watched import watched_by
 
 log = logging.getLogger(__name__)
 
@@ -18,23 +20,26 @@ class Monitors(Callback):
     Where the module or a callback is a user's own, which may log other metrics as well, it warns instead.
     """
 
-    def setup(self, trainer: Trainer, pl_module: SupervisedModule, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._monitoring = [
             callback
             for callback in trainer.callbacks
             if isinstance(getattr(callback, "monitor", None), str) and getattr(callback, "strict", True)
         ]
         data = trainer.datamodule
-        self._training: list[str] = []
-        if stage == "fit" and self._monitoring and isinstance(data, TensorDataModule):
+        self._step: Step | None = None
+        known = isinstance(data, TensorDataModule) and isinstance(pl_module, SupervisedModule)
+        if stage == "fit" and self._monitoring and known:
             # Here the module is on the CPU, and in float32.
-            self._training = pl_module.measured_names(*data.sample())
+            with evaluating(pl_module):
+                self._step = pl_module.step(data.sample())
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._training:
+        if self._step is None:
             return
         # Only now have all callbacks said what they watch.
-        expected = expected_of(pl_module, self._training, trainer.enable_validation)
+        watched = watched_by(trainer, pl_module)()
+        expected = expected_of(pl_module, self._step, trainer.enable_validation, watched)
         known = all(logs_what_is_known(type(one)) for one in [pl_module, *trainer.callbacks])
         for callback in self._monitoring:
             if callback.monitor not in monitorable(type(callback), expected):

@@ -3,11 +3,13 @@
 import functools
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import TensorDataModule
 from ..errors import SettingError
@@ -94,12 +96,25 @@ def _build_and_try_out(
 def try_out(module: SupervisedModule, x: Tensor, classes: int | None) -> tuple[str | None, bool]:
     """What is wrong, if anything, and whether it is with what the network gives (not with what it takes)."""
     try:
-        output = module.try_out(x)
+        with evaluating(module):
+            output = module(x)
     # What torch raises where sizes do not fit.
     except (RuntimeError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0]
         return f"it does not take inputs of shape {tuple(x.shape[1:])} ({reason})", False
     return module.check(output, classes), True
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """In the block a module is used as in evaluation: without gradients, dropout, or counts of batch normalization."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)
 
 
 def misfit(network: str, data: str, problem: str) -> str:

@@ -6,7 +6,7 @@ Nothing here imports PyTorch at the top: a sweep's own process reads what its wo
 import functools
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydra.errors import InstantiationException
@@ -15,7 +15,7 @@ from .constructors import find, instantiate
 from .names import nearest
 
 if TYPE_CHECKING:
-    from ..modules import SupervisedModule
+    from ..modules import Step, SupervisedModule
 
 
 class Expected(NamedTuple):
@@ -79,6 +79,7 @@ def _measured(nodes: str) -> Expected | None:
     import torch
 
     from ..data import TensorDataModule
+    from .fit import evaluating
 
     model, data = json.loads(nodes)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
@@ -90,13 +91,15 @@ def _measured(nodes: str) -> Expected | None:
             network = instantiate(model["network"])
             module = instantiate(model["module"], network=network, optimizer=None, scheduler=None)
             x = torch.zeros(2, *datamodule.sample_shape)
-            y = module.try_out(x) if datamodule.classes is None else torch.zeros(2, dtype=torch.int64)
+            with evaluating(module):
+                y = module(x) if datamodule.classes is None else torch.zeros(2, dtype=torch.int64)
+                measured = module.step((x, y))
             # Data of its own may bring its own validation set.
             validated = datamodule.validation > 0 or type(datamodule).setup is not TensorDataModule.setup
-            expected = expected_of(module, module.measured_names(x, y), validated)
+            expected = expected_of(module, measured, validated, getattr(network, "watched", dict)())
         except Exception:  # any of a user's: then it is seen when training starts
             return None
-    return expected._replace(tested=("test/loss", *module.test_metrics))
+    return expected._replace(tested=tuple(name.replace("val/", "test/", 1) for name in expected.validation))
 
 
 def unknown_monitors(values: dict[str, Any]) -> dict[str, str]:
@@ -132,7 +135,18 @@ def unmeasured_objective(objective: str, runs: Sequence[Expected | None]) -> str
     return f"sweep.objective={objective}: no run will have this metric; {runs[0].missing(objective, names)}"
 
 
-def expected_of(module: "SupervisedModule", training: Sequence[str], validated: bool) -> Expected:
-    """Return what a module that is about to be trained measures."""
-    watched = [name for watch in module.watchers() for name in watch()]
-    return Expected((*training, *watched), tuple(module.validation_names()), validated)
+def expected_of(module: "SupervisedModule", step: "Step", validated: bool, watched: Iterable[str]) -> Expected:
+    """Return what a module that is about to be trained measures, by a step of it.
+
+    Args:
+        module: not overridden in what it logs.
+        step: of any batch.
+        validated: whether there is a validation.
+        watched: what network and callbacks watch.
+    """
+    names = ["loss", *step.totals]
+    return Expected(
+        (*(f"train/{name}" for name in names), "lr", *watched),
+        (*(f"val/{name}" for name in names), *module.val_metrics),
+        validated,
+    )

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics.classification import BinaryAccuracy
 
 from ..sharing import sample_by_sample
 from .base import SupervisedModule
+from .optimization import Schedule
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class BinaryClassification(SupervisedModule):
         self,
         network: nn.Module,
         optimizer: Callable[..., Optimizer],
-        scheduler: Callable[..., LRScheduler] | None = None,
+        scheduler: Callable[..., LRScheduler] | Schedule | None = None,
         loss: Literal["bce", "mse"] = "bce",
     ) -> None:
         super().__init__(network, optimizer, scheduler)
@@ -66,9 +66,6 @@ class BinaryClassification(SupervisedModule):
     @sample_by_sample
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         return self._loss(output, target)
-
-    def metrics(self) -> dict[str, nn.Module]:
-        return {"acc": BinaryAccuracy()}
 
     def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {"acc": (output.round() == target).count_nonzero()}

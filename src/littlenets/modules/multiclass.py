@@ -3,9 +3,8 @@
 Shapes: N batch, K classes.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy
 
 from ..sharing import sample_by_sample
 from .base import SupervisedModule
@@ -21,10 +20,6 @@ class MulticlassClassification(SupervisedModule):
             # step of `multispiral`. The rest is what F.cross_entropy does.
             return F.nll_loss(output.t().contiguous().log_softmax(dim=0).t(), target)
         return F.cross_entropy(output, target)
-
-    def metrics(self) -> dict[str, nn.Module]:
-        # Micro-averaged accuracy is hits over samples, whatever the number of classes.
-        return {"acc": MulticlassAccuracy(average="micro")}
 
     def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {"acc": (output.argmax(dim=1) == target).count_nonzero()}

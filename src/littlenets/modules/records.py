@@ -1,9 +1,10 @@
-"""What training measured, epoch by epoch, kept on the device until somebody asks.
+"""What training measures, batch by batch, kept on the device until it is read.
 
 Shapes: B batches, E epochs, Q quantities.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +12,27 @@ from torch import Tensor
 Columns = dict[str, list[float]]
 
 
-def tape_dtype(device: torch.device) -> torch.dtype:
-    """Holds counts as well as means; Apple's GPUs have no float64."""
+class Step(NamedTuple):
+    """What one batch gave.
+
+    Args:
+        loss: mean over the batch, 0-dimensional; in training with the graph behind it.
+        size: number of samples in the batch, which weights it in the means of an epoch.
+        totals: further quantities by name, each 0-dimensional and summed over the samples of the batch. Their mean over
+            all samples is recorded as ``train/NAME``, ``val/NAME`` and ``test/NAME``.
+        output: of the network (N, ...), for metrics and figures; None where there is no single one.
+        target: what it is compared with (N, ...).
+    """
+
+    loss: Tensor
+    size: int
+    totals: Mapping[str, Tensor] = {}
+    output: Tensor | None = None
+    target: Tensor | None = None
+
+
+def wide_dtype(device: torch.device) -> torch.dtype:
+    """Return the dtype for sums: float64, which holds counts exactly; float32 on Apple's GPUs, which have no other."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -30,86 +50,130 @@ class Tape:
         self._cells: list[Tensor] = []
         self._used = 0
 
+    @property
+    def device(self) -> torch.device:
+        """Of the numbers; the CPU where there are none yet."""
+        return self._chunks[0].device if self._chunks else torch.device("cpu")
+
     def append(self, value: Tensor) -> None:
-        """Copies a detached 0-dimensional tensor."""
+        """Copy a detached tensor of one element and no dimension."""
         if self._used == len(self._cells):
-            chunk = torch.empty(self.CHUNK, dtype=tape_dtype(value.device), device=value.device)
+            chunk = torch.empty(self.CHUNK, dtype=wide_dtype(value.device), device=value.device)
             self._chunks.append(chunk)
             self._cells += chunk.unbind()
         self._cells[self._used].copy_(value)
         self._used += 1
 
     def look(self) -> Tensor:
-        """All numbers since the last `take`, float64 on the CPU."""
+        """Return all numbers, float64 on the CPU."""
         return torch.cat(self._chunks)[: self._used].cpu().double() if self._chunks else torch.empty(0).double()
 
-    def take(self) -> Tensor:
-        """The same, and forgets them."""
-        taken = self.look()
+    def clear(self) -> None:
+        """Forget all numbers and keep the memory."""
         self._used = 0
-        return taken
 
 
 class EpochRecords:
-    """Collects what is measured in each batch and each epoch, and turns it into columns later."""
+    """Collect what is measured in each batch, and turn it into means over epochs later."""
 
     def __init__(self) -> None:
+        self._in_batches, self._at_ends = Tape(), Tape()
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything."""
-        #: Mean loss of each batch (B,) of the epochs that were taken last, float64 on the CPU.
+        """Forget everything."""
+        #: Mean loss of each batch (B,) of the epochs that were read last, float64 on the CPU.
         self.batch_losses = torch.empty(0, dtype=torch.float64)
-        self._in_batches, self._at_ends = Tape(), Tape()
+        self._in_batches.clear()
+        self._at_ends.clear()
         self._names: list[str] = []
         self._sizes: list[int] = []  # B: samples in each batch
         self._batches: list[int] = []  # E: batches so far, at the end of each epoch
-        self._watched: list[str] = []
+        self._end_names: list[str] = []
         self._lrs: list[float] = []  # E
+        self._position: tuple[int, int] | None = None
 
-    def add_batch(self, loss: Tensor, sums: dict[str, Tensor], size: int) -> None:
-        """The mean loss of one batch of ``size`` samples and sums over it, detached and 0-dimensional."""
+    def add(self, step: Step, position: tuple[int, int] | None = None) -> bool:
+        """Add a batch; return False if it has been added before, as some optimizers compute a batch several times.
+
+        Args:
+            step: what it gave.
+            position: optimizer steps before it, and its index in the epoch, of which index 0 begins a new record.
+        """
+        if position is not None:
+            if position == self._position:
+                return False
+            if position[1] == 0:
+                self.clear()
+            self._position = position
         if not self._names:
-            self._names = [f"train/{name}" for name in ("loss", *sums)]
-        self._in_batches.append(loss)
-        for value in sums.values():
-            self._in_batches.append(value)
-        self._sizes.append(size)
+            self._names = ["train/loss", *(f"train/{name}" for name in step.totals)]
+        self._in_batches.append(step.loss.detach())
+        for value in step.totals.values():
+            self._in_batches.append(value.detach())
+        self._sizes.append(step.size)
+        return True
 
-    def end_epoch(self, watched: dict[str, Tensor], lr: float) -> None:
-        """Quantities as they are at the end of an epoch, such as a weight, detached and of one element."""
+    def end_epoch(self, at_end: Mapping[str, Tensor], lr: float) -> None:
+        """End an epoch whose means are wanted later.
+
+        Args:
+            at_end: quantities as they are now, such as a weight, detached and of one element.
+            lr: the learning rate of its last step.
+        """
         self._batches.append(len(self._sizes))
         self._lrs.append(lr)
-        self._watched = list(watched)
-        for value in watched.values():
+        self._end_names = list(at_end)
+        for value in at_end.values():
             self._at_ends.append(value.view(()))
 
     def state_dict(self) -> dict[str, Any]:
-        """What the batches of the epoch under way measured, to go on with in another process."""
+        """Return what the batches of the epoch under way measured, to go on with in another process."""
         return {"names": self._names, "sizes": self._sizes, "measured": self._in_batches.look()}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Goes on where `state_dict` was asked for."""
+        """Restore the state returned by `state_dict`."""
         self.clear()
         self._names, self._sizes = state["names"], list(state["sizes"])
-        for value in state["measured"].to(device=device, dtype=tape_dtype(device)):
-            self._in_batches.append(value)
+        self._fill(state["measured"], device)
+
+    def means(self) -> tuple[dict[str, Tensor], int]:
+        """Return the means so far, float64 and 0-dimensional, and the number of samples, of the epoch under way."""
+        measured = self._in_batches.look().view(len(self._sizes), len(self._names))  # (B, Q)
+        self.batch_losses = measured[:, 0]
+        sums, samples = self._sums(measured, self._sizes, [len(self._sizes)])
+        return dict(zip(self._names, (sums / samples)[0].unbind(), strict=True)), int(samples)
 
     def take(self) -> Columns:
-        """One list a quantity with a number for each ended epoch since the last call; means over an epoch's samples."""
-        epochs = len(self._batches)
-        measured = self._in_batches.take().view(len(self._sizes), len(self._names))  # (B, Q)
-        self.batch_losses = measured[:, 0]
-        sizes = torch.tensor(self._sizes, dtype=torch.float64)  # (B,)
-        sums = torch.cat([measured[:, :1] * sizes[:, None], measured[:, 1:], sizes[:, None]], dim=1)  # (B, Q + 1)
-        if len(self._sizes) > epochs:
-            counts = torch.tensor(self._batches).diff(prepend=torch.zeros(1, dtype=torch.int64))  # (E,)
-            epoch = torch.arange(epochs).repeat_interleave(counts)  # (B,)
-            sums = torch.zeros(epochs, sums.shape[1], dtype=torch.float64).index_add_(0, epoch, sums)
-        means = sums[:, :-1] / sums[:, -1:]  # (E, Q)
-        ends = self._at_ends.take().view(epochs, len(self._watched))
-        columns = dict(zip(self._names, means.T.tolist(), strict=True))
-        columns.update(zip(self._watched, ends.T.tolist(), strict=True))
+        """Return one list a quantity with its mean in each ended epoch, and forget those epochs."""
+        cells = self._in_batches.look()
+        ended = self._batches[-1]
+        measured = cells.view(len(self._sizes), len(self._names))  # (B, Q)
+        self.batch_losses = measured[:ended, 0]
+        sums, samples = self._sums(measured[:ended], self._sizes[:ended], self._batches)
+        columns = dict(zip(self._names, (sums / samples).T.tolist(), strict=True))
+        ends = self._at_ends.look().view(len(self._batches), len(self._end_names))
+        columns.update(zip(self._end_names, ends.T.tolist(), strict=True))
         columns["lr"] = self._lrs
-        self._sizes, self._batches, self._lrs = [], [], []
+        device = self._in_batches.device
+        self._sizes = self._sizes[ended:]
+        self._batches, self._lrs = [], []
+        self._in_batches.clear()
+        self._at_ends.clear()
+        self._fill(measured[ended:].flatten(), device)
         return columns
+
+    def _fill(self, measured: Tensor, device: torch.device) -> None:
+        for value in measured.to(device=device, dtype=wide_dtype(device)):
+            self._in_batches.append(value)
+
+    @staticmethod
+    def _sums(measured: Tensor, sizes: list[int], ends: list[int]) -> tuple[Tensor, Tensor]:
+        """Return sums (E, Q) and numbers of samples (E, 1) of epochs that end after so many batches."""
+        weights = torch.tensor(sizes, dtype=torch.float64)[:, None]  # (B, 1)
+        sums = torch.cat([measured[:, :1] * weights, measured[:, 1:], weights], dim=1)  # (B, Q + 1)
+        if len(sizes) > len(ends):
+            counts = torch.tensor(ends).diff(prepend=torch.zeros(1, dtype=torch.int64))  # (E,)
+            epoch = torch.arange(len(ends)).repeat_interleave(counts)  # (B,)
+            sums = torch.zeros(len(ends), sums.shape[1], dtype=torch.float64).index_add_(0, epoch, sums)
+        return sums[:, :-1], sums[:, -1:]

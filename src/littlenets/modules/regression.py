@@ -21,9 +21,6 @@ class Regression(SupervisedModule):
     def metrics(self) -> dict[str, nn.Module]:
         return {"mae": MeanAbsoluteError()}
 
-    def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        return {}
-
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
         return {"y": output}
 

@@ -119,7 +119,8 @@ def read_training_state(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path} was not saved by a run of littlenets, so it cannot be gone on with.")
     try:
         own = _Whole.model_validate(checkpoint).littlenets
-        if own.records.measured.numel() != len(own.records.names) * len(own.records.sizes):
+        names, sizes = own.records.names, own.records.sizes
+        if own.records.measured.numel() != len(names) * len(sizes) or (sizes and not names):
             raise ValueError("littlenets.records do not have a number for each batch")
         _check_counters(checkpoint["loops"])
         before = random_states()

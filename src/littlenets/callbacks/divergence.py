@@ -1,0 +1,39 @@
+"""The end of a training whose loss is no number any more."""
+
+import math
+from collections.abc import Sequence
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from ..errors import DivergedError
+
+
+class Divergence(Callback):
+    """End the training as soon as ``train/loss``, the mean over an epoch, is not finite.
+
+    Raises:
+        DivergedError: it is not.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def epochs_until_due(self, trainer: Trainer) -> None:
+        """Return None: epochs that pass without this hook are checked by `check`."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loss = trainer.callback_metrics.get("train/loss")
+        if loss is not None:
+            self.check([loss.item()], trainer.current_epoch + 1)
+
+    @staticmethod
+    def whole_rows(losses: Sequence[float]) -> int:
+        """Return the number of epochs that are worth recording: up to the first that is not finite, and that one."""
+        return next((index + 1 for index, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+
+    def check(self, losses: Sequence[float], first_epoch: int) -> None:
+        """Raise DivergedError if one of the losses, of epochs from ``first_epoch`` on, is not finite."""
+        for epoch, loss in enumerate(losses, first_epoch):
+            if not math.isfinite(loss):
+                raise DivergedError(epoch, self._last)
+            self._last = loss

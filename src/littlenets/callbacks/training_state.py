@@ -1,0 +1,64 @@
+"""What a checkpoint needs besides what Lightning saves, so that a resumed run ends as if it had never been stopped."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from ..modules import SupervisedModule
+from ..randomness import random_states, restore_random_states
+
+_NO_RECORDS = {"names": [], "sizes": [], "measured": torch.empty(0, dtype=torch.float64)}
+
+
+class TrainingState(Callback):
+    """Save and restore random states, the place in the epoch under way, and what was measured in it.
+
+    It belongs after the other callbacks, which may draw random numbers when training starts.
+    """
+
+    def __init__(self) -> None:
+        self._restored: dict[str, Any] | None = None
+        #: The metrics that the checkpoint was saved with, by name.
+        self.latest: dict[str, float] = {}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        loop = checkpoint["loops"]["fit_loop"]
+        under_way = not trainer.is_last_batch
+        records = pl_module.records.state_dict() if isinstance(pl_module, SupervisedModule) else _NO_RECORDS
+        checkpoint["littlenets"] = {
+            "finished_epochs": loop["epoch_progress"]["current"]["processed"],
+            "batches": loop["epoch_loop.batch_progress"]["current"]["ready"] if under_way else 0,
+            "records": records if under_way else _NO_RECORDS,
+            "latest": {name: value.item() for name, value in trainer.callback_metrics.items()},
+            "random": random_states(),
+            "optimizer_entries": sum(len(state["state"]) for state in checkpoint.get("optimizer_states", [])),
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if "littlenets" not in checkpoint:
+            return
+        self._restored = checkpoint["littlenets"]
+        # At once: where all epochs were done when the run was killed, there is no start.
+        self.latest = self._restored["latest"]
+        loop = checkpoint["loops"]["fit_loop"]
+        epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        if not self._restored["batches"] and epochs["current"]["processed"] == epochs["current"]["ready"]:
+            # Saved at the end of an epoch. With max_steps, Lightning would take that epoch for unfinished.
+            for counter in epochs.values():
+                counter["completed"] = counter["processed"]
+            batches["current"] = dict.fromkeys(batches["current"], 0)
+            batches["is_last_batch"] = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, SupervisedModule):
+            pl_module.records.clear()
+        if self._restored is None:
+            return
+        restored, self._restored = self._restored, None
+        if isinstance(pl_module, SupervisedModule):
+            pl_module.records.load_state_dict(restored["records"], pl_module.device)
+        sampler = getattr(trainer.train_dataloader, "sampler", None)
+        if restored["batches"] and hasattr(sampler, "skip"):
+            sampler.skip = restored["batches"]
+        restore_random_states(restored["random"])

@@ -1,0 +1,6 @@
+"""What makes training fast: applied from outside, the same numbers, and out of the way of whatever it does not know."""
+
+from .run_ahead import RunAhead
+from .shared_steps import SharedSteps
+
+__all__ = ["RunAhead", "SharedSteps"]
