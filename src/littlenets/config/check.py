@@ -40,8 +40,6 @@ SETTINGS: dict[str, Any] = {
     "like": None,
     "resume": str | None,
     "trust": Sequence[str],
-    # A number that Lightning divides by.
-    "trainer.accumulate_grad_batches": Count,
     "sweep.objective": str | None,
     "sweep.direction": Literal["minimize", "maximize"] | None,
     "sweep.on_error": Literal["continue", "stop"],
@@ -55,6 +53,9 @@ SETTINGS: dict[str, Any] = {
 
 # What is asked of the machine, and not of a saved configuration, which is read on others as well: by dotted key.
 ON_THIS_MACHINE: dict[str, Any] = {"trainer.accelerator": Annotated[str, AfterValidator(present)]}
+
+# Of the Trainer's settings, what it does not check itself.
+TRAINER: dict[str, Any] = {"trainer.accumulate_grad_batches": Count}
 
 # Where the others end: the arguments that training itself gives to what is built there.
 GIVEN: dict[str, tuple[str, ...]] = {
@@ -128,7 +129,7 @@ def _look_at(
     normal = normalized_values(config, values, SETTINGS)
     for place, value in normal:
         set_value(values, place, value)
-    problems |= wrong_settings(values)
+    problems |= wrong_settings(values) | wrong_settings(values, TRAINER)
     if not saved:
         problems |= _missing(values) | _unread(values, config) | wrong_settings(values, ON_THIS_MACHINE)
     for place, path, node in _nodes(values):
