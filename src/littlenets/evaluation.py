@@ -144,7 +144,8 @@ def by_class(module: SupervisedModule, datamodule: LightningDataModule) -> dict[
     confusion = torch.zeros(classes, classes, dtype=torch.int64)  # (K, K): true, predicted
     with torch.no_grad():
         for x, y in datamodule.test_dataloader():
-            predicted = module.predictions(module(x.cpu()))["class"]  # (N,)
+            x = x.to("cpu", module.dtype if x.is_floating_point() else x.dtype)
+            predicted = module.predictions(module(x))["class"]  # (N,)
             pairs = torch.bincount(y.cpu() * classes + predicted, minlength=classes**2)  # (K * K,)
             confusion += pairs.view(classes, classes)
     hits = confusion.diagonal()

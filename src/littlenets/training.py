@@ -110,7 +110,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                     beginning.now()
                 finally:
                     steps, batches = trainer.global_step, trainer.num_training_batches
-                    run.results.update(epochs=steps // batches if steps else 0, steps=steps)
+                    trained = trainer.fit_loop.epoch_loop.batch_progress.total.processed
+                    run.results.update(epochs=trained // batches if steps else 0, steps=steps)
                     metrics.update(final_metrics(trainer))
         except (DivergedError, StoppedError) as end:
             if not getattr(end, "at_once", False):
@@ -268,6 +269,8 @@ def fit(
                 warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
             # A limit of time may be taken away when a run is gone on with.
             warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
+            # Lightning converts it after it has loaded the weights, which would round them.
+            trainer.precision_plugin.convert_module(module)
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
     except SystemExit as end:
         # Lightning turns the second signal into an exit, which would end a whole sweep without a word.

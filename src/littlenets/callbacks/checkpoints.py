@@ -90,6 +90,8 @@ class Checkpoints(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = not trainer.sanity_checking
+        if self._validated and self._monitor == "val/loss" and not trainer.is_last_batch and self._improves(trainer):
+            self._save(trainer, improved=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_last_batch:

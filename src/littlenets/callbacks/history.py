@@ -9,6 +9,7 @@ from typing import IO, Any, Literal
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim import Optimizer
@@ -74,6 +75,11 @@ class History(Callback):
             keep_rows(self._path, self._epoch)
         elif self._epoch:
             log.warning("%s is missing; it begins anew, with epoch %d.", self._path, self._epoch + 1)
+        validations = self._path.with_name("validations.csv")
+        if self._folder and validations.is_file():
+            header, *rows = validations.read_text().splitlines(keepends=True)
+            kept = [row for row in rows if int(row.split(",")[1]) <= trainer.global_step]
+            write_atomically(validations, "".join([header, *kept]))
         self._known = dict(trainer.callback_metrics)
         self._epochs = planned_epochs(trainer)
         self._every = self.log_every
@@ -107,8 +113,14 @@ class History(Callback):
             self._batch_losses.append(loss if isinstance(loss, Tensor) else torch.tensor(math.nan))
         if ends_epoch(trainer):
             # Before a validation, which takes gradients away.
-            own = {name: value.view(()) for name, value in self._watched().items()} | self._lrs
-            pl_module.log_dict(own, on_step=False, on_epoch=True, logger=False, batch_size=1)
+            # As Lightning's LearningRateMonitor does: self.log takes longer than a small network's epoch.
+            trainer.callback_metrics.update(self._lrs)
+            watched = {name: value.clone().view(()) for name, value in self._watched().items()}
+            trainer.callback_metrics.update(watched)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # What is new afterwards was measured in the validation.
+        self._collect(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -165,8 +177,8 @@ class History(Callback):
         self._collect(trainer)
         row, self._row = self._row, {}
         # As for epochs that pass: what the module measured, what is watched, the learning rate, then validations.
-        first = {name: value for name, value in row.items() if name not in self._lrs and not name.startswith("val")}
-        row = first | {name: row[name] for name in self._lrs if name in row} | row
+        last = [*self._lrs, *(name for name in row if name.startswith("val"))]
+        row = {name: row[name] for name in [*(name for name in row if name not in last), *last] if name in row}
         self._write_rows(trainer, {name: [value] for name, value in row.items()}, self._validated)
         self._validated = False
         self._log_steps(trainer, [float(loss) for loss in self._batch_losses])
@@ -186,7 +198,9 @@ class History(Callback):
         numbers = range(self._epoch + 1, self._epoch + 1 + count)
         self._file.write("".join(",".join(row) + "\n" for row in zip(map(str, numbers), *cells, strict=True)))
         self._file.flush()
-        ours = [name for name in columns if name not in trainer.logged_metrics]
+        monitors = [callback for callback in trainer.callbacks if isinstance(callback, LearningRateMonitor)]
+        logged = {*trainer.logged_metrics, *(name for monitor in monitors for name in monitor.lrs)}
+        ours = [name for name in columns if name not in logged]
         for number, row in zip(numbers, zip(*(columns[name] for name in ours), strict=True), strict=False):
             if number % self._every == 0 or number in (1, self._epochs) or validated:
                 for logger in trainer.loggers:

@@ -95,6 +95,8 @@ def _build_and_try_out(
 
 def try_out(module: SupervisedModule, x: Tensor, classes: int | None) -> tuple[str | None, bool]:
     """What is wrong, if anything, and whether it is with what the network gives (not with what it takes)."""
+    dtype = next((one.dtype for one in module.parameters() if one.is_floating_point()), x.dtype)
+    x = x.to(dtype) if x.is_floating_point() else x
     try:
         with evaluating(module):
             output = module(x)

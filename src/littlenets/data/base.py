@@ -77,7 +77,8 @@ class TensorDataModule(LightningDataModule):
         return Split(self.transform(x[:2]), y[:2])
 
     def train_dataloader(self) -> TensorLoader:
-        return self._loader("train", self.batch_size, self.shuffle)
+        overfit = self.trainer is not None and self.trainer.overfit_batches > 0
+        return self._loader("train", self.batch_size, self.shuffle and not overfit)
 
     def val_dataloader(self) -> TensorLoader:
         return self._loader("val", EVALUATION_BATCH)

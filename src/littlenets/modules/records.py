@@ -3,7 +3,7 @@
 Shapes: B batches, E epochs, Q quantities.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -137,12 +137,19 @@ class EpochRecords:
         self._names, self._sizes = state["names"], list(state["sizes"])
         self._fill(state["measured"], device)
 
-    def means(self) -> tuple[dict[str, Tensor], int]:
-        """Return the means so far, float64 and 0-dimensional, and the number of samples, of the epoch under way."""
+    def means(self, reduce: Callable[..., Tensor] | None = None) -> dict[str, Tensor]:
+        """Return the means of the epoch under way, over what was added so far, float64 and 0-dimensional.
+
+        Args:
+            reduce: adds up a tensor over all processes, by ``reduce(tensor, reduce_op="sum")``.
+        """
         measured = self._in_batches.look().view(len(self._sizes), len(self._names))  # (B, Q)
         self.batch_losses = measured[:, 0]
-        sums, samples = self._sums(measured, self._sizes, [len(self._sizes)])
-        return dict(zip(self._names, (sums / samples)[0].unbind(), strict=True)), int(samples)
+        sums = torch.cat(self._sums(measured, self._sizes, [len(self._sizes)]), dim=1)[0]  # (Q + 1,)
+        if reduce is not None:
+            device = self._in_batches.device
+            sums = reduce(sums.to(device, wide_dtype(device)), reduce_op="sum").cpu().double()
+        return dict(zip(self._names, (sums[:-1] / sums[-1]).unbind(), strict=True))
 
     def take(self) -> Columns:
         """Return one list a quantity with its mean in each ended epoch, and forget those epochs."""

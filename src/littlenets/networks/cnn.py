@@ -5,7 +5,6 @@ Shapes: N batch, C channels, H W pixels, K classes.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ..ranges import Count
@@ -37,7 +36,6 @@ class CNN(nn.Module):
         self.classifier = nn.Sequential(
             nn.Flatten(), *linear_stack([side * side * [1, *channels][-1], *hidden, classes], activation)
         )
-        self.to(memory_format=torch.channels_last)
 
     @sample_by_sample
     def forward(self, x: Tensor) -> Tensor:

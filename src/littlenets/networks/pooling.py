@@ -30,35 +30,49 @@ class PooledConvolutions(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W), of any dtype that the layers take, to what the last layer makes of them."""
-        if not _is_trained_here(x):
+        if not _is_plain(x):
             return super().forward(x)
-        layers = list(self)
+        layers, trained_here = list(self), _is_trained_here(x)
         while layers:
-            function = _quicker(x, layers)
+            function = _quicker(x, layers) if trained_here else None
             if function is None:
-                x = layers.pop(0)(x)
+                layer = layers.pop(0)
+                x = _convolve(layer, x) if _is_plain_convolution(layer) else layer(x)
                 continue
             convolution, pooling = layers[:2]
             relu = len(layers) > 2 and type(layers[2]) is nn.ReLU and not has_hooks(layers[2])
-            x = function.apply(x, convolution.weight, convolution.bias, convolution.padding, pooling, relu)
+            x = function.apply(x, _channels_last(convolution), convolution.bias, convolution.padding, pooling, relu)
             del layers[: 2 + relu]
         return x
 
 
-def _is_trained_here(x: Tensor) -> bool:
-    """Whether x is made of plain numbers in this machine's memory, and gradients may be asked for."""
+def _is_plain(x: Tensor) -> bool:
+    """Whether x is made of plain numbers, and nobody writes down what a network does, who is to see its layers."""
     return (
         type(x) is Tensor
         and x.dim() == 4
-        and x.is_cpu
-        and x.dtype == torch.float32
-        and torch.is_grad_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        # Whoever writes down what a network does is to see its layers.
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
         and not torch._C._are_functorch_transforms_active()
     )
+
+
+def _is_trained_here(x: Tensor) -> bool:
+    """Whether x is in this machine's memory, and gradients may be asked for."""
+    return x.is_cpu and x.dtype == torch.float32 and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+
+
+def _is_plain_convolution(layer: nn.Module) -> bool:
+    return type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not has_hooks(layer)
+
+
+def _channels_last(convolution: nn.Conv2d) -> Tensor:
+    """Its weight in the order in memory in which convolutions are faster, and hand that order on to what they give."""
+    return convolution.weight.contiguous(memory_format=torch.channels_last)
+
+
+def _convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    return F.conv2d(x, _channels_last(layer), layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 def _quicker(x: Tensor, layers: Sequence[nn.Module]) -> type[torch.autograd.Function] | None:
@@ -74,16 +88,14 @@ def _quicker(x: Tensor, layers: Sequence[nn.Module]) -> type[torch.autograd.Func
 
 def _is_pooled_convolution(layers: Sequence[nn.Module]) -> bool:
     """Whether they begin with a convolution and a pooling that the functions below can stand for."""
-    if len(layers) < 2 or type(layers[0]) is not nn.Conv2d or type(layers[1]) is not nn.MaxPool2d:
+    if len(layers) < 2 or not _is_plain_convolution(layers[0]) or type(layers[1]) is not nn.MaxPool2d:
         return False
     convolution, pooling = layers[:2]
     return (
         convolution.stride == convolution.dilation == (1, 1)
         and convolution.groups == 1
-        and convolution.padding_mode == "zeros"
         and not isinstance(convolution.padding, str)
         and not pooling.return_indices
-        and not has_hooks(convolution)
         and not has_hooks(pooling)
     )
 

@@ -68,6 +68,9 @@ def load_module(saved: SavedRun) -> SupervisedModule:
     state = read_checkpoint(saved.checkpoint)["state_dict"]
     check_fits(state, saved.config, saved.checkpoint)
     module = build_module(saved.config)
+    kept = {value.dtype for value in state.values() if value.is_floating_point()}
+    if len(kept) == 1:
+        module.to(*kept)
     try:
         module.load_state_dict(state)
     except (RuntimeError, AttributeError) as error:

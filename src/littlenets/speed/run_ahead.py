@@ -135,6 +135,8 @@ def obstacle(trainer: Trainer, module: SupervisedModule) -> str | None:
 
 
 def _of_trainer(trainer: Trainer, module: SupervisedModule) -> str | None:
+    if trainer.should_stop:
+        return "the run is about to end"
     for name, plain in {"strategy": SingleDeviceStrategy, "precision_plugin": Precision}.items():
         kind = type(getattr(trainer, name))
         if kind is not plain:
