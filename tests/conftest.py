@@ -2,7 +2,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -57,3 +57,11 @@ def launch(tmp_path: Path) -> "Callable[..., RunFolder]":
         return launch_into(tmp_path / f"run{runs}", *overrides, logger=logger)
 
     return into_next_folder
+
+
+@pytest.fixture
+def train_both(launch: "Callable[..., RunFolder]", tmp_path: Path) -> "Callable[..., Any]":
+    """``train_both(*overrides, ...)`` trains in the package and in the ordinary way; see `comparing.train_both`."""
+    import comparing  # in tests/lightning
+
+    return lambda *overrides, **ways: comparing.train_both(launch, tmp_path / "ordinary", *overrides, **ways)

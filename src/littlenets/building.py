@@ -10,6 +10,7 @@ from omegaconf import DictConfig, open_dict
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from .config.check import SCHEDULE
 from .config.constructors import instantiate
 from .config.fit import misfit, try_out
 from .data import TensorDataModule
@@ -51,7 +52,7 @@ def build_schedule(node: DictConfig | None) -> Schedule | None:
         return None
     node = node.copy()
     with open_dict(node):
-        own = {key: node.pop(key) for key in ("interval", "frequency", "monitor") if key in node}
+        own = {name: node.pop(name) for name in (key.partition(".")[2] for key in SCHEDULE) if name in node}
     return Schedule(build(node), **own)
 
 

@@ -1,6 +1,6 @@
 """Going on with a run from its folder: which configuration, which checkpoint, and what may be changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,17 +105,27 @@ def _length(config: DictConfig) -> dict[str, int]:
     return {"epochs": config.trainer.get("max_epochs"), "steps": config.trainer.get("max_steps", -1)}
 
 
+def _schedules(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield the settings of a schedule and of those that it is made of."""
+    if isinstance(node, dict):
+        yield node
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _schedules(part)
+
+
 def _check_schedule(saved: DictConfig, laid_out: dict[str, int]) -> None:
     """A schedule that was made for one length of the run says nothing of what is beyond.
 
     Raises:
         SettingError: the length was changed.
     """
-    schedule = saved.scheduler or {}
-    counts_steps = "OneCycle" in schedule.get("_target_", "")
     for unit, now in _length(saved).items():
         before = laid_out[unit]
-        depends = counts_steps or (unit == "epochs" and before is not None and schedule.get("T_max") == before)
+        depends = any(
+            "OneCycle" in schedule.get("_target_", "")
+            or (unit == "epochs" and before is not None and schedule.get("T_max") == before)
+            for schedule in _schedules(OmegaConf.to_container(saved.scheduler) if saved.scheduler else None)
+        )
         if depends and now != before:
             length = "all epochs" if before in (None, -1) else f"{before:,} {unit}"
             raise SettingError(

@@ -54,8 +54,12 @@ SETTINGS: dict[str, Any] = {
 # What is asked of the machine, and not of a saved configuration, which is read on others as well: by dotted key.
 ON_THIS_MACHINE: dict[str, Any] = {"trainer.accelerator": Annotated[str, AfterValidator(present)]}
 
-# Of the Trainer's settings, what it does not check itself.
-TRAINER: dict[str, Any] = {"trainer.accumulate_grad_batches": Count}
+# What Lightning wants to know of a schedule, beside the settings of PyTorch's class: by dotted key.
+SCHEDULE: dict[str, Any] = {
+    "scheduler.interval": Literal["epoch", "step"] | None,
+    "scheduler.frequency": Count,
+    "scheduler.monitor": str | None,
+}
 
 # Where the others end: the arguments that training itself gives to what is built there.
 GIVEN: dict[str, tuple[str, ...]] = {
@@ -129,7 +133,7 @@ def _look_at(
     normal = normalized_values(config, values, SETTINGS)
     for place, value in normal:
         set_value(values, place, value)
-    problems |= wrong_settings(values) | wrong_settings(values, TRAINER)
+    problems |= wrong_settings(values) | wrong_settings(values, SCHEDULE)
     if not saved:
         problems |= _missing(values) | _unread(values, config) | wrong_settings(values, ON_THIS_MACHINE)
     for place, path, node in _nodes(values):
@@ -317,6 +321,8 @@ def _wrong_node(place: str, path: str, node: Any, config: DictConfig) -> _Proble
         return {path: f"{path}={shown(node)}: it takes settings of its own; _target_ names what they are for."}
     if not isinstance(node.get("_target_"), str):
         return {path: f"{path}._target_: this is missing; it names the class that {path} is made from."}
+    if place == "scheduler":
+        node = {name: value for name, value in node.items() if f"{place}.{name}" not in SCHEDULE}
     return _wrong_arguments(path, node, GIVEN[place], config)
 
 

@@ -65,6 +65,8 @@ RANGES: dict[str, dict[str, Any]] = {
         "max_time": Annotated[Any, Predicate(_duration)] | None,
         **dict.fromkeys([f"limit_{stage}_batches" for stage in ("train", "val", "test", "predict")], _Batches | None),
         "overfit_batches": _Batches,
+        "accumulate_grad_batches": Count,
+        "gradient_clip_val": NotNegative | None,
         "accelerator": Annotated[str, AfterValidator(accelerators.known)],
         "devices": Count | Literal[-1] | list[Annotated[int, Ge(0)]] | Annotated[str, Predicate(_devices)],
         "check_val_every_n_epoch": Count | None,
@@ -94,7 +96,8 @@ class Signature(NamedTuple):
         return as_integers(value, self._adapter(parameter, value))
 
     def _adapter(self, parameter: str, value: Any) -> TypeAdapter | None:
-        if parameter not in self.annotations or (isinstance(value, dict) and "_target_" in value):
+        parts = value if isinstance(value, list) else [value]
+        if parameter not in self.annotations or any(isinstance(part, dict) and "_target_" in part for part in parts):
             return None
         if parameter not in self.adapters:
             self.adapters[parameter] = adapter_of(self.annotations[parameter])

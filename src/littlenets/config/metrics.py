@@ -103,15 +103,16 @@ def _measured(nodes: str) -> Expected | None:
 
 
 def unknown_monitors(values: dict[str, Any]) -> dict[str, str]:
-    """Return a line for each callback that monitors a metric that will not be measured, by the key at fault."""
+    """Return a line for each callback or schedule whose metric will not be measured, by the key at fault."""
     problems = {}
-    for name, node in (values.get("callbacks") or {}).items():
+    nodes = {f"callbacks.{name}": node for name, node in (values.get("callbacks") or {}).items()}
+    for place, node in {**nodes, "scheduler": values.get("scheduler")}.items():
         monitor = node.get("monitor") if isinstance(node, dict) else None
         if not isinstance(monitor, str) or node.get("strict") is False:
             continue
         expected = expected_metrics(values)
         if expected is not None and monitor not in monitorable(find(node["_target_"]), expected):
-            key = f"callbacks.{name}.monitor"
+            key = f"{place}.monitor"
             problems[key] = f"{key}={monitor}: {NOT_MEASURED}; {expected.missing(monitor, expected.monitored)}"
     return problems
 

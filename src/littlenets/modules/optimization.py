@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -70,7 +70,7 @@ class Schedule:
                 raise SettingError("This scheduler needs an end: set trainer.max_epochs or trainer.max_steps.")
             total = {"total_steps": int(steps)}
         try:
-            scheduler = self.make(optimizer, **total)
+            scheduler = self._made(self.make, optimizer, **total)
         except ValueError as error:
             raise SettingError(f"scheduler: {error}") from error
         interval = self.interval or ("step" if counts_steps else "epoch")
@@ -78,3 +78,13 @@ class Schedule:
         if isinstance(scheduler, ReduceLROnPlateau):
             found["monitor"] = self.monitor or ("val/loss" if trainer.enable_validation else "train/loss")
         return found
+
+    def _made(self, make: Callable[..., LRScheduler], optimizer: Optimizer, **arguments: Any) -> LRScheduler:
+        """Return the schedule, after those that it is made of, such as those of `SequentialLR`."""
+        for name, parts in getattr(make, "keywords", {}).items():
+            if isinstance(parts, Sequence) and not isinstance(parts, str) and any(map(callable, parts)):
+                arguments[name] = [self._made(part, optimizer) for part in parts]
+        # Not everywhere the first parameter.
+        if "optimizer" in inspect.signature(make).parameters:
+            return make(optimizer=optimizer, **arguments)
+        return make(optimizer, **arguments)
