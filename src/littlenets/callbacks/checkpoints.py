@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from annotated_types import Predicate
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from ..ranges import Count
+from ..runs.checkpoints import read_checkpoint
 from ..runs.files import copy_atomically
 from .length import planned_epochs
 
@@ -25,6 +27,10 @@ def is_interval(text: str) -> bool:
 
 
 Interval = Count | Literal["auto"] | Annotated[str, Predicate(is_interval)]
+
+
+def _is_own(callback: Callback) -> bool:
+    return type(callback).__module__.startswith("littlenets.")
 
 
 class Checkpoints(Checkpoint):
@@ -108,6 +114,17 @@ class Checkpoints(Checkpoint):
         if trainer.global_step != self._saved_step:
             whole_epoch = trainer.global_step == self._epoch_step
             self._save(trainer, whole_epoch and self._monitor == "train/loss" and self._improves(trainer))
+        elif not trainer.fast_dev_run and not self._has_last(trainer, pl_module):
+            self._save(trainer, improved=False)
+
+    def _has_last(self, trainer: Trainer, module: LightningModule) -> bool:
+        """Whether last.ckpt has the weights that are going to be tested, which a callback may just have averaged."""
+        if all(
+            type(callback).on_train_end is Callback.on_train_end or _is_own(callback) for callback in trainer.callbacks
+        ):
+            return True
+        saved = read_checkpoint(self._folder / "last.ckpt")["state_dict"]
+        return all(torch.equal(saved[name], value.cpu()) for name, value in module.state_dict().items())
 
     def _due_at_epoch_end(self, trainer: Trainer) -> bool:
         if self._unit == "minute":
