@@ -65,8 +65,8 @@ class TensorLoader:
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.x, self.y, self.transform = x, y, transform
-        # Under both names by which Lightning knows the part of a DataLoader that decides the order.
-        self.sampler = self.batch_sampler = BatchOrder(len(x), min(batch_size or len(x), len(x)), shuffle, seed)
+        # Under the name by which Lightning knows the part of a DataLoader that decides the order; it asks for the other.
+        self.sampler, self.batch_sampler = BatchOrder(len(x), min(batch_size or len(x), len(x)), shuffle, seed), None
 
     def __len__(self) -> int:
         return len(self.sampler)
