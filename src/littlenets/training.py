@@ -36,7 +36,7 @@ from .runs.environment import environment
 from .runs.files import write_atomically
 from .runs.folder import make_latest
 from .settings import telling_settings
-from .speed import RunAhead, SharedSteps
+from .speed import NoProfiler, RunAhead, SharedSteps
 from .summary import describe, places, stand_in_warning, summarize
 from .threads import choose_threads
 
@@ -222,9 +222,10 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
     places = [run.folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
     plugins = [SafeCheckpointIO(run.check, places)]
     try:
-        trainer = build(
-            config.trainer, callbacks=callbacks, logger=loggers, plugins=plugins, default_root_dir=run.folder
-        )
+        given = {"callbacks": callbacks, "logger": loggers, "plugins": plugins, "default_root_dir": run.folder}
+        if config.trainer.get("profiler") is None:
+            given["profiler"] = NoProfiler()
+        trainer = build(config.trainer, **given)
     except TypeError as error:
         raise SettingError(f"trainer: {error}") from error
     if trainer.world_size > 1:

@@ -65,7 +65,7 @@ class TensorLoader:
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.x, self.y, self.transform = x, y, transform
-        # Under the name by which Lightning knows the part of a DataLoader that decides the order; it asks for the other.
+        # The name by which Lightning knows the part of a DataLoader that decides the order; it asks for the other too.
         self.sampler, self.batch_sampler = BatchOrder(len(x), min(batch_size or len(x), len(x)), shuffle, seed), None
 
     def __len__(self) -> int:

@@ -102,7 +102,8 @@ class SupervisedModule(LightningModule):
         self.records.add(step, (self.trainer.global_step, batch_idx))
         if self._ends_epoch(batch_idx):
             # Where self.log puts them, in a hundredth of its time, which is that of a small network's epoch.
-            self.trainer.callback_metrics.update(self.records.means(self.trainer.strategy.reduce))
+            reduce = self.trainer.strategy.reduce if self.trainer.world_size > 1 else None
+            self.trainer.callback_metrics.update(self.records.means(reduce))
         return step.loss
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -145,11 +145,18 @@ class EpochRecords:
         """
         measured = self._in_batches.look().view(len(self._sizes), len(self._names))  # (B, Q)
         self.batch_losses = measured[:, 0]
-        sums = torch.cat(self._sums(measured, self._sizes, [len(self._sizes)]), dim=1)[0]  # (Q + 1,)
+        # NumPy's functions begin sooner, of which an epoch of one batch consists.
+        sums = measured.numpy().copy()
+        sums[:, 0] *= self._sizes
+        sums, samples = sums.sum(axis=0), sum(self._sizes)  # (Q,)
         if reduce is not None:
             device = self._in_batches.device
-            sums = reduce(sums.to(device, wide_dtype(device)), reduce_op="sum").cpu().double()
-        return dict(zip(self._names, (sums[:-1] / sums[-1]).unbind(), strict=True))
+            everywhere = torch.tensor([*sums, samples], dtype=wide_dtype(device), device=device)
+            *sums, samples = reduce(everywhere, reduce_op="sum").tolist()
+        return {
+            name: torch.tensor(total / samples, dtype=torch.float64)
+            for name, total in zip(self._names, sums, strict=True)
+        }
 
     def take(self) -> Columns:
         """Return one list a quantity with its mean in each ended epoch, and forget those epochs."""

@@ -262,7 +262,8 @@ def _owner(kind: type, name: str) -> type | None:
 
 def _own(thing: object, names: frozenset[str]) -> str | None:
     """Return one of the names that an object, not its class, has an attribute of."""
-    return next(iter(names & vars(thing).keys()), None)
+    own = vars(thing)
+    return None if names.isdisjoint(own) else next(name for name in own if name in names)
 
 
 _BATCH_HOOKS, _EPOCH_HOOKS = frozenset(_BATCH_HOOKS), frozenset(_EPOCH_HOOKS)
