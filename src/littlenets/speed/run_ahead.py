@@ -17,12 +17,12 @@ import inspect
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import SingleDeviceStrategy
@@ -128,7 +128,7 @@ class RunAhead(Callback):
 
 def obstacle(trainer: Trainer, module: SupervisedModule) -> str | None:
     """Return why nothing can be run ahead at this turn; None where it can."""
-    for look in (_of_trainer, _of_optimizer, _of_data, _of_module, _of_callbacks, _of_version):
+    for look in (_of_trainer, _of_optimizer, _of_data, _of_callbacks, _of_module, _of_version):
         if reason := look(trainer, module):
             return reason
     return None
@@ -180,6 +180,8 @@ def _steps_otherwise(optimizer: Optimizer) -> bool:
     everywhere = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
     if any(getattr(optimizer, name) for name in hooks) or any(getattr(_optimizers, name) for name in everywhere):
         return True
+    if not _is_known(type(optimizer).step):
+        return True
     step = vars(optimizer).get("step")
     # A schedule puts a counter around it.
     counted = getattr(step, "_wrapped_by_lr_sched", False)
@@ -193,14 +195,12 @@ def _of_data(trainer: Trainer, module: SupervisedModule) -> str | None:
     if trainer.num_training_batches != len(loader):
         return "trainer.limit_train_batches"
     hooks = trainer.datamodule
-    changed = hooks is not None and (
-        _defined_elsewhere(type(hooks), LightningDataModule, _TRANSFERS) or _own(hooks, _TRANSFERS)
-    )
+    changed = hooks is not None and (_defined_elsewhere(type(hooks), _TRANSFERS) or _own(hooks, _TRANSFERS))
     return f"{type(hooks).__name__} has a method {changed}" if changed else None
 
 
 def _of_module(trainer: Trainer, module: SupervisedModule) -> str | None:
-    changed = _defined_elsewhere(type(module), SupervisedModule, _STEPS)
+    changed = _defined_elsewhere(type(module), _STEPS)
     own = _own(module, _STEPS)
     if own == "step" and getattr(module.step, "shares_batches", False):
         own = _own(module, _STEPS - {"step"})
@@ -232,16 +232,25 @@ def _sees_every_epoch(trainer: Trainer) -> bool:
     )
 
 
-@lru_cache(maxsize=1024)
-def _defined_elsewhere(kind: type, base: type, names: frozenset[str] | Any) -> str | None:
+def _defined_elsewhere(kind: type, names: Iterable[str]) -> str | None:
     """Return one of the methods that a class has from outside of the known packages; None where there is none."""
     for name in names:
-        owner = _owner(kind, name)
-        known = owner is None or owner.__module__.partition(".")[0] in _PACKAGES
+        function = getattr(kind, name, None)
         # A function may say of itself that it does no more than to compute a mean over samples.
-        if not known and not getattr(getattr(kind, name), "sample_by_sample", False):
+        if not _is_known(function) and not getattr(function, "sample_by_sample", False):
             return name
     return None
+
+
+def _is_known(function: Any) -> bool:
+    """Whether a method, and what decorates it, was written in one of the known packages, or not in Python."""
+    while function is not None:
+        function = getattr(function, "__func__", function)
+        package = getattr(function, "__globals__", {"__name__": "torch"})["__name__"].partition(".")[0]
+        if package not in _PACKAGES | {"contextlib", "functools"}:
+            return False
+        function = getattr(function, "__wrapped__", None)
+    return True
 
 
 @lru_cache(maxsize=1024)
