@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,10 +18,19 @@ from .data import TensorDataModule
 from .errors import SettingError
 from .modules import Schedule, SupervisedModule
 
-# What Lightning greets with (GPU available: False, ...) is in the line that training prints.
+# What Lightning greets with (GPU available: False, ...) is in the line that training prints. What callbacks, profilers
+# and tuners say was asked for.
+TALKING = ("callbacks", "profilers", "tuner")
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+for name in (*TALKING, "utilities.rank_zero"):
+    logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.INFO)
+logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+    lambda record: record.levelno > logging.INFO or Path(record.pathname).parent.name in TALKING
+)
 # Lightning's own use of torch, which nobody here can change.
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+# Somebody who wants a bare trainer knows that it records nothing.
+warnings.filterwarnings("ignore", "You are trying to `self.log\\(\\)` but `Trainer\\(barebones=True\\)`")
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:

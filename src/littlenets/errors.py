@@ -10,10 +10,10 @@ class SettingError(Exception):
 class DivergedError(Exception):
     """The loss became infinite or no number at all."""
 
-    def __init__(self, epoch: int, last_loss: float | None) -> None:
+    def __init__(self, epoch: int, last_loss: float | None, advice: str = "Lower optimizer.lr.") -> None:
         self.epoch, self.last_loss = epoch, last_loss
         before = "" if last_loss is None else f", after {last_loss:.4g}"
-        super().__init__(f"The loss diverged in epoch {epoch:,}{before}. Lower optimizer.lr.")
+        super().__init__(f"The loss diverged in epoch {epoch:,}{before}. {advice}")
 
 
 class RemovedError(Exception):

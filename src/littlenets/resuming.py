@@ -30,12 +30,17 @@ class Resumed(NamedTuple):
     #: Optimizer steps so far, and those of them in the epoch under way.
     steps: int
     steps_of_epoch: int
+    #: Whether it is asked to become longer than it was planned to be.
+    longer: bool = False
 
     @property
     def done(self) -> str | None:
         """Why there is nothing to do; None where there is."""
         if self.results.get("status") != "completed":
             return None
+        if (ended := self.results.get("ended")) and not self.longer:
+            more = f"trainer.max_epochs={2 * max(self.finished_epochs, self.config.trainer.max_epochs or 0)}"
+            return f"This run has ended by itself ({ended}). To go on all the same, ask for more: {more}"
         epochs, steps = self.config.trainer.max_epochs, self.config.trainer.get("max_steps", -1)
         more = epochs in (None, -1) or self.finished_epochs < epochs
         if not more:
@@ -81,7 +86,8 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
         trainable = [parameter for parameter in module.network.parameters() if parameter.requires_grad]
         check_optimizer_state(checkpoint, trainable, last)
     own = checkpoint["littlenets"]
-    return Resumed(saved, results, last, own["finished_epochs"], checkpoint["global_step"], own["batches"])
+    longer = any(_is_longer(now, laid_out[unit]) for unit, now in _length(saved).items())
+    return Resumed(saved, results, last, own["finished_epochs"], checkpoint["global_step"], own["batches"], longer)
 
 
 def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
@@ -98,6 +104,12 @@ def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
     with open_dict(saved):
         # A group is merged with what the run had, a mapping such as that of trainer.max_time takes its place.
         OmegaConf.update(saved, key, OmegaConf.select(config, key), merge="." not in key, force_add=True)
+
+
+def _is_longer(now: int | None, before: int | None) -> bool:
+    if before in (None, -1):
+        return False
+    return now in (None, -1) or now > before
 
 
 def _length(config: DictConfig) -> dict[str, int]:

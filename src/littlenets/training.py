@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from hydra.conf import HydraConf
@@ -19,7 +19,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from rich.text import Text
 
 from .building import build, build_module, check_fit
-from .callbacks import Beginning, Divergence, Figures, History, Monitors, Stopping, TrainingState
+from .callbacks import Beginning, Checkpoints, Divergence, Figures, History, Monitors, Progress, Stopping, TrainingState
+from .callbacks.stopping import early_end
 from .config.check import check
 from .config.choices import load_choice, other_data
 from .config.fit import evaluating
@@ -108,6 +109,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 try:
                     fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
                     beginning.now()
+                    run.results["ended"] = early_end(trainer)
                 finally:
                     steps, batches = trainer.global_step, trainer.num_training_batches
                     trained = trainer.fit_loop.epoch_loop.batch_progress.total.processed
@@ -137,6 +139,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         run.check()
         log_end(trainer, run.results, stages=("test", *others))
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
+    if run.results["ended"]:
+        log.info("It ended before it was planned to: %s.", run.results["ended"])
     for kind, sentences in run.results["warnings"].items():
         log.warning("%s. %s", kind.capitalize(), sentences)
     if origin["stand_in_for"]:
@@ -220,12 +224,20 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         if OmegaConf.is_dict(node)
     ]
     places = [run.folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
-    plugins = [SafeCheckpointIO(run.check, places)]
+    settings, plugins, more_loggers = trainer_settings(config.trainer)
+    callbacks = [
+        callback
+        for callback in callbacks
+        if not (isinstance(callback, Progress) and settings.get("enable_progress_bar") is False)
+        and not (isinstance(callback, Checkpoints) and settings.get("enable_checkpointing") is False)
+    ]
+    plugins = [*plugins, SafeCheckpointIO(run.check, places)]
+    loggers = False if more_loggers is False else [*loggers, *more_loggers]
     try:
         given = {"callbacks": callbacks, "logger": loggers, "plugins": plugins, "default_root_dir": run.folder}
-        if config.trainer.get("profiler") is None:
+        if settings.get("profiler") is None and not settings.get("barebones"):
             given["profiler"] = NoProfiler()
-        trainer = build(config.trainer, **given)
+        trainer = build(settings, **given)
     except TypeError as error:
         raise SettingError(f"trainer: {error}") from error
     if trainer.world_size > 1:
@@ -234,6 +246,26 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
             "train on all of the data. Set trainer.devices=1, or trainer.devices=[1] for the second GPU."
         )
     return trainer
+
+
+def trainer_settings(node: DictConfig) -> tuple[DictConfig, list[Any], list[Any] | Literal[False]]:
+    """The settings of the Trainer, its further plugins, and its further loggers (False: it has none at all)."""
+    node = node.copy()
+    with open_dict(node):
+        plugins, loggers = node.pop("plugins", None), node.pop("logger", None)
+        if node.get("barebones"):
+            # What Lightning wants to have said nothing about, or no.
+            for name in ("log_every_n_steps", "num_sanity_val_steps"):
+                node.pop(name, None)
+            node.enable_checkpointing = node.enable_progress_bar = node.enable_model_summary = False
+            loggers = False
+    return node, _built(plugins), False if loggers is False else _built(loggers)
+
+
+def _built(nodes: Any) -> list[Any]:
+    """The objects of one node or several; what is no node stays as it is."""
+    nodes = list(nodes) if OmegaConf.is_list(nodes) else [] if nodes in (None, True) else [nodes]
+    return [build(one) if OmegaConf.is_dict(one) else one for one in nodes]
 
 
 def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:

@@ -143,6 +143,8 @@ class TestWays:
         unmixed = OrdinaryRun()
         assert not torch.equal(both.state["network.layers.0.weight"], unmixed.state["network.layers.0.weight"])
 
+    # The ordinary run has logged there before.
+    @pytest.mark.filterwarnings("ignore:Experiment logs directory")
     def test_a_logger_of_the_trainer_gets_the_metrics_as_well(self, train_both, tmp_path: Path):
         """Beside those of the group ``logger``."""
         node = {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": str(tmp_path / "logged")}
@@ -161,6 +163,8 @@ class TestFewerThings:
         assert not list(both.run.path.rglob("*.ckpt"))
         assert both.run.results["metrics"]["test/loss"] == pytest.approx(both.ordinary.test()["test/loss"], rel=1e-6)
 
+    # A run of the command does not show it either.
+    @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
     def test_barebones(self, launch):
         """Without checkpoints, loggers, bar and metrics, as Lightning means it."""
         run = launch(*SETTING, "+trainer.barebones=true", "+callbacks.keeper._target_=own_callbacks.Keeper")

@@ -7,6 +7,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ..errors import DivergedError
 
+COARSE = (
+    "The likely reason is trainer.precision={}, whose numbers end at 65,504 and 0.00000006: try 32-true, or bf16-mixed."
+)
+
 
 class Divergence(Callback):
     """End the training as soon as ``train/loss``, the mean over an epoch, is not finite.
@@ -24,16 +28,18 @@ class Divergence(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = trainer.callback_metrics.get("train/loss")
         if loss is not None:
-            self.check([loss.item()], trainer.current_epoch + 1)
+            coarse = trainer.precision in ("16-true", "16-mixed")
+            advice = COARSE.format(trainer.precision) if coarse else "Lower optimizer.lr."
+            self.check([loss.item()], trainer.current_epoch + 1, advice)
 
     @staticmethod
     def whole_rows(losses: Sequence[float]) -> int:
         """Return the number of epochs that are worth recording: up to the first that is not finite, and that one."""
         return next((index + 1 for index, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
 
-    def check(self, losses: Sequence[float], first_epoch: int) -> None:
+    def check(self, losses: Sequence[float], first_epoch: int, advice: str = "Lower optimizer.lr.") -> None:
         """Raise DivergedError if one of the losses, of epochs from ``first_epoch`` on, is not finite."""
         for epoch, loss in enumerate(losses, first_epoch):
             if not math.isfinite(loss):
-                raise DivergedError(epoch, self._last)
+                raise DivergedError(epoch, self._last, advice)
             self._last = loss

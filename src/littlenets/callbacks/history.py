@@ -114,9 +114,8 @@ class History(Callback):
         if ends_epoch(trainer):
             # Before a validation, which takes gradients away.
             # As Lightning's LearningRateMonitor does: self.log takes longer than a small network's epoch.
-            trainer.callback_metrics.update(self._lrs)
             watched = {name: value.clone().view(()) for name, value in self._watched().items()}
-            trainer.callback_metrics.update(watched)
+            trainer.callback_metrics.update(watched | self._lrs)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # What is new afterwards was measured in the validation.

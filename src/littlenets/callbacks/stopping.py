@@ -5,8 +5,28 @@ import threading
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, Timer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def early_end(trainer: Trainer) -> str | None:
+    """Return why a training that is over has not come to its planned end; None where it has."""
+    epochs, steps = trainer.current_epoch, trainer.global_step
+    planned = (trainer.max_epochs not in (None, -1) and epochs >= trainer.max_epochs) or steps == trainer.max_steps
+    if planned or not trainer.should_stop:
+        return None
+    for callback in trainer.callbacks:
+        if isinstance(callback, EarlyStopping) and (callback.stopped_epoch or callback.wait_count >= callback.patience):
+            waited = (
+                f"no better for {callback.wait_count} checks"
+                if callback.wait_count >= callback.patience
+                else "at its limit"
+            )
+            return f"{type(callback).__name__}: {callback.monitor} was {waited}, after epoch {epochs:,}"
+        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None and left <= 0:
+            return f"the time was up (trainer.max_time), after {steps:,} steps"
+    return f"a callback, or the module, asked to stop (should_stop), after {steps:,} steps"
 
 
 class Stopping(Callback):

@@ -67,7 +67,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "model.module": ("network", "optimizer", "scheduler"),
     "data": (),
     "optimizer": ("params",),
-    "trainer": ("callbacks", "logger", "plugins", "default_root_dir"),
+    "trainer": ("callbacks", "default_root_dir"),
     # After those whose values it takes over.
     "scheduler": ("optimizer", "total_steps"),
     "callbacks.*": (),

@@ -32,6 +32,8 @@ class Run:
             "warnings": {},
             "epochs": 0,
             "steps": 0,
+            # Why it ended before it was planned to, where it did so by itself.
+            "ended": None,
             "started": None,
             "seconds": {},
             **results,

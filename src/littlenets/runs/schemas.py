@@ -60,6 +60,7 @@ class Results(BaseModel, extra="allow"):
     metrics: dict[str, float] = {}
     epochs: Natural = 0
     steps: Natural = 0
+    ended: str | None = None
     started: str | None = None
     seconds: dict[str, float] = {}
     model: str = ""
