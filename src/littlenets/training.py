@@ -24,6 +24,7 @@ from .config.check import check
 from .config.choices import load_choice, other_data
 from .config.fit import evaluating
 from .data import TensorDataModule
+from .data.resumable import make_resumable
 from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
@@ -98,6 +99,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 # In place: a compiled copy would carry other names in the checkpoint.
                 module.network.compile()
             prepare_trainer(trainer, datamodule)
+            make_resumable(
+                datamodule, config.seed, *((before.finished_epochs, before.steps_of_epoch) if before else ())
+            )
             at_end.callback(close_loggers, trainer.loggers)
             run.results["environment"] = environment(trainer.strategy.root_device)
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
@@ -265,9 +269,8 @@ def fit(
     """
     try:
         with warnings.catch_warnings():
-            if isinstance(datamodule, TensorDataModule):
-                # The module puts its loader back to the batch that follows.
-                warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
+            # Loaders are put back to the batch that follows.
+            warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
             # A limit of time may be taken away when a run is gone on with.
             warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
             # Lightning converts it after it has loaded the weights, which would round them.
