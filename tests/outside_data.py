@@ -162,7 +162,7 @@ class Loaders(LightningDataModule):
 
     classes = CLASSES
 
-    def __init__(self, kind: str = "plain", val_loaders: int = 1, tested: bool = True) -> None:
+    def __init__(self, kind: str = "plain", val_loaders: int = 1, tested: bool = True, **_: object) -> None:
         super().__init__()
         self.kind, self.val_loaders = kind, val_loaders
         if not tested:
@@ -194,9 +194,9 @@ class Several(Loaders):
 class Net(nn.Module):
     """Takes what is here, and drops out."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(FEATURES, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, CLASSES))
+        self.layers = nn.Sequential(nn.Linear(FEATURES, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)

@@ -21,6 +21,7 @@ from .building import check_fit
 from .config.accelerators import present
 from .config.check import check_settings
 from .config.trust import check_links
+from .data.names import class_names
 from .errors import StoppedError
 from .modules import SupervisedModule
 from .ranges import Count
@@ -149,10 +150,12 @@ def by_class(module: SupervisedModule, datamodule: LightningDataModule) -> dict[
             pairs = torch.bincount(y.cpu() * classes + predicted, minlength=classes**2)  # (K * K,)
             confusion += pairs.view(classes, classes)
     hits = confusion.diagonal()
+    names = class_names(datamodule)
     true, predicted = confusion.sum(dim=1), confusion.sum(dim=0)
     rows = [
         {
             "class": index,
+            **({"name": names[index]} if names else {}),
             "samples": int(true[index]),
             # null where there is nothing to divide by
             "acc": hits[index].item() / true[index].item() if true[index] else None,
