@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Timer
 from rich.text import Text
 from torch import nn
 
-from .data import TensorDataModule
+from .data import DatasetModule, TensorDataModule
 from .runs.history import read_history
 from .sparkline import logarithmic, sparkline
 from .text import printable
@@ -41,9 +41,10 @@ def describe(
 
 
 def _extent(datamodule: LightningDataModule) -> str:
-    if not isinstance(datamodule, TensorDataModule):
+    if not isinstance(datamodule, TensorDataModule | DatasetModule):
         return ""
-    count = len(datamodule.splits["train"].x)
+    train = datamodule.splits["train"]
+    count = len(train.x) if isinstance(datamodule, TensorDataModule) else len(train)
     size = datamodule.batch_size
     batches = "full batch" if size is None or size >= count else f"batches of {size:,}"
     return f" ({count:,} {datamodule.sample_name}, {batches})"

@@ -20,11 +20,13 @@ from rich.text import Text
 
 from .building import build, build_module, check_fit
 from .callbacks import Beginning, Divergence, Figures, History, Monitors, Stopping, TrainingState
+from .callbacks.length import finished_epochs
 from .config.check import check
 from .config.choices import load_choice, other_data
 from .config.fit import evaluating
-from .data import TensorDataModule
+from .data import DatasetModule, TensorDataModule
 from .data.resumable import make_resumable
+from .data.samples import lacks, sample_batch
 from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
@@ -113,9 +115,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                     fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
                     beginning.now()
                 finally:
-                    steps, batches = trainer.global_step, trainer.num_training_batches
-                    trained = trainer.fit_loop.epoch_loop.batch_progress.total.processed
-                    run.results.update(epochs=trained // batches if steps else 0, steps=steps)
+                    steps = trainer.global_step
+                    run.results.update(epochs=finished_epochs(trainer), steps=steps)
                     metrics.update(final_metrics(trainer))
         except (DivergedError, StoppedError) as end:
             if not getattr(end, "at_once", False):
@@ -242,7 +243,7 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
 
 def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:
     """What is left of its set-up once the data are there, and nothing was refused."""
-    if isinstance(datamodule, TensorDataModule) and "val" not in datamodule.splits:
+    if lacks(datamodule, "val"):
         # Lightning sees that there could be a validation, not that there is nothing to validate on.
         trainer.limit_val_batches = 0
     for logger in trainer.loggers:
@@ -328,6 +329,6 @@ def announce(
 ) -> None:
     """Tells the loggers what is about to be trained, and how."""
     settings = telling_settings(config, results["model"], results["data"], results["overrides"])
-    sample = datamodule.sample().x if isinstance(datamodule, TensorDataModule) else None
+    sample = sample_batch(datamodule)[0] if isinstance(datamodule, TensorDataModule | DatasetModule) else None
     for complaint in log_start(trainer, module, settings, results, stand_in_for, sample):
         log.warning(complaint)

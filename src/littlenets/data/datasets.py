@@ -47,6 +47,8 @@ class DatasetModule(LightningDataModule):
         seed: decides what is split off.
     """
 
+    #: What one sample is called where the data is described.
+    sample_name = "samples"
     #: For Hydra: nodes below this one are handed over as they are.
     recursive = False
 

@@ -1,10 +1,11 @@
-"""Two samples of any data, as training is going to get them, to see whether network and task take them."""
+"""What any data have: samples to try a network on, and loaders for each stage."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import CombinedLoader
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -18,9 +19,27 @@ from torch.utils.data import (
 from ..errors import SettingError
 from ..randomness import random_states, restore_random_states
 from .base import TensorDataModule
+from .datasets import DatasetModule
 
 # Whose numbers are those of samples, so that a sample which cannot be had by one is the data set's fault.
 _BY_NUMBER = (RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler)
+
+
+def lacks(datamodule: LightningDataModule, split: Literal["val", "test"]) -> bool:
+    """Return whether data that are set up have nothing to validate, or to test, on."""
+    if isinstance(datamodule, TensorDataModule | DatasetModule):
+        return split not in datamodule.splits
+    if not is_overridden(f"{split}_dataloader", datamodule):
+        return True
+    try:
+        return getattr(datamodule, f"{split}_dataloader")() in (None, [])
+    except Exception:  # any: it may want a trainer, or be about to say what is wrong with it
+        return False
+
+
+def loaders_of(loaders: Any) -> list[Any]:
+    """Return the single loaders of what a data module may give: one, or a list or mapping of them."""
+    return (loaders if isinstance(loaders, CombinedLoader) else CombinedLoader(loaders, "sequential")).flattened
 
 
 def sample_batch(datamodule: LightningDataModule) -> Any:
@@ -51,7 +70,7 @@ def _loaders(datamodule: LightningDataModule) -> Any:
             loaders = getattr(datamodule, name)()
         except Exception:  # any: it may want a trainer, or these data are not set up
             continue
-        if loaders is not None and not (isinstance(loaders, list) and not loaders):
+        if loaders not in (None, []):
             return loaders
     return None
 
