@@ -42,7 +42,7 @@ class Answer(NamedTuple):
         for name, tensor in {**self.predictions, **self.samples.known}.items():
             columns[name] = _values(tensor)
             if self.classes is not None and name in _NAMED:
-                columns[_NAMED[name]] = [self.classes[k] for k in columns[name]]
+                columns[_NAMED[name]] = [self.classes[int(k)] for k in columns[name]]
         if self.samples.remarks is not None:
             columns["remarks"] = ["; ".join(remarks) for remarks in self.samples.remarks]
         return (dict(zip(columns, sample, strict=True)) for sample in zip(*columns.values(), strict=True))
