@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, TensorDataset, get_worker_info
 
 SAMPLES, FEATURES, CLASSES = 26, 4, 3
 _generator = np.random.default_rng(5)
@@ -137,6 +137,33 @@ def seed_worker(worker: int) -> None:
     random.seed(torch.initial_seed() + 1)
 
 
+def _of(*samples: object) -> DataLoader:
+    return DataLoader(list(samples), batch_size=2)
+
+
+class Unreadable(Dataset):
+    """Of which no sample is there."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Tensor:
+        raise FileNotFoundError(f"no such picture: {index}.png")
+
+
+X, ONE = torch.zeros(FEATURES), torch.tensor(1)
+#: Kinds that cannot be trained on, by name.
+WRONG = {
+    "dicts": lambda: _of({"x": X, "y": ONE}, {"x": X, "y": ONE}),
+    "triplets": lambda: _of((X, X, ONE), (X, X, ONE)),
+    "small inputs": lambda: _of((X[:3], ONE), (X[:3], ONE)),
+    "integers": lambda: _of((X.long(), ONE), (X.long(), ONE)),
+    "float targets": lambda: _of((X, 0.5), (X, 1.5)),
+    "large targets": lambda: _of((X, 7), (X, 7)),
+    "different sizes": lambda: _of((X, ONE), (X[:3], ONE)),
+    "unreadable": lambda: DataLoader(Unreadable(), batch_size=2, shuffle=True),
+    "nothing": lambda: DataLoader([], batch_size=2),
+}
 #: Kinds of loaders by name.
 LOADERS = {
     "plain": lambda: DataLoader(Noisy(noise=0), batch_size=6, shuffle=True),
@@ -165,11 +192,12 @@ class Loaders(LightningDataModule):
     def __init__(self, kind: str = "plain", val_loaders: int = 1, tested: bool = True, **_: object) -> None:
         super().__init__()
         self.kind, self.val_loaders = kind, val_loaders
+        self.names = ["first", "second", ""]
         if not tested:
             self.test_dataloader = super().test_dataloader
 
     def train_dataloader(self) -> DataLoader:
-        return LOADERS[self.kind]()
+        return {**LOADERS, **WRONG}[self.kind]()
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         loaders = [DataLoader(Noisy(10 + n, noise=0), batch_size=4) for n in range(self.val_loaders)]
@@ -177,6 +205,21 @@ class Loaders(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader:
         return DataLoader(Noisy(noise=0), batch_size=10)
+
+
+class Sentences(LightningDataModule):
+    """Rows of five words, each a number int64, and the classes of their first word."""
+
+    classes = CLASSES
+
+    def __init__(self, **_: object) -> None:
+        super().__init__()
+
+    def train_dataloader(self) -> DataLoader:
+        x = torch.randint(0, 11, (40, 5), generator=torch.Generator().manual_seed(0))
+        return DataLoader(TensorDataset(x, x[:, 0] % CLASSES), batch_size=10)
+
+    test_dataloader = train_dataloader
 
 
 class Several(Loaders):

@@ -25,6 +25,7 @@ from .config.check import check
 from .config.choices import load_choice, other_data
 from .config.fit import evaluating
 from .data import DatasetModule, TensorDataModule
+from .data.names import class_names
 from .data.resumable import make_resumable
 from .data.samples import lacks, sample_batch
 from .diagnosis import diagnose
@@ -96,6 +97,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             module = build_module(config)
             for name, data in {used: datamodule, **others}.items():
                 check_fit(module, data, name)
+            if names := class_names(datamodule):
+                run.results["classes"] = names
             threads = build_threads(config, module, datamodule)
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
@@ -272,6 +275,8 @@ def fit(
         with warnings.catch_warnings():
             # Loaders are put back to the batch that follows.
             warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
+            # Data need not have what a task could be validated on.
+            warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
             # A limit of time may be taken away when a run is gone on with.
             warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
             # Lightning converts it after it has loaded the weights, which would round them.
