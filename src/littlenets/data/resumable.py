@@ -85,7 +85,8 @@ def _doubts(loader: Iterable) -> Iterator[str]:
 def _with_place(loader: Iterable, place: "_Place") -> Iterable:
     if not isinstance(loader, DataLoader):
         return _ResumableIterable(loader, place)
-    kind = type(f"Resumable{type(loader).__name__}", (_Resumable, type(loader)), {"place": place})
+    # Under the name that messages know it by.
+    kind = type(type(loader).__name__, (_Resumable, type(loader)), {"place": place})
     # Around the constructor, and the class's __setattr__, which refuses to change a loader.
     resumable = object.__new__(kind)
     vars(resumable).update(vars(loader))
