@@ -29,3 +29,27 @@ class OutOfOrder(nn.Module):
         if self.breaks and self.training and (self.waits_for is None or Path(self.waits_for).exists()):
             raise ValueError("out of order")
         return self.layer(x)
+
+
+class Colours(nn.Module):
+    """Classes of pictures float32 (N, 3, H, W) of any size, by a small convolution and the mean over all pixels."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Words(nn.Module):
+    """The class of a row of five words, each a number int64 below 11."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.embedding, self.output = nn.Embedding(11, 4), nn.Linear(20, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.embedding(x).flatten(1))

@@ -13,10 +13,11 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .config.check import SCHEDULE
 from .config.constructors import instantiate
-from .config.fit import misfit, try_out
-from .data import TensorDataModule
+from .config.fit import misfit, unfit
+from .data.samples import sample_batch
 from .errors import SettingError
 from .modules import Schedule, SupervisedModule
+from .randomness import random_states, restore_random_states
 
 # What Lightning greets with (GPU available: False, ...) is in the line that training prints. What callbacks, profilers
 # and tuners say was asked for.
@@ -67,13 +68,21 @@ def build_schedule(node: DictConfig | None) -> Schedule | None:
 
 
 def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: str) -> None:
-    """Tries the network on two samples.
+    """Try the network, and the task's loss, on two samples.
+
+    A task with a `step` of its own is not tried, nor are data whose samples are known when they are loaded.
 
     Raises:
-        SettingError: the network does not take them, or gives something else than the task needs.
+        SettingError: a sample cannot be loaded, the network does not take it, or gives something else than the task
+            needs.
     """
-    if not isinstance(datamodule, TensorDataModule):
-        return  # what its samples are is known when it loads the first
-    problem, _ = try_out(module, datamodule.sample().x, datamodule.classes)
+    if getattr(type(module), "step", None) is not SupervisedModule.step:
+        return
+    states = random_states()
+    try:
+        batch = sample_batch(datamodule)
+        problem = None if batch is None else unfit(module, batch, datamodule)
+    finally:
+        restore_random_states(states)
     if problem:
         raise SettingError(misfit(type(module.network).__name__, f"data={data}", problem))

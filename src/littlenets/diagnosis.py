@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .data import TensorDataModule
 from .data.base import Split
+from .data.names import class_names
 from .figures.saturation import saturated_shares
 from .figures.tracing import outputs, trace
 from .modules import SupervisedModule
@@ -67,7 +68,7 @@ def _diagnose(
     if isinstance(data, TensorDataModule):
         sample = _sample(data)
         flat = _flat_layers(module, sample)
-        guessing = _guessing(module, sample, data.classes)
+        guessing = _guessing(module, sample, data.classes, class_names(data))
     if guessing:
         if flat:
             return {LEARNED_NOTHING: f"{guessing} {flat} Lower optimizer.lr, or use another activation."}
@@ -105,12 +106,12 @@ def _flat_layers(module: SupervisedModule, sample: Split) -> str:
     return f"All units of {' and '.join(flat)} {how} for every sample, which leaves them no gradient."
 
 
-def _guessing(module: SupervisedModule, sample: Split, classes: int | None) -> str:
+def _guessing(module: SupervisedModule, sample: Split, classes: int | None, names: Sequence[str] | None) -> str:
     """A sentence if the network is not clearly better than one answer for all samples; empty where it is."""
     predicted = module.predictions(outputs(module.network, sample.x))
     if classes is None:
         return _guessing_numbers(predicted["y"], sample.y)
-    return _guessing_classes(predicted["class"], predicted["probabilities"], sample.y, classes)
+    return _guessing_classes(predicted["class"], predicted["probabilities"], sample.y, classes, names)
 
 
 def _guessing_numbers(predicted: Tensor, y: Tensor) -> str:
@@ -124,7 +125,9 @@ def _guessing_numbers(predicted: Tensor, y: Tensor) -> str:
     )
 
 
-def _guessing_classes(predicted: Tensor, probabilities: Tensor, y: Tensor, classes: int) -> str:
+def _guessing_classes(
+    predicted: Tensor, probabilities: Tensor, y: Tensor, classes: int, names: Sequence[str] | None = None
+) -> str:
     shares = torch.bincount(y, minlength=classes).double() / len(y)  # (K,)
     most = shares.max().item()
     accuracy = (predicted == y).double().mean().item()
@@ -135,9 +138,10 @@ def _guessing_classes(predicted: Tensor, probabilities: Tensor, y: Tensor, class
     cross_entropy = -probabilities.double().gather(1, y[:, None]).clamp_min(tiny).log().mean()
     if most == 1 or accuracy > most + by_chance or cross_entropy < CLEARLY_LOWER * entropy:
         return ""
+    common = int(shares.argmax())
     return (
         f"The network is right on {accuracy:.1%} of {len(y):,} training samples, "
-        f"not clearly better than by always answering class {shares.argmax()} ({most:.1%})."
+        f"not clearly better than by always answering class {names[common] if names else common} ({most:.1%})."
     )
 
 

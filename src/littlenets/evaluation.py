@@ -3,6 +3,7 @@
 Shapes: N samples, K classes.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -21,7 +22,10 @@ from .building import check_fit
 from .config.accelerators import present
 from .config.check import check_settings
 from .config.trust import check_links
-from .errors import StoppedError
+from .data import TensorLoader
+from .data.names import class_names
+from .data.samples import lacks, loaders_of
+from .errors import SettingError, StoppedError
 from .modules import SupervisedModule
 from .ranges import Count
 from .runs.files import write_atomically
@@ -52,6 +56,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     module = load_module(saved)
     name, saved = choose_data(saved, config)
     datamodule = load_datamodule(saved)
+    if lacks(datamodule, "test"):
+        raise SettingError(f"data={name}: there is nothing to test on. Choose other data (data=...).")
     check_fit(module, datamodule, name)
     torch.set_num_threads(threads(config, saved))
     trainer = Trainer(
@@ -70,7 +76,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         "run": os.path.relpath(saved.folder),
         "checkpoint": saved.checkpoint.name,
         "data": name,
-        "samples": len(datamodule.test_dataloader().x) if hasattr(datamodule, "splits") else None,
+        "samples": count_samples(datamodule),
         "metrics": metrics,
         **by_class(module, datamodule),
         "data_config": OmegaConf.to_container(saved.config.data),
@@ -90,11 +96,13 @@ def _decides_data(override: str) -> bool:
 
 
 def test(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> dict[str, float]:
-    """The metrics on the test data, by name.
+    """The metrics on the test data, by name; none where there are no test data.
 
     Raises:
         StoppedError: stopped by Ctrl-C or SIGTERM.
     """
+    if lacks(datamodule, "test"):
+        return {}
     try:
         trainer.test(module, datamodule=datamodule, verbose=False)
     except SystemExit as end:
@@ -135,6 +143,15 @@ def threads(config: DictConfig, saved: SavedRun) -> int:
     return (saved.results.get("environment") or {}).get("threads") or torch.get_num_threads()
 
 
+def count_samples(datamodule: LightningDataModule) -> int | None:
+    """The number of samples that are tested; None where a loader does not tell."""
+    loaders = loaders_of(datamodule.test_dataloader())
+    try:
+        return sum(len(loader.x if isinstance(loader, TensorLoader) else loader.dataset) for loader in loaders)
+    except (AttributeError, TypeError):
+        return None
+
+
 def by_class(module: SupervisedModule, datamodule: LightningDataModule) -> dict[str, Any]:
     """Accuracy and precision of each class, and how often each was taken for which; nothing for numbers."""
     classes = getattr(datamodule, "classes", None)
@@ -143,16 +160,18 @@ def by_class(module: SupervisedModule, datamodule: LightningDataModule) -> dict[
     module.to("cpu")
     confusion = torch.zeros(classes, classes, dtype=torch.int64)  # (K, K): true, predicted
     with torch.no_grad():
-        for x, y in datamodule.test_dataloader():
+        for x, y in itertools.chain.from_iterable(loaders_of(datamodule.test_dataloader())):
             x = x.to("cpu", module.dtype if x.is_floating_point() else x.dtype)
             predicted = module.predictions(module(x))["class"]  # (N,)
             pairs = torch.bincount(y.cpu() * classes + predicted, minlength=classes**2)  # (K * K,)
             confusion += pairs.view(classes, classes)
     hits = confusion.diagonal()
+    names = class_names(datamodule)
     true, predicted = confusion.sum(dim=1), confusion.sum(dim=0)
     rows = [
         {
             "class": index,
+            **({"name": names[index]} if names else {}),
             "samples": int(true[index]),
             # null where there is nothing to divide by
             "acc": hits[index].item() / true[index].item() if true[index] else None,

@@ -16,7 +16,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from .data import ColourLines, Spirals, TensorDataModule
+from .data import ColourLines, DatasetModule, Spirals, TensorDataModule
+from .data.datasets import Inputs
+from .data.names import class_names
 from .figures import NAMES, activations, convolution, curves, diagram, images, line, neurons, plane, tracing
 from .figures.saturation import activations as hidden_activations
 from .modules import SupervisedModule
@@ -46,20 +48,22 @@ class Trained:
 
     Args:
         module: trained.
-        datamodule: the data in memory; None where it is of another kind.
+        datamodule: the data; None where it is of a kind that no figure knows.
         sample: one input (1, ...) as the network gets it; None where nobody saw one.
         history: the columns of history.csv by name.
         moments: in the order of epochs.
         tested: the network's output for all samples of the test (N, ...).
+        labels: what these samples truly are (N, ...).
         metrics: of the test, by name.
     """
 
     module: SupervisedModule
-    datamodule: TensorDataModule | None = None
+    datamodule: TensorDataModule | DatasetModule | None = None
     sample: Tensor | None = None
     history: dict[str, list[float]] = field(default_factory=dict)
     moments: list[Moment] = field(default_factory=list)
     tested: Tensor | None = None
+    labels: Tensor | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -76,15 +80,27 @@ class Trained:
         return None if self.datamodule is None else self.datamodule.classes
 
     @cached_property
+    def names(self) -> list[str] | None:
+        """What the classes are called, where not by their numbers."""
+        return None if self.datamodule is None else class_names(self.datamodule)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the data are tensors."""
+        return isinstance(self.datamodule, TensorDataModule)
+
+    @cached_property
     def input_shape(self) -> tuple[int, ...]:
         """Of one sample of the data; empty where that is unknown."""
-        return () if self.datamodule is None else tuple(self.datamodule.splits["train"].x.shape[1:])
+        if self.in_memory:
+            return tuple(self.datamodule.splits["train"].x.shape[1:])
+        return () if self.sample is None or self.datamodule is None else tuple(self.sample.shape[1:])
 
     @property
     def on_a_line(self) -> bool:
         """A number from a number."""
         return (
-            self.datamodule is not None
+            self.in_memory
             and self.classes is None
             and self.input_shape == (1,)
             and self.datamodule.splits["train"].y.shape[1:] == (1,)
@@ -93,12 +109,17 @@ class Trained:
     @property
     def on_a_plane(self) -> bool:
         """Classes of points with two coordinates."""
-        return self.classes is not None and self.input_shape == (2,)
+        return self.in_memory and self.classes is not None and self.input_shape == (2,)
 
     @property
     def on_images(self) -> bool:
         """Classes of pictures."""
         return self.classes is not None and len(self.input_shape) == 3
+
+    @property
+    def pictures(self) -> "Tensor | Inputs":
+        """Of the test, by number: as they are stored in memory, or as the network gets them."""
+        return self.datamodule.splits["test"].x if self.in_memory else Inputs(self.datamodule.splits["test"])
 
     @property
     def is_a_line(self) -> bool:
@@ -116,8 +137,12 @@ class Trained:
 
     def probabilities(self, x: Tensor, network: nn.Module | None = None) -> Tensor:
         """Of each class, (N, K), for inputs as they are stored."""
-        x = self.datamodule.transform(x)
+        x = self.as_network_input(x)
         return self.module.predictions(tracing.outputs(network or self.network, x).float())["probabilities"]
+
+    def as_network_input(self, x: Tensor) -> Tensor:
+        """Inputs as the network gets them, of those that `pictures` gives."""
+        return self.datamodule.transform(x) if self.in_memory else x
 
     def plane_probabilities(self, extent: plane.Extent, side: int, network: nn.Module | None = None) -> Tensor:
         """The same for every pixel of a part of the plane, (side, side, K)."""
@@ -263,27 +288,25 @@ def hidden_neurons(run: Trained) -> Iterator[Picture]:
 
 def predictions(run: Trained) -> Iterator[Picture]:
     if (tested := _tested_images(run)) is not None:
-        yield Picture("predictions", images.predictions(*tested))
+        yield Picture("predictions", images.predictions(*tested, run.names))
 
 
 def mistakes(run: Trained) -> Iterator[Picture]:
-    if (tested := _tested_images(run)) is not None and (figure := images.mistakes(*tested)) is not None:
+    if (tested := _tested_images(run)) is not None and (figure := images.mistakes(*tested, run.names)) is not None:
         yield Picture("mistakes", figure)
 
 
 def confusion(run: Trained) -> Iterator[Picture]:
     if (tested := _tested_images(run)) is not None:
         _, labels, probabilities = tested
-        yield Picture("confusion", images.confusion(labels, probabilities.argmax(dim=1), run.classes))
+        yield Picture("confusion", images.confusion(labels, probabilities.argmax(dim=1), run.classes, run.names))
 
 
-def _tested_images(run: Trained) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Pictures as they are stored, labels and probabilities of the test."""
+def _tested_images(run: Trained) -> "tuple[Tensor | Inputs, Tensor, Tensor] | None":
+    """Pictures by number, labels and probabilities of the test."""
     if not run.on_images or run.tested is None:
         return None
-    x, y = run.datamodule.splits["test"]
-    probabilities = run.module.predictions(run.tested.float())["probabilities"]
-    return x[: len(probabilities)], y[: len(probabilities)], probabilities
+    return run.pictures, run.labels, run.module.predictions(run.tested.float())["probabilities"]
 
 
 def kernels(run: Trained) -> Iterator[Picture]:
@@ -296,9 +319,8 @@ def kernels(run: Trained) -> Iterator[Picture]:
 def feature_maps(run: Trained) -> Iterator[Picture]:
     if not run.on_images:
         return
-    image = run.datamodule.splits["test"].x[:1]
-    x = run.datamodule.transform(image)
-    blocks = tracing.blocks(tracing.trace(run.network, x))
+    image = run.pictures[[0]]
+    blocks = tracing.blocks(tracing.trace(run.network, run.as_network_input(image)))
     steps = []
     for block in blocks[:-1]:
         # A row of numbers that only waits for the next layer is no step of its own.
@@ -306,7 +328,7 @@ def feature_maps(run: Trained) -> Iterator[Picture]:
         if block and block[-1].output.dim() in (2, 4):
             kinds = "\n".join(type(layer.module).__name__ for layer in block)
             steps.append((kinds, block[-1].output[0]))
-    yield Picture("feature_maps", convolution.feature_maps(image[0], steps, run.probabilities(image)[0]))
+    yield Picture("feature_maps", convolution.feature_maps(image[0], steps, run.probabilities(image)[0], run.names))
 
 
 def network(run: Trained) -> Iterator[Picture]:

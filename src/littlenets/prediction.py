@@ -1,18 +1,24 @@
 """Prediction: a trained network, found by its run's folder, is asked about numbers, pictures or test samples."""
 
 import io
+import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from .building import build
 from .config.check import normalize
+from .data import DatasetModule, TensorDataModule
+from .data.datasets import is_picture
 from .data.images import ImageDataModule
+from .data.names import class_names
+from .data.samples import lacks, loaders_of, sample_batch
 from .errors import SettingError
 from .inference.formats import FORMATS, Answer
 from .inference.rows import batched, read_rows, rows_in
@@ -21,6 +27,7 @@ from .modules import SupervisedModule
 from .runs.files import user_path
 from .runs.loading import SavedRun, load_datamodule, load_module, load_run
 from .streams import nobody_reads
+from .text import printable
 
 # Exactly one of these says what is wanted.
 WANTED = ("x", "image", "index", "export")
@@ -49,11 +56,19 @@ def predict(config: DictConfig) -> None:
     saved = load_run(str(config.run), config.checkpoint, config.trust)
     module = load_module(saved)
     check_module(module)
+    datamodule = data_of(saved, wanted)
     if wanted == "export":
-        print(export_to(user_path(config.export), module, saved, config))
+        print(export_to(user_path(config.export), module, datamodule))
         return
-    samples = {"x": samples_of_numbers, "image": samples_of_pictures, "index": test_sample}[wanted](saved, config)
-    show(FORMATS[config.format](answers(module, samples)))
+    samples = {"x": samples_of_numbers, "image": samples_of_pictures, "index": test_sample}[wanted](datamodule, config)
+    show(FORMATS[config.format](answers(module, samples, class_names(datamodule))))
+
+
+def data_of(saved: SavedRun, wanted: str) -> LightningDataModule:
+    """The run's data, loaded where they do not say by themselves what a sample is like."""
+    datamodule = build(saved.config.data)  # checked together with the module
+    known = isinstance(datamodule, TensorDataModule) and datamodule.sample_shape is not None
+    return datamodule if known and wanted != "index" else load_datamodule(saved)
 
 
 def check_request(config: DictConfig) -> str:
@@ -86,80 +101,99 @@ def check_module(module: SupervisedModule) -> None:
         raise SettingError(f"{name} does not say what it predicts; give it SupervisedModule's method predictions.")
 
 
-def samples_of_numbers(saved: SavedRun, config: DictConfig) -> Iterator[Samples]:
+def samples_of_numbers(datamodule: LightningDataModule, config: DictConfig) -> Iterator[Samples]:
     """``x``: rows of numbers, from the command line or from standard input."""
     x = OmegaConf.to_container(config).get("x")
+    features, dtype = row_form(datamodule)
     if x == "-":
         # A byte that is no text becomes a character that is no number.
         stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
-        return batched(read_rows(stream, features_of(saved, config)))
+        return batched(read_rows(stream, features), dtype)
     # All of it at once: a mistake on the command line is told before anything is answered.
-    return iter(list(batched(rows_in(x, features_of(saved, config)))))
+    return iter(list(batched(rows_in(x, features), dtype)))
 
 
-def features_of(saved: SavedRun, config: DictConfig) -> int:
-    """How many numbers the network takes a sample.
+def row_form(datamodule: LightningDataModule) -> tuple[int, torch.dtype]:
+    """How many numbers the network takes a sample, and of which kind.
 
     Raises:
         SettingError: it takes something else.
     """
-    shape = sample_shape(saved, config)
-    if len(shape) == 1:
-        return shape[0]
-    if isinstance(build(saved.config.data), ImageDataModule):
+    x = two_inputs(datamodule)
+    if x.dim() == 2:
+        return x.shape[1], x.dtype
+    if takes_pictures(datamodule):
         raise SettingError("x: this network takes images; give image=FILE, image=FOLDER or index=NUMBER.")
-    raise SettingError(f"x: this network takes no rows of numbers, but samples of shape {tuple(shape)}.")
+    raise SettingError(f"x: this network takes no rows of numbers, but samples of shape {tuple(x.shape[1:])}.")
 
 
-def sample_shape(saved: SavedRun, config: DictConfig) -> tuple[int, ...]:
-    """The shape of one sample, as the network takes it."""
-    datamodule = build(saved.config.data)  # checked together with the module
-    known = getattr(datamodule, "sample_shape", None)
-    if known is not None:
-        return known
-    x, _ = next(iter(load_datamodule(saved).test_dataloader()))
-    return tuple(x.shape[1:])
+def two_inputs(datamodule: LightningDataModule) -> Tensor:
+    """Two samples (2, ...) as the network takes them, if perhaps zeros.
+
+    Raises:
+        SettingError: it takes something else than one tensor.
+    """
+    if isinstance(datamodule, TensorDataModule) and datamodule.sample_shape is not None:
+        return torch.zeros(2, *datamodule.sample_shape, dtype=datamodule.sample_dtype)
+    batch = sample_batch(datamodule)
+    if batch is None:
+        batch = next(iter(itertools.chain.from_iterable(loaders_of(datamodule.test_dataloader()))))
+    x = batch[0] if isinstance(batch, list | tuple) else batch
+    if not isinstance(x, Tensor):
+        raise SettingError("x and export: this network takes more than one tensor; give index=NUMBER.")
+    return x if len(x) == 2 else x[:1].expand(2, *x.shape[1:])
 
 
-def samples_of_pictures(saved: SavedRun, config: DictConfig) -> Iterator[Samples]:
+def takes_pictures(datamodule: LightningDataModule) -> bool:
+    """Whether the inputs are pictures."""
+    if isinstance(datamodule, DatasetModule):
+        return is_picture(two_inputs(datamodule)[0])
+    return isinstance(datamodule, ImageDataModule)
+
+
+def samples_of_pictures(datamodule: LightningDataModule, config: DictConfig) -> Iterator[Samples]:
     """``image``: a file, or the files of a folder.
 
     Raises:
         SettingError: a picture cannot be read; those of a folder that can are answered first.
     """
-    from .inference.pictures import picture_files, read_picture
+    from .inference.pictures import open_picture, picture_files, read_picture
 
-    datamodule = build(saved.config.data)
-    if not isinstance(datamodule, ImageDataModule):
+    if not takes_pictures(datamodule):
         raise SettingError("image: this network takes numbers; give x=... or index=NUMBER.")
     path = user_path(config.image)
     files = picture_files(path) if path.is_dir() else [path]
     unread = []
     for start in range(0, len(files), PICTURES_AT_ONCE):
-        pictures, names, remarks = [], [], []
+        inputs, names, remarks = [], [], []
         for file in files[start : start + PICTURES_AT_ONCE]:
             try:
-                picture, remarked = read_picture(file, datamodule.picture_form)
-                pictures.append(picture)
+                if isinstance(datamodule, ImageDataModule):
+                    picture, remarked = read_picture(file, datamodule.picture_form)
+                    picture = datamodule.transform(picture)
+                else:
+                    picture, remarked = datamodule.of_picture(open_picture(file)), []
+                inputs.append(picture)
                 remarks.append(remarked)
                 names.append(str(file))
             except SettingError as error:
                 unread.append(str(error))
-        if pictures:
-            x = datamodule.transform(torch.stack(pictures))  # (N, 1, 28, 28)
-            yield Samples(x, names.__getitem__, {"image": names}, {}, remarks)
+        if inputs:
+            yield Samples(torch.stack(inputs), names.__getitem__, {"image": names}, {}, remarks)
     if unread:
         raise SettingError("\n".join(unread))
 
 
-def test_sample(saved: SavedRun, config: DictConfig) -> Iterator[Samples]:
+def test_sample(datamodule: LightningDataModule, config: DictConfig) -> Iterator[Samples]:
     """``index``: one sample of the run's own test data, and its label or number.
 
     Raises:
         SettingError: there are not so many.
     """
+    if lacks(datamodule, "test"):
+        raise SettingError(f"index={config.index}: this run's data has no samples for testing.")
     first = 0
-    for x, y in load_datamodule(saved).test_dataloader():
+    for x, y in itertools.chain.from_iterable(loaders_of(datamodule.test_dataloader())):
         at = config.index - first
         if 0 <= at < len(x):
             places = [f"index={config.index}"]
@@ -169,8 +203,15 @@ def test_sample(saved: SavedRun, config: DictConfig) -> Iterator[Samples]:
     raise SettingError(f"index={config.index}: the test data has samples 0 to {first - 1:,}.")
 
 
-def answers(module: SupervisedModule, batches: Iterable[Samples]) -> Iterator[Answer]:
+def answers(
+    module: SupervisedModule, batches: Iterable[Samples], classes: Sequence[str] | None = None
+) -> Iterator[Answer]:
     """What the network says of each batch, as soon as it is asked for.
+
+    Args:
+        module: trained.
+        batches: what it is asked.
+        classes: the names of the classes.
 
     Raises:
         SettingError: an answer is no finite number; those before it are given first.
@@ -184,7 +225,7 @@ def answers(module: SupervisedModule, batches: Iterable[Samples]) -> Iterator[An
             finite &= tensor.isfinite().reshape(len(finite), -1).all(dim=1)
         count = len(finite) if finite.all() else int(finite.logical_not().nonzero()[0])
         if count:
-            yield Answer(samples.first(count), {name: tensor[:count] for name, tensor in predictions.items()})
+            yield Answer(samples.first(count), {name: tensor[:count] for name, tensor in predictions.items()}, classes)
         if count < len(finite):
             raise SettingError(f"{samples.place(count)}: too large; the network's answer is not finite.")
 
@@ -213,12 +254,13 @@ def show(texts: Iterable[str]) -> None:
         sys.stdout.flush()
 
 
-def export_to(path: Path, module: SupervisedModule, saved: SavedRun, config: DictConfig) -> str:
+def export_to(path: Path, module: SupervisedModule, datamodule: LightningDataModule) -> str:
     """``export``: writes the network to a file; what that takes and gives, in words."""
     from .inference.export import export
 
-    said = export(module, torch.zeros(2, *sample_shape(saved, config)), path)
-    datamodule = build(saved.config.data)
+    said = export(module, two_inputs(datamodule), path)
     if isinstance(datamodule, ImageDataModule):
         said += f"\nOf an image, x is (pixels / 255 - {datamodule.mean}) / {datamodule.std}."
+    if names := class_names(datamodule):
+        said += f"\nThe classes are {', '.join(f'{k} {printable(name)}' for k, name in enumerate(names))}."
     return said

@@ -12,9 +12,10 @@ from pytorch_lightning.callbacks import Timer
 from rich.text import Text
 from torch import nn
 
-from .data import TensorDataModule
+from .data import DatasetModule, TensorDataModule
 from .runs.history import read_history
 from .sparkline import logarithmic, sparkline
+from .text import printable
 
 # Of a terminal that nobody has made wider.
 WIDTH = 80
@@ -40,9 +41,10 @@ def describe(
 
 
 def _extent(datamodule: LightningDataModule) -> str:
-    if not isinstance(datamodule, TensorDataModule):
+    if not isinstance(datamodule, TensorDataModule | DatasetModule):
         return ""
-    count = len(datamodule.splits["train"].x)
+    train = datamodule.splits["train"]
+    count = len(train.x) if isinstance(datamodule, TensorDataModule) else len(train)
     size = datamodule.batch_size
     batches = "full batch" if size is None or size >= count else f"batches of {size:,}"
     return f" ({count:,} {datamodule.sample_name}, {batches})"
@@ -108,21 +110,24 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
     lines += [f"  {name:<{width}}  {_number(value)}" for name, value in metrics.items()]
     if "classes" not in evaluation:
         return lines
-    rates = [f"class {'samples':>9} {'accuracy':>9} {'precision':>10}"]
-    for row in evaluation["classes"]:
-        shares = [f"{row[name]:.4f}" if row[name] is not None else "-" for name in ("acc", "precision")]
-        rates.append(f"{row['class']:>5} {row['samples']:>9} {shares[0]:>9} {shares[1]:>10}")
-    names = [str(row["class"]) for row in evaluation["classes"]]
+    numbers = [str(row["class"]) for row in evaluation["classes"]]
+    named = [f"{row['class']} {printable(row['name'])}" if "name" in row else "" for row in evaluation["classes"]]
+    wide = max(5, *map(len, named))
+    labels = [f"{name:<{wide}}" if name else f"{number:>{wide}}" for name, number in zip(named, numbers, strict=True)]
+    rates = [f"{'class':<{wide}} {'samples':>9} {'accuracy':>9} {'precision':>10}"]
+    for label, row in zip(labels, evaluation["classes"], strict=True):
+        shares = [f"{row[rate]:.4f}" if row[rate] is not None else "-" for rate in ("acc", "precision")]
+        rates.append(f"{label} {row['samples']:>9} {shares[0]:>9} {shares[1]:>10}")
     cell = max(len(str(count)) for row in evaluation["confusion"] for count in row) + 2
-    taken = ["".join(f"{text:>{cell}}" for text in row) for row in [names, *evaluation["confusion"]]]
+    taken = ["".join(f"{text:>{cell}}" for text in row) for row in [numbers, *evaluation["confusion"]]]
     beside = [
         f"{left}    {'' if number else 'taken for':9}{right}"
         for number, (left, right) in enumerate(zip(rates, taken, strict=True))
     ]
     if max(map(len, beside)) <= WIDTH:
         return [*lines, "", *beside]
-    left = ["class  taken for", *(f"{name:>5}{'':11}" for name in names)]
-    below = [name + right for name, right in zip(left, taken, strict=True)]
+    head = "class  taken for"
+    below = [f"{label:<{max(wide, len(head))}}{right}" for label, right in zip([head, *labels], taken, strict=True)]
     return [*lines, "", *rates, "", *below]
 
 

@@ -20,11 +20,15 @@ from rich.text import Text
 
 from .building import build, build_module, check_fit
 from .callbacks import Beginning, Checkpoints, Divergence, Figures, History, Monitors, Progress, Stopping, TrainingState
+from .callbacks.length import finished_epochs
 from .callbacks.stopping import early_end
 from .config.check import check
 from .config.choices import load_choice, other_data
 from .config.fit import evaluating
-from .data import TensorDataModule
+from .data import DatasetModule, TensorDataModule
+from .data.names import class_names
+from .data.resumable import make_resumable
+from .data.samples import lacks, sample_batch
 from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
@@ -94,11 +98,16 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             module = build_module(config)
             for name, data in {used: datamodule, **others}.items():
                 check_fit(module, data, name)
+            if names := class_names(datamodule):
+                run.results["classes"] = names
             threads = build_threads(config, module, datamodule)
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
                 module.network.compile()
             prepare_trainer(trainer, datamodule)
+            make_resumable(
+                datamodule, config.seed, *((before.finished_epochs, before.steps_of_epoch) if before else ())
+            )
             at_end.callback(close_loggers, trainer.loggers)
             run.results["environment"] = environment(trainer.strategy.root_device)
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
@@ -111,9 +120,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                     beginning.now()
                     run.results["ended"] = early_end(trainer)
                 finally:
-                    steps, batches = trainer.global_step, trainer.num_training_batches
-                    trained = trainer.fit_loop.epoch_loop.batch_progress.total.processed
-                    run.results.update(epochs=trained // batches if steps else 0, steps=steps)
+                    steps = trainer.global_step
+                    run.results.update(epochs=finished_epochs(trainer), steps=steps)
                     metrics.update(final_metrics(trainer))
         except (DivergedError, StoppedError) as end:
             if not getattr(end, "at_once", False):
@@ -270,7 +278,7 @@ def _built(nodes: Any) -> list[Any]:
 
 def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:
     """What is left of its set-up once the data are there, and nothing was refused."""
-    if isinstance(datamodule, TensorDataModule) and "val" not in datamodule.splits:
+    if lacks(datamodule, "val"):
         # Lightning sees that there could be a validation, not that there is nothing to validate on.
         trainer.limit_val_batches = 0
     for logger in trainer.loggers:
@@ -297,9 +305,10 @@ def fit(
     """
     try:
         with warnings.catch_warnings():
-            if isinstance(datamodule, TensorDataModule):
-                # The module puts its loader back to the batch that follows.
-                warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
+            # Loaders are put back to the batch that follows.
+            warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
+            # Data need not have what a task could be validated on.
+            warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
             # A limit of time may be taken away when a run is gone on with.
             warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
             # Lightning converts it after it has loaded the weights, which would round them.
@@ -357,6 +366,6 @@ def announce(
 ) -> None:
     """Tells the loggers what is about to be trained, and how."""
     settings = telling_settings(config, results["model"], results["data"], results["overrides"])
-    sample = datamodule.sample().x if isinstance(datamodule, TensorDataModule) else None
+    sample = sample_batch(datamodule)[0] if isinstance(datamodule, TensorDataModule | DatasetModule) else None
     for complaint in log_start(trainer, module, settings, results, stand_in_for, sample):
         log.warning(complaint)

@@ -19,6 +19,8 @@ from plain_pytorch import PlainFit
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
+from torchvision.datasets import FakeData
+from torchvision.transforms import ToTensor
 
 from littlenets import gallery
 from littlenets.callbacks import Figures
@@ -137,7 +139,8 @@ def test_regions_are_those_of_the_network_at_its_end_and_at_each_moment(launch, 
 def test_confusion_is_that_of_the_test(launch, arguments, also: str):
     confusions = arguments(images, "confusion")
     run = launch(*TINY_CNN, "figures=all", "figures.only=[confusion]", also)
-    ((labels, answered, classes),) = confusions
+    ((labels, answered, classes, names),) = confusions
+    assert names is None
     data = Digits(seed=0)
     data.setup()
     x, y = data.splits["test"]
@@ -151,6 +154,28 @@ def test_confusion_is_that_of_the_test(launch, arguments, also: str):
     # Another order of additions may turn the odd image around.
     assert (answered != expected).sum() <= 1
     assert run.results["metrics"]["test/acc"] == pytest.approx((answered == y).float().mean().item(), abs=1e-6)
+
+
+def test_pictures_of_a_data_set_that_loads_them_one_by_one(launch, arguments):
+    fake = "{_target_:torchvision.datasets.FakeData,size:24,image_size:[3,8,9],num_classes:3}"
+    cells, confusions = arguments(images, "_cells"), arguments(images, "confusion")
+    run = launch(
+        *("model=multispiral", "model.network._target_=outside_networks.Colours", "trust=[outside_networks]"),
+        *("~model.network.hidden", "~model.network.activation", "~data.arms", "~data.n_points", "~data.noise"),
+        *("data._target_=littlenets.data.DatasetModule", f"+data.train={fake}", f"+data.test={fake}"),
+        *("+data.names=[cat,dog,cow]", "data.batch_size=5", "trainer.max_epochs=1", "figures=all"),
+    )
+    assert drawn(run) >= png("predictions", "confusion", "kernels", "feature_maps", "network", "accuracy")
+    stored = FakeData(24, (3, 8, 9), 3, transform=ToTensor())
+    labels = torch.tensor([int(y) for _, y in stored])
+    ((true, _, classes, names),) = confusions
+    assert torch.equal(true, labels)
+    assert (classes, names) == (3, ["cat", "dog", "cow"])
+    shown, of_classes, *_, names = cells[0]
+    assert names == ["cat", "dog", "cow"]
+    # One of each class first.
+    for k, image in zip(of_classes.tolist()[:3], shown, strict=False):
+        assert torch.equal(image, stored[labels.tolist().index(k)][0])
 
 
 def test_drawing_changes_nothing_but_time(launch):

@@ -30,8 +30,19 @@ RUNS = {
         *("~model.network.activation", "trainer.max_epochs=60", "data.n_points=100", "data.batch_size=8"),
         *("checkpoint.every=31 batches",),
     ),
+    # Loaders of others, whose orders and noise come from the generators that dropout uses as well.
+    "augmented": (
+        *("model=multispiral", "model.network._target_=outside_data.Net", "~model.network.hidden"),
+        *("~model.network.activation", "data._target_=outside_data.Loaders", "+data.kind=augmented"),
+        *("trainer.max_epochs=40", "checkpoint.every=3 batches"),
+    ),
+    "workers": (
+        *("model=multispiral", "model.network._target_=outside_data.Net", "~model.network.hidden"),
+        *("~model.network.activation", "data._target_=outside_data.Loaders", "+data.kind=stream_in_workers"),
+        *("trainer.max_epochs=12", "checkpoint.every=3 batches"),
+    ),
 }
-TRUST = "trust=[outside_networks]"
+TRUST = "trust=[outside_networks,outside_data]"
 
 
 def work(folder: Path, started: "multiprocessing.synchronize.Event", *overrides: str) -> None:

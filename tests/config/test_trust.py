@@ -23,6 +23,8 @@ from littlenets.errors import SettingError
         "torch.utils.cpp_extension.load",
         "torch.package.PackageImporter",
         "torchvision.datasets.utils.download_url",
+        "torchvision.datasets.LSUN",  # unpickles what it finds
+        "torchvision.transforms.functional.to_tensor",
         "littlenets.command.os.system",
         "littlenets.training.train",
         "littlenets.runs.files.write_atomically",
@@ -50,6 +52,9 @@ def test_refused(target):
         "torch.optim.Adam",
         "torch.optim.lr_scheduler.StepLR",
         "torchvision.models.ResNet",
+        "torchvision.datasets.ImageFolder",
+        "torchvision.transforms.ToTensor",
+        "torchvision.transforms.v2.RandomHorizontalFlip",
         "pytorch_lightning.Trainer",
         "pytorch_lightning.loggers.TensorBoardLogger",
     ],

@@ -56,6 +56,17 @@ def test_confusion_is_counted():
     assert ax.get_title(loc="left") == "2 of 4 right (50.00%)"
 
 
+def test_classes_with_names_are_called_by_them():
+    names = ["cat", "dog", "a horse of the pampas"]
+    figure = images.mistakes(PICTURES, LABELS, PROBABILITIES, names)
+    assert [verdict for _, verdict, _ in cells(figure)] == ["cat (80%)\nis a horse of the …", "dog (60%)\nis cat"]
+    (ax,) = images.confusion(LABELS, PROBABILITIES.argmax(dim=1), 3, names).axes
+    for labels in (ax.get_xticklabels(), ax.get_yticklabels()):
+        assert [text.get_text() for text in labels] == ["cat", "dog", "a horse of the …"]
+    *_, bars = convolution.feature_maps(torch.rand(1, 8, 8), [], torch.tensor([0.2, 0.8]), ["$a$", "b"]).axes
+    assert [text.get_text() for text in bars.get_xticklabels()] == ["a", "b"]
+
+
 def test_kernels_are_the_weights():
     weight = torch.randn(5, 1, 2, 3)
     figure = convolution.kernels(weight)

@@ -137,7 +137,10 @@ class Checkpoints(Checkpoint):
         return time.monotonic() - self._saved_at >= 60 * self._every
 
     def _improves(self, trainer: Trainer) -> bool:
-        value = trainer.callback_metrics[self._monitor].item()
+        metrics = trainer.callback_metrics
+        # Of several validation sets, the first decides.
+        name = self._monitor if self._monitor in metrics else f"{self._monitor}/dataloader_idx_0"
+        value = metrics[name].item()
         improved = value < self.best
         self.best = min(value, self.best)
         return improved

@@ -13,7 +13,7 @@ from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
-from ..data import TensorDataModule
+from ..data import DatasetModule, TensorDataModule
 from ..errors import SettingError
 from ..figures import NAMES, saturation, tracing
 from ..loggers import log_image
@@ -65,6 +65,7 @@ class Figures(Callback):
         self._data: LightningDataModule | None = None
         self._sample: Tensor | None = None
         self._tested: list[Tensor] = []
+        self._labels: list[Tensor] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
         # Not where training starts: a run that was killed after its last epoch is only tested when it is resumed.
@@ -116,14 +117,16 @@ class Figures(Callback):
         self,
         trainer: Trainer,
         pl_module: SupervisedModule,
-        outputs: Tensor,
-        batch: tuple[Tensor, Tensor],
+        outputs: Tensor | None,
+        batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        # There may be tests on other data as well.
-        if trainer.datamodule is self._data:
+        # There may be tests on other data as well, and batches and outputs of forms that no figure knows.
+        pair = isinstance(batch, list | tuple) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch)
+        if trainer.datamodule is self._data and dataloader_idx == 0 and pair and isinstance(outputs, Tensor):
             self._tested.append(outputs.cpu())
+            self._labels.append(batch[1].cpu())
             self._sample = batch[0][:1].cpu()
 
     def state_dict(self) -> dict[str, Any]:
@@ -156,7 +159,7 @@ class Figures(Callback):
             # matplotlib takes half a second to import.
             from ..gallery import GALLERY, OF_A_STOPPED_RUN, Trained
 
-            data = self._data if isinstance(self._data, TensorDataModule) else None
+            data = self._data if isinstance(self._data, TensorDataModule | DatasetModule) else None
             run = Trained(
                 module=module,
                 datamodule=data,
@@ -164,6 +167,7 @@ class Figures(Callback):
                 history=read_history(Path(trainer.default_root_dir)),
                 moments=thinned(self._moments, self.count),
                 tested=torch.cat(self._tested) if self._tested else None,
+                labels=torch.cat(self._labels) if self._labels else None,
                 metrics=metrics,
             )
         except Exception as error:  # any: a run is not lost for want of a picture

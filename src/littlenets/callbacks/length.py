@@ -12,3 +12,12 @@ def planned_epochs(trainer: Trainer) -> int | None:
     if trainer.max_steps != -1 and 0 < batches < math.inf:
         limits.append(math.ceil(trainer.max_steps / batches))
     return min(limits, default=None)
+
+
+def finished_epochs(trainer: Trainer) -> int:
+    """Return the number of whole epochs that were trained, also where nobody knows how many batches there are."""
+    epochs = trainer.fit_loop.epoch_progress.current
+    # Lightning counts an epoch that was ended within as well.
+    batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    within = epochs.processed == epochs.ready and batches > 0 and not trainer.is_last_batch
+    return epochs.processed - within

@@ -1,6 +1,7 @@
 """What a person sees while a network trains."""
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -101,7 +102,8 @@ class Progress(ProgressBar):
         done = epoch + batch / self._batches
         description = f"epoch {self._count(epoch)}"
         if self._batches >= LONG_EPOCH and batch:
-            description = f"epoch {self._count(epoch + 1)} batch {batch}/{self._batches}"
+            total = "" if self._batches == math.inf else f"/{self._batches}"
+            description = f"epoch {self._count(epoch + 1)} batch {batch}{total}"
         readings = fit_readings(self._readings, self._console.width - len(description) - SHORTEST_BAR - TIMES_WIDTH)
         self._bar.update(self._task, completed=done, description=description, readings=readings, refresh=True)
 

@@ -107,10 +107,20 @@ class Signature(NamedTuple):
 def instantiate(node: Any, **arguments: Any) -> Any:
     """Call Hydra's ``instantiate`` with normalized values, and with plain lists and dicts instead of OmegaConf's.
 
-    A node that says ``_convert_`` itself gets what it asks for.
+    A node that says ``_convert_`` itself gets what it asks for. A class with ``recursive = False`` builds the nodes
+    below its own by itself.
     """
     values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    return hydra.utils.instantiate({"_convert_": "all", **normalized(values)}, **arguments)
+    values = normalized(values)
+    lazily = {} if _is_recursive(values) else {"_recursive_": False}
+    return hydra.utils.instantiate({"_convert_": "all", **lazily, **values}, **arguments)
+
+
+def _is_recursive(values: dict[str, Any]) -> bool:
+    try:
+        return getattr(find(values["_target_"]), "recursive", True) is not False
+    except (InstantiationException, ImportError, KeyError):
+        return True  # which Hydra says in its own words
 
 
 def normalized(values: Any) -> Any:

@@ -3,12 +3,13 @@
 import functools
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
+from pytorch_lightning import LightningDataModule
 from torch import Tensor, nn
 
 from ..data import TensorDataModule
@@ -90,7 +91,8 @@ def _build_and_try_out(
     with device:
         network = instantiate(model["network"])
         module = instantiate(model["module"], network=network, optimizer=_later, scheduler=None)
-        return try_out(module, torch.zeros(2, *datamodule.sample_shape), datamodule.classes)
+        x = torch.zeros(2, *datamodule.sample_shape, dtype=datamodule.sample_dtype)
+        return try_out(module, x, datamodule.classes)
 
 
 def try_out(module: SupervisedModule, x: Tensor, classes: int | None) -> tuple[str | None, bool]:
@@ -102,9 +104,54 @@ def try_out(module: SupervisedModule, x: Tensor, classes: int | None) -> tuple[s
             output = module(x)
     # What torch raises where sizes do not fit.
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = str(error).splitlines()[0]
-        return f"it does not take inputs of shape {tuple(x.shape[1:])} ({reason})", False
+        return f"it does not take inputs {form(x)} ({_reason(error)})", False
     return module.check(output, classes), True
+
+
+def unfit(module: SupervisedModule, batch: Any, datamodule: LightningDataModule) -> str | None:
+    """Return what is wrong with a batch for a module that has no `step` of its own; None where nothing is."""
+    if not (isinstance(batch, list | tuple) and len(batch) == 2):
+        return (
+            f"{type(module).__name__} takes batches (x, y), and these are {form(batch)}. Write a task with a method "
+            "`step` that takes them (docs/build-on-it.md)"
+        )
+    x, y = batch
+    if not isinstance(y, Tensor):
+        return f"targets should be tensors, and are {form(y)}"
+    try:
+        with evaluating(module):
+            output = module(x)
+    except Exception as error:
+        return f"it does not take inputs {form(x)} ({_reason(error)})"
+    # Data of somebody's own need not say how many classes they have.
+    if hasattr(datamodule, "classes") and (problem := module.check(output, datamodule.classes)):
+        unknown = datamodule.classes is None and not y.is_floating_point()
+        return f"{problem}; if its targets are classes, set data.classes to their number" if unknown else problem
+    try:
+        with evaluating(module), warnings.catch_warnings():
+            warnings.filterwarnings("error", "Using a target size")
+            module.step(batch)
+    except Exception as error:
+        if "attached to" in str(error):
+            return None  # a loss of somebody's own that wants the Trainer
+        return f"its output {form(output)} cannot be compared with targets {form(y)} ({_reason(error)})"
+    return None
+
+
+def form(value: Any) -> str:
+    """Describe a batch of inputs, targets or outputs: "float32 (3, 28, 28)", without the number of samples."""
+    if isinstance(value, Tensor):
+        shape = "of shape " + str(tuple(value.shape[1:])) if value.dim() else "without a dimension for samples"
+        return f"{shape}, {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, Mapping):
+        return f"mappings with {', '.join(map(str, value))}"
+    if isinstance(value, list | tuple):
+        return f"{len(value)} values ({', '.join(type(one).__name__ for one in value[:5])})"
+    return f"of type {type(value).__name__}"
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def _measured(nodes: str) -> Expected | None:
                 return None
             network = instantiate(model["network"])
             module = instantiate(model["module"], network=network, optimizer=None, scheduler=None)
-            x = torch.zeros(2, *datamodule.sample_shape)
+            x = torch.zeros(2, *datamodule.sample_shape, dtype=datamodule.sample_dtype)
             with evaluating(module):
                 y = module(x) if datamodule.classes is None else torch.zeros(2, dtype=torch.int64)
                 measured = module.step((x, y))

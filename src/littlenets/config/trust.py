@@ -26,6 +26,19 @@ from .targets import installed_target
 # Whose classes may be named. Torch has functions that load and run code; of each package only the kinds of class below
 # can be reached, by which a run is configured.
 PACKAGES = ("littlenets", "torch", "torchvision", "pytorch_lightning")
+# Of torchvision: those that read pictures, or files whose checksums they know. Others unpickle what lies in a folder.
+DATASETS = (
+    "CIFAR10",
+    "CIFAR100",
+    "EMNIST",
+    "FakeData",
+    "FashionMNIST",
+    "ImageFolder",
+    "KMNIST",
+    "MNIST",
+    "QMNIST",
+    "SVHN",
+)
 # Parameters of callbacks, loggers and profilers that name a folder, which Lightning takes as relative to the current
 # one; other texts, such as ``filename``, are put below a folder.
 _NAMES_FOLDER = re.compile(r"(.*_)?(dir|dirpath|path|root|folder)")
@@ -280,4 +293,8 @@ def _configurable(found: Any) -> bool:
 
     kinds = (Module, LightningDataModule, Optimizer, LRScheduler, Callback, Logger, Trainer)
     # By where it is defined: modules of these packages import others, and hold their names.
-    return inspect.isclass(found) and issubclass(found, kinds) and _inside(found.__module__, PACKAGES)
+    if not (inspect.isclass(found) and _inside(found.__module__, PACKAGES)):
+        return False
+    if _inside(found.__module__, ["torchvision.datasets"]):
+        return found.__name__ in DATASETS
+    return issubclass(found, kinds) or _inside(found.__module__, ["torchvision.transforms"])

@@ -1,6 +1,7 @@
-"""The data sets, each a LightningDataModule over tensors in memory."""
+"""The data sets, each a LightningDataModule: most over tensors in memory, and one over any of PyTorch's data sets."""
 
 from .base import Split, TensorDataModule
+from .datasets import DatasetModule
 from .digits import Digits
 from .line import Line
 from .loader import TensorLoader
@@ -14,6 +15,7 @@ __all__ = [
     "QMNIST",
     "USPS",
     "ColourLines",
+    "DatasetModule",
     "Digits",
     "FashionMNIST",
     "Line",

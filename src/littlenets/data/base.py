@@ -1,6 +1,7 @@
 """What all data sets have in common: tensors in memory, split, and loaded in batches."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -35,8 +36,12 @@ class TensorDataModule(LightningDataModule):
 
     #: Number of classes; None for a regression.
     classes: int | None = None
+    #: What the classes are called, in the order of their numbers; None: by these.
+    names: Sequence[str] | None = None
     #: Of one input as the network gets it, known before anything is loaded; None: not known.
     sample_shape: tuple[int, ...] | None = None
+    #: The same of its numbers.
+    sample_dtype: torch.dtype = torch.float32
     #: Whether nothing may ever be trained on it.
     for_testing_only = False
     #: What one sample is called where the data is described.

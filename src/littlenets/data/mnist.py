@@ -7,6 +7,7 @@ import io
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Literal
 
 import torch
@@ -94,6 +95,7 @@ class MNIST(_IdxImages):
 class FashionMNIST(_IdxImages):
     """60,000 + 10,000 pictures of clothes (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747)."""
 
+    names = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
     picture_form = PictureForm(box=28, centre="box", strokes=False)
 
     def files(self) -> Files:
@@ -103,11 +105,10 @@ class FashionMNIST(_IdxImages):
 
 
 class KMNIST(_IdxImages):
-    """60,000 + 10,000 handwritten hiragana: o, ki, su, tsu, na, ha, ma, ya, re, wo.
+    """60,000 + 10,000 handwritten hiragana: Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv 1812.01718)."""
 
-    Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv 1812.01718).
-    """
-
+    # In Latin letters, which every font and terminal has.
+    names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     picture_form = PictureForm(box=28, centre="box", strokes=True)
 
     def files(self) -> Files:
@@ -129,6 +130,16 @@ class QMNIST(_IdxImages):
         from torchvision.datasets import QMNIST
 
         return Files.at("QMNIST", [*QMNIST.resources["train"], *QMNIST.resources["test"]])
+
+
+_MERGED = digits + ascii_uppercase + "abdefghnqrt"
+# By split, a letter or digit each; those of digits alone need no other name than their number.
+_EMNIST_CLASSES = {
+    "byclass": digits + ascii_uppercase + ascii_lowercase,
+    "bymerge": _MERGED,
+    "balanced": _MERGED,
+    "letters": ascii_lowercase,
+}
 
 
 class EMNIST(_DownloadedImages):
@@ -160,7 +171,8 @@ class EMNIST(_DownloadedImages):
     ) -> None:
         super().__init__(root, mirrors, stand_in, mean, std, batch_size, shuffle, validation, seed)
         self.split = split
-        self.classes = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 26}.get(split, 10)
+        self.names = _EMNIST_CLASSES.get(split)
+        self.classes = len(self.names or digits)
 
     def files(self) -> Files:
         from torchvision.datasets import EMNIST

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .images import picture
+from .images import picture, shortened
 from .style import BLUE, DIVERGING, LIGHT_GREY, WIDTH, frame_without_ticks, mosaic, new_figure, numbers
 
 # More are too small to see.
@@ -49,11 +49,17 @@ def kernels(weight: Tensor) -> Figure:
     return figure
 
 
-def feature_maps(image: Tensor, steps: Sequence[tuple[str, Tensor]], probabilities: Tensor) -> Figure:
+def feature_maps(
+    image: Tensor,
+    steps: Sequence[tuple[str, Tensor]],
+    probabilities: Tensor,
+    names: Sequence[str] | None = None,
+) -> Figure:
     """One picture (C, H, W), what each layer makes of it, and the probabilities (K,).
 
     Args:
         steps: what a layer is called, and its output: maps (C, H, W) or a row of numbers (n,).
+        names: of the classes; None where they are called by their numbers.
     """
     indent, inner = 1.62, WIDTH - 1.72
     rows: list[tuple[str, np.ndarray | None, float]] = []
@@ -100,6 +106,8 @@ def feature_maps(image: Tensor, steps: Sequence[tuple[str, Tensor]], probabiliti
     ax.set_yticks([])
     ax.set_xticks(range(classes) if classes <= 20 else [])
     ax.tick_params(labelsize=9, length=0)
+    if names is not None and classes <= 20:
+        ax.set_xticks(range(classes), map(shortened, names), fontsize=6.5, rotation=20, ha="right")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.spines["bottom"].set_color(LIGHT_GREY)
     figure.text(0.1 / WIDTH, (at + 0.3) / height, f"probabilities of\n{classes} classes", fontsize=9, va="center")

@@ -3,6 +3,9 @@
 Shapes: N pictures, C channels, H W pixels, K classes.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,10 +14,22 @@ from torch import Tensor
 from .style import BLUE, GREY, LIGHT_GREY, VERMILLION, WIDTH, frame_without_ticks, label, new_figure, numbers, title
 
 COLUMNS, ROWS = 5, 2
+# More names than that, or longer ones, have no place in a figure.
+MOST_NAMES, LONGEST_NAME = 64, 16
 
 
-def predictions(images: Tensor, labels: Tensor, probabilities: Tensor) -> Figure:
-    """Pictures (N, C, H, W), of which ten are shown, one of each class first, with their probabilities (N, K)."""
+class Images(Protocol):
+    """Pictures by their numbers, as a tensor (N, C, H, W) gives them."""
+
+    def __getitem__(self, chosen: Sequence[int] | Tensor) -> Tensor: ...
+
+
+def predictions(images: Images, labels: Tensor, probabilities: Tensor, names: Sequence[str] | None = None) -> Figure:
+    """N pictures, of which ten are shown, one of each class first, with their probabilities (N, K).
+
+    Args:
+        names: of the classes; None where they are called by their numbers.
+    """
     # Every class's first, then every class's second, and so on.
     seen: dict[int, int] = {}
     turn = []
@@ -24,10 +39,13 @@ def predictions(images: Tensor, labels: Tensor, probabilities: Tensor) -> Figure
         if len(seen) == probabilities.shape[1] and seen[k] > COLUMNS * ROWS:
             break
     chosen = [index for _, _, index in sorted(turn)[: COLUMNS * ROWS]]
-    return _cells(images[chosen], labels[chosen], probabilities[chosen], "Pictures of the test and their probabilities")
+    text = "Pictures of the test and their probabilities"
+    return _cells(images[chosen], labels[chosen], probabilities[chosen], text, names)
 
 
-def mistakes(images: Tensor, labels: Tensor, probabilities: Tensor) -> Figure | None:
+def mistakes(
+    images: Images, labels: Tensor, probabilities: Tensor, names: Sequence[str] | None = None
+) -> Figure | None:
     """The ten wrong answers that were given with the highest probability; None where all are right."""
     confidence, answer = probabilities.max(dim=1)
     wrong = (answer != labels).nonzero()[:, 0]
@@ -35,10 +53,10 @@ def mistakes(images: Tensor, labels: Tensor, probabilities: Tensor) -> Figure | 
         return None
     chosen = wrong[confidence[wrong].argsort(descending=True, stable=True)][: COLUMNS * ROWS]
     text = f"The most confident of {len(wrong):,} mistake{'s' * (len(wrong) > 1)} in {len(labels):,} pictures"
-    return _cells(images[chosen], labels[chosen], probabilities[chosen], text)
+    return _cells(images[chosen], labels[chosen], probabilities[chosen], text, names)
 
 
-def confusion(labels: Tensor, answers: Tensor, classes: int) -> Figure:
+def confusion(labels: Tensor, answers: Tensor, classes: int, names: Sequence[str] | None = None) -> Figure:
     """How often each true class (N,) was given each answer (N,)."""
     counts = np.zeros((classes, classes), dtype=int)
     np.add.at(counts, (labels.cpu().numpy(), answers.cpu().numpy()), 1)
@@ -57,9 +75,15 @@ def confusion(labels: Tensor, answers: Tensor, classes: int) -> Figure:
                     fontsize=9 if classes <= 10 else 6.5,
                     color="white" if share[row, column] > 0.3 else "black",
                 )
+    label(ax, "answer", "true class")
+    if names is not None and classes <= MOST_NAMES:
+        size = 8 if classes <= 20 else 5
+        shown = [shortened(name) for name in names]
+        ax.set_xticks(range(classes), shown, fontsize=size, rotation=90 if max(map(len, shown)) > 2 else 0)
+        ax.set_yticks(range(classes), shown, fontsize=size)
+    elif classes <= 20:
         ax.set_xticks(range(classes))
         ax.set_yticks(range(classes))
-    label(ax, "answer", "true class")
     right = int(counts.trace())
     title(ax, f"{right:,} of {len(labels):,} right ({100 * right / max(len(labels), 1):.2f}%)")
     return figure
@@ -73,7 +97,13 @@ def picture(image: Tensor) -> np.ndarray:
     return pixels[0] if len(pixels) != 3 else pixels.transpose(1, 2, 0)
 
 
-def _cells(images: Tensor, labels: Tensor, probabilities: Tensor, text: str) -> Figure:
+def shortened(name: str) -> str:
+    """Cut a name that is too long for a figure, and take from it what matplotlib would read as a formula."""
+    name = name.replace("$", "")
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _cells(images: Tensor, labels: Tensor, probabilities: Tensor, text: str, names: Sequence[str] | None) -> Figure:
     rows = -(-len(images) // COLUMNS)
     height = 0.35 + rows * 2.1 + 0.3
     figure = new_figure(height, constrained=False)
@@ -88,8 +118,13 @@ def _cells(images: Tensor, labels: Tensor, probabilities: Tensor, text: str) -> 
         shown.imshow(picture(image), cmap="gray_r", interpolation="nearest")
         frame_without_ticks(shown)
         answer = int(values.argmax())
-        verdict = f"{answer}" if answer == k else f"{answer}, is {k}"
-        shown.set_title(f"{verdict} ({100 * values[answer]:.0f}%)", fontsize=9, pad=3)
+        share = f"({100 * values[answer]:.0f}%)"
+        if names is None:
+            verdict = f"{answer}" if answer == k else f"{answer}, is {k}"
+            shown.set_title(f"{verdict} {share}", fontsize=9, pad=3)
+        else:
+            truth = "" if answer == k else f"\nis {shortened(names[k])}"
+            shown.set_title(f"{shortened(names[answer])} {share}{truth}", fontsize=7, pad=2)
         _bars(figure.add_axes((left / WIDTH, (top - 1.83) / height, cell / WIDTH, 0.72 / height)), values, k, answer)
     figure.text(0.08 / WIDTH, 1 - 0.08 / height, text, fontsize=10.5, va="top")
     figure.text(0.08 / WIDTH, 0.08 / height, "Bars: probability of each class, 0 to 100%.", fontsize=9, va="bottom")

@@ -7,7 +7,8 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -19,19 +20,29 @@ from .samples import Samples
 # Characters of a probability of 1.
 BAR_WIDTH = 40
 
+# The column of a class, and that of its name.
+_NAMED = {"class": "name", "true": "true_name"}
+
 # A sample by column: a name, a number or a list of K numbers.
 Record = dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """A batch of samples, and what a module predicts for them: tensors (N,) or (N, K) by name."""
+    """A batch of samples, and what a module predicts for them: tensors (N,) or (N, K) by name.
+
+    Where classes have names, these stand beside their numbers: ``name`` after ``class``, ``true_name`` after ``true``.
+    """
 
     samples: Samples
     predictions: dict[str, Tensor]
+    classes: Sequence[str] | None = None
 
     def records(self) -> Iterator[Record]:
-        tensors = {**self.predictions, **self.samples.known}
-        columns = {**self.samples.names, **{name: _values(tensor) for name, tensor in tensors.items()}}
+        columns = dict(self.samples.names)
+        for name, tensor in {**self.predictions, **self.samples.known}.items():
+            columns[name] = _values(tensor)
+            if self.classes is not None and name in _NAMED:
+                columns[_NAMED[name]] = [self.classes[int(k)] for k in columns[name]]
         if self.samples.remarks is not None:
             columns["remarks"] = ["; ".join(remarks) for remarks in self.samples.remarks]
         return (dict(zip(columns, sample, strict=True)) for sample in zip(*columns.values(), strict=True))
@@ -41,7 +52,7 @@ def as_text(answers: Iterable[Answer]) -> Iterator[str]:
     """Write a line a sample; where it has a name and classes to choose from, a bar for each and any remarks as well."""
     for answer in answers:
         drawn = answer.samples.names and {"class", "probabilities"} <= answer.predictions.keys()
-        yield "".join(map(_chart if drawn else _line, answer.records()))
+        yield "".join(map(partial(_chart, classes=answer.classes) if drawn else _line, answer.records()))
 
 
 def as_json(answers: Iterable[Answer]) -> Iterator[str]:
@@ -104,20 +115,30 @@ def _line(record: Record) -> str:
     return "   ".join(f"{name} {text}" for name, text in texts.items()) + "\n"
 
 
-def _chart(record: Record) -> str:
+def _chart(record: Record, classes: Sequence[str] | None) -> str:
     (kind, name), *_ = record.items()
     name = printable(str(name))
-    head = f"{name if kind == 'image' else f'{kind} {name}'}: {record['class']}"
+    head = f"{name if kind == 'image' else f'{kind} {name}'}: {_class(record, 'class')}"
     if "true" in record:
-        head += f" (truly {record['true']})"
+        head += f" (truly {_class(record, 'true')})"
     block = _block()
-    width = len(str(len(record["probabilities"]) - 1))
+    numbers = [str(k) for k in range(len(record["probabilities"]))]
+    labels = [k.rjust(len(numbers[-1])) for k in numbers]
+    if classes is not None:
+        labels = [f"{label} {printable(text)}" for label, text in zip(labels, classes, strict=True)]
+    width = max(map(len, labels))
     bars = [
-        f"  {index:>{width}}  {block * round(BAR_WIDTH * share):<{BAR_WIDTH}} {share:6.1%}"
-        for index, share in enumerate(record["probabilities"])
+        f"  {label:<{width}}  {block * round(BAR_WIDTH * share):<{BAR_WIDTH}} {share:6.1%}"
+        for label, share in zip(labels, record["probabilities"], strict=True)
     ]
     notes = [f"  Note: {record['remarks']}"] if record.get("remarks") else []
     return "\n".join([head, *bars, *notes]) + "\n"
+
+
+def _class(record: Record, column: str) -> str:
+    """A class by its number, and its name where it has one."""
+    name = record.get(_NAMED[column])
+    return str(record[column]) if name is None else f"{record[column]} {printable(name)}"
 
 
 def _block() -> str:

@@ -1,4 +1,4 @@
-"""Any picture of a digit, brought to the form that a network was trained on.
+"""Any picture, read safely, and one of a digit brought to the form that a network was trained on.
 
 Shapes: H W pixels of the picture, C colours.
 """
@@ -60,6 +60,23 @@ def read_picture(path: Path, form: PictureForm) -> tuple[Tensor, list[str]]:
     if form.strokes:
         remarks = remarks + _unlike_one_digit(strength, image)
     return torch.from_numpy(image).unsqueeze(0), remarks
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Return the picture in a file in grey or colours, its longer side at most MAX_SIDE pixels or not much more.
+
+    What is transparent is white.
+
+    Raises:
+        SettingError: the file holds no picture, or one that is too large.
+    """
+    picture = _open(path)
+    if picture.mode == "F":
+        return Image.fromarray(np.rint(np.asarray(picture).clip(0, 1) * 255).astype(np.uint8))
+    if picture.mode == "RGBA":
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture
 
 
 def _unlike_one_digit(ink: np.ndarray, image: np.ndarray) -> list[str]:

@@ -10,6 +10,7 @@ from itertools import count, islice
 from typing import Any, NamedTuple, TextIO
 
 import torch
+from torch import Tensor
 
 from ..errors import SettingError
 from .samples import Samples
@@ -19,7 +20,6 @@ BATCH = 8192
 # Characters in a line, or in a row of JSON: what a row of some thousand numbers takes.
 LONGEST = 1 << 16
 
-_LARGEST = torch.finfo(torch.float32).max
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
 _BLANKS = re.compile(r"\s*")
 # Of JSON: -Infinity, and the escape of a character has 12.
@@ -63,12 +63,17 @@ def read_rows(stream: TextIO, features: int) -> Iterator[Row]:
     yield from (_rows_of_json if text.next_character() == "[" else _rows_of_lines)(text, features)
 
 
-def batched(rows: Iterable[Row]) -> Iterator[Samples]:
-    """The rows as float32 (N, F), a few thousand at a time.
+def batched(rows: Iterable[Row], dtype: torch.dtype = torch.float32) -> Iterator[Samples]:
+    """The rows as (N, F), a few thousand at a time.
+
+    Args:
+        rows: F numbers each.
+        dtype: what the network takes: float32, or integers such as the numbers of words.
 
     Raises:
-        SettingError: a row is wrong, or a number is not finite in float32; the rows before it are given first.
+        SettingError: a row is wrong, or a number is none of ``dtype``; the rows before it are given first.
     """
+    kind = f"a finite number in {_name(dtype)}" if dtype.is_floating_point else f"an integer in {_name(dtype)}"
     rows = iter(rows)
     mistake: SettingError | None = None
     while mistake is None:
@@ -82,16 +87,29 @@ def batched(rows: Iterable[Row]) -> Iterator[Samples]:
             break
         places, values = zip(*batch, strict=True)
         x = torch.tensor(values, dtype=torch.float64)  # (N, F)
-        wrong = ~(x.abs() <= _LARGEST)
+        wrong = ~_fits(x, dtype)
         if wrong.any():
             index, column = wrong.nonzero()[0].tolist()
             number = x[index, column].item()
-            mistake = SettingError(f"{places[index]}: {number:g} is not a finite number in float32.")
+            mistake = SettingError(f"{places[index]}: {number:g} is not {kind}.")
             x = x[:index]
         if len(x):
-            yield Samples(x.float(), places.__getitem__, {}, {})
+            yield Samples(x.to(dtype), places.__getitem__, {}, {})
     if mistake:
         raise mistake
+
+
+def _fits(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Whether each of the numbers float64 is one of ``dtype``: NaN and infinity are none."""
+    if dtype.is_floating_point:
+        return x.abs() <= torch.finfo(dtype).max
+    limits = torch.iinfo(dtype)
+    # The largest int64 is no float64, and the next one is larger.
+    return (x == x.round()) & (x >= limits.min) & (x < float(limits.max) + 1)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _rows_of_lines(text: "_Pieces", features: int) -> Iterator[Row]:

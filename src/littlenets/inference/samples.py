@@ -9,7 +9,7 @@ from torch import Tensor
 class Samples(NamedTuple):
     """A batch of N inputs."""
 
-    #: What the network takes, float32 (N, ...).
+    #: What the network takes (N, ...).
     x: Tensor
     #: What an error calls the sample with an index in 0..N-1.
     place: Callable[[int], str]

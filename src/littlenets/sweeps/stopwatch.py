@@ -1,6 +1,7 @@
 """How long the epochs of a run take, from its first ones."""
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -45,5 +46,9 @@ class Stopwatch(Callback):
         if not steps:
             # All of it ran in one go.
             seconds, steps = self._first
-        epoch = seconds / steps * trainer.num_training_batches
+        batches = trainer.num_training_batches
+        if batches == math.inf:
+            # As many as there were in an epoch that ended; one that did not has more.
+            batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        epoch = seconds / steps * batches
         (Path(trainer.default_root_dir) / FILE).write_text(json.dumps({"epoch": epoch}))
