@@ -8,15 +8,15 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, open_dict
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .config.check import SCHEDULE
-from .config.constructors import instantiate
-from .config.fit import misfit, unfit
+from .config.constructors import accepted, instantiate
+from .config.fit import is_plain_task, misfit, unfit
 from .data.samples import sample_batch
 from .errors import SettingError
-from .modules import Schedule, SupervisedModule
+from .modules import Schedule
 from .randomness import random_states, restore_random_states
 
 # What Lightning greets with (GPU available: False, ...) is in the line that training prints. What callbacks, profilers
@@ -45,16 +45,13 @@ def build(node: DictConfig, **arguments: Any) -> Any:
         raise error.__cause__ or error from None
 
 
-def build_module(config: DictConfig) -> SupervisedModule:
-    """The task with its network, whose initial weights depend on the seed alone."""
+def build_module(config: DictConfig) -> LightningModule:
+    """The task with its network, or a module of another kind; the initial weights depend on the seed alone."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    network = build(config.model.network)
-    return build(
-        config.model.module,
-        network=network,
-        optimizer=build(config.optimizer),
-        scheduler=build_schedule(config.scheduler),
-    )
+    nodes = {"network": config.model.get("network"), "optimizer": config.optimizer}
+    parts = {name: build(node) for name, node in nodes.items() if node}
+    parts = {**dict.fromkeys(nodes), **parts, "scheduler": build_schedule(config.scheduler)}
+    return build(config.model.module, **accepted(config.model.module, parts))
 
 
 def build_schedule(node: DictConfig | None) -> Schedule | None:
@@ -67,16 +64,16 @@ def build_schedule(node: DictConfig | None) -> Schedule | None:
     return Schedule(build(node), **own)
 
 
-def check_fit(module: SupervisedModule, datamodule: LightningDataModule, data: str) -> None:
+def check_fit(module: LightningModule, datamodule: LightningDataModule, data: str) -> None:
     """Try the network, and the task's loss, on two samples.
 
-    A task with a `step` of its own is not tried, nor are data whose samples are known when they are loaded.
+    Only a plain task is tried, and not on data whose samples are known when they are loaded.
 
     Raises:
         SettingError: a sample cannot be loaded, the network does not take it, or gives something else than the task
             needs.
     """
-    if getattr(type(module), "step", None) is not SupervisedModule.step:
+    if not is_plain_task(type(module)):
         return
     states = random_states()
     try:

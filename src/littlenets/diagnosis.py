@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from torch import Tensor
 
+from .config.fit import is_plain_task
 from .data import TensorDataModule
 from .data.base import Split
 from .data.names import class_names
@@ -38,12 +39,12 @@ FALLING = 0.99
 FEW_STEPS = 50
 
 
-def diagnose(module: SupervisedModule, data: LightningDataModule, folder: Path, steps: int) -> dict[str, str]:
+def diagnose(module: LightningModule, data: LightningDataModule, folder: Path, steps: int) -> dict[str, str]:
     """Return what is wrong with a trained network: a few words for a table, and sentences with what to try.
 
     The network is looked at on a fixed sample of its training data, in evaluation mode, without drawing from the global
-    random number generators; of data that is no `TensorDataModule`, only the losses are judged. Where looking fails,
-    train.log has the reason, and nothing is returned.
+    random number generators; of data that is no `TensorDataModule`, or a module that is no plain task, only the losses
+    are judged. Where looking fails, train.log has the reason, and nothing is returned.
 
     Args:
         module: after its training.
@@ -60,12 +61,12 @@ def diagnose(module: SupervisedModule, data: LightningDataModule, folder: Path, 
 
 
 def _diagnose(
-    module: SupervisedModule, data: LightningDataModule, losses: Sequence[float], steps: int
+    module: LightningModule, data: LightningDataModule, losses: Sequence[float], steps: int
 ) -> dict[str, str]:
     change = f"train/loss went from {losses[0]:.4g} to {losses[-1]:.4g}" if len(losses) > 1 else ""
     rose = bool(change) and losses[0] < CLEARLY_LOWER * losses[-1]
     guessing, flat = "", ""
-    if isinstance(data, TensorDataModule):
+    if isinstance(data, TensorDataModule) and is_plain_task(type(module)):
         sample = _sample(data)
         flat = _flat_layers(module, sample)
         guessing = _guessing(module, sample, data.classes, class_names(data))
@@ -110,7 +111,9 @@ def _guessing(module: SupervisedModule, sample: Split, classes: int | None, name
     """A sentence if the network is not clearly better than one answer for all samples; empty where it is."""
     predicted = module.predictions(outputs(module.network, sample.x))
     if classes is None:
-        return _guessing_numbers(predicted["y"], sample.y)
+        return _guessing_numbers(predicted["y"], sample.y) if "y" in predicted else ""
+    if not {"class", "probabilities"} <= predicted.keys():
+        return ""
     return _guessing_classes(predicted["class"], predicted["probabilities"], sample.y, classes, names)
 
 

@@ -3,7 +3,6 @@
 Shapes: N samples, K classes.
 """
 
-import itertools
 import json
 import logging
 import os
@@ -16,7 +15,9 @@ from annotated_types import Ge, Lt
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import AfterValidator
-from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import Tensor
 
 from .building import check_fit
 from .config.accelerators import present
@@ -59,12 +60,19 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     if lacks(datamodule, "test"):
         raise SettingError(f"data={name}: there is nothing to test on. Choose other data (data=...).")
     check_fit(module, datamodule, name)
+    if not is_overridden("test_step", module):
+        raise SettingError(f"{type(module).__name__} has no test_step, so there is nothing to evaluate.")
     torch.set_num_threads(threads(config, saved))
+    classes = getattr(datamodule, "classes", None)
+    answers = _Answers(classes, class_names(datamodule)) if classes else None
     trainer = Trainer(
         accelerator=config.accelerator,
         devices=1,
+        # What the numbers depend on.
         precision=saved.config.trainer.get("precision", "32-true"),
         deterministic=saved.config.trainer.get("deterministic", True),
+        inference_mode=saved.config.trainer.get("inference_mode", True),
+        callbacks=[answers] if answers else [],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -78,7 +86,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         "data": name,
         "samples": count_samples(datamodule),
         "metrics": metrics,
-        **by_class(module, datamodule),
+        **(answers.by_class() if answers else {}),
         "data_config": OmegaConf.to_container(saved.config.data),
     }
     log.info("\n".join(evaluation_lines(evaluation)))
@@ -95,13 +103,13 @@ def _decides_data(override: str) -> bool:
     return key.partition(".")[0] in ("data", "seed")
 
 
-def test(trainer: Trainer, module: SupervisedModule, datamodule: LightningDataModule) -> dict[str, float]:
-    """The metrics on the test data, by name; none where there are no test data.
+def test(trainer: Trainer, module: LightningModule, datamodule: LightningDataModule) -> dict[str, float]:
+    """The metrics on the test data, by name; none where there are no test data, or the module has no test.
 
     Raises:
         StoppedError: stopped by Ctrl-C or SIGTERM.
     """
-    if lacks(datamodule, "test"):
+    if lacks(datamodule, "test") or not is_overridden("test_step", module):
         return {}
     try:
         trainer.test(module, datamodule=datamodule, verbose=False)
@@ -152,31 +160,54 @@ def count_samples(datamodule: LightningDataModule) -> int | None:
         return None
 
 
-def by_class(module: SupervisedModule, datamodule: LightningDataModule) -> dict[str, Any]:
-    """Accuracy and precision of each class, and how often each was taken for which; nothing for numbers."""
-    classes = getattr(datamodule, "classes", None)
-    if classes is None:
-        return {}
-    module.to("cpu")
-    confusion = torch.zeros(classes, classes, dtype=torch.int64)  # (K, K): true, predicted
-    with torch.no_grad():
-        for x, y in itertools.chain.from_iterable(loaders_of(datamodule.test_dataloader())):
-            x = x.to("cpu", module.dtype if x.is_floating_point() else x.dtype)
-            predicted = module.predictions(module(x))["class"]  # (N,)
-            pairs = torch.bincount(y.cpu() * classes + predicted, minlength=classes**2)  # (K * K,)
-            confusion += pairs.view(classes, classes)
-    hits = confusion.diagonal()
-    names = class_names(datamodule)
-    true, predicted = confusion.sum(dim=1), confusion.sum(dim=0)
-    rows = [
-        {
-            "class": index,
-            **({"name": names[index]} if names else {}),
-            "samples": int(true[index]),
-            # null where there is nothing to divide by
-            "acc": hits[index].item() / true[index].item() if true[index] else None,
-            "precision": hits[index].item() / predicted[index].item() if predicted[index] else None,
-        }
-        for index in range(classes)
-    ]
-    return {"classes": rows, "confusion": confusion.tolist()}
+class _Answers(Callback):
+    """Count, in a test, how often each class was taken for which.
+
+    Args:
+        classes: how many there are.
+        names: what they are called.
+    """
+
+    def __init__(self, classes: int, names: Sequence[str] | None) -> None:
+        self._confusion = torch.zeros(classes, classes, dtype=torch.int64)  # (K, K): true, predicted
+        self._names, self._counted = names, True
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        told = None
+        if self._counted and isinstance(pl_module, SupervisedModule) and isinstance(outputs, Tensor):
+            told = pl_module.predictions(outputs).get("class")
+        y = batch[1] if isinstance(batch, tuple | list) and len(batch) == 2 else None
+        if told is None or not isinstance(y, Tensor) or y.shape != told.shape:
+            # Something else than a class is told, or not of each sample.
+            self._counted = False
+            return
+        classes = len(self._confusion)
+        pairs = torch.bincount(y.cpu() * classes + told.cpu(), minlength=classes**2)  # (K * K,)
+        self._confusion += pairs.view(classes, classes)
+
+    def by_class(self) -> dict[str, Any]:
+        """Return accuracy and precision of each class, and the confusion matrix; nothing if no classes were told."""
+        if not self._counted:
+            return {}
+        hits = self._confusion.diagonal()
+        true, predicted = self._confusion.sum(dim=1), self._confusion.sum(dim=0)
+        rows = [
+            {
+                "class": index,
+                **({"name": self._names[index]} if self._names else {}),
+                "samples": int(true[index]),
+                # null where there is nothing to divide by
+                "acc": hits[index].item() / true[index].item() if true[index] else None,
+                "precision": hits[index].item() / predicted[index].item() if predicted[index] else None,
+            }
+            for index in range(len(hits))
+        ]
+        return {"classes": rows, "confusion": self._confusion.tolist()}

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
+from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from .data import ColourLines, DatasetModule, Spirals, TensorDataModule
@@ -21,7 +22,6 @@ from .data.datasets import Inputs
 from .data.names import class_names
 from .figures import NAMES, activations, convolution, curves, diagram, images, line, neurons, plane, tracing
 from .figures.saturation import activations as hidden_activations
-from .modules import SupervisedModule
 from .moments import Moment, restore
 
 # Pixels of a side of the plane: in a figure of its own, in an animation, in one of several, and in one neuron's.
@@ -29,8 +29,8 @@ SIDE, FRAME_SIDE, SMALL_SIDE, NEURON_SIDE = 300, 200, 120, 48
 # As far outside of the data as a picture can show together with it.
 FAR = 5.0
 
-#: What is drawn of a run that did not get to its end.
-OF_A_STOPPED_RUN = ("loss", "accuracy", "parameters")
+#: What is drawn of a run that did not get to its end, and of a module that is no plain task.
+OF_THE_HISTORY = ("loss", "accuracy", "parameters")
 
 
 class Picture(NamedTuple):
@@ -57,7 +57,7 @@ class Trained:
         metrics: of the test, by name.
     """
 
-    module: SupervisedModule
+    module: LightningModule
     datamodule: TensorDataModule | DatasetModule | None = None
     sample: Tensor | None = None
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Trained:
 
     @property
     def network(self) -> nn.Module:
-        return self.module.network
+        return getattr(self.module, "network", self.module)
 
     @property
     def epochs(self) -> int:
@@ -77,7 +77,14 @@ class Trained:
 
     @cached_property
     def classes(self) -> int | None:
-        return None if self.datamodule is None else self.datamodule.classes
+        """How many there are to tell apart; None for numbers, and where the task says something else of a sample."""
+        if self.datamodule is None or self.datamodule.classes is None:
+            return None
+        x = self.sample
+        if self.in_memory:
+            x = self.datamodule.transform(self.datamodule.splits["train"].x[:2])
+        said = {} if x is None else self.module.predictions(tracing.outputs(self.network, x).float())
+        return self.datamodule.classes if {"class", "probabilities"} <= said.keys() else None
 
     @cached_property
     def names(self) -> list[str] | None:
@@ -164,6 +171,8 @@ Drawing = Callable[[Trained], Iterator[Picture]]
 def loss(run: Trained) -> Iterator[Picture]:
     if "train/loss" in run.history:
         yield Picture("loss", _curve(curves.loss, run, "loss"))
+    elif others := {name: values for name, values in run.history.items() if name.endswith("loss")}:
+        yield Picture("loss", curves.losses(run.history["epoch"], others))
 
 
 def accuracy(run: Trained) -> Iterator[Picture]:

@@ -1,11 +1,11 @@
 """What TensorBoard and the other loggers get, and how."""
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 
@@ -18,11 +18,12 @@ from .modules import SupervisedModule
 NAMED_BY = {WandbLogger: "name", MLFlowLogger: "run_name"}
 
 
-def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int] | None) -> Logger:
+def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int, Mapping[str, int]] | None) -> Logger:
     """A logger that writes below ``folder``.
 
     Args:
-        done: whole epochs, and the steps in them, that a resumed run goes on after; None for a new run.
+        done: whole epochs, the batches in them, and the last steps of other curves by name, that a resumed run goes on
+            after; None for a new run.
 
     Raises:
         SettingError: its package is not installed.
@@ -64,6 +65,9 @@ class TensorBoard(TensorBoardLogger):
     def save(self) -> None:
         self.experiment.flush()
 
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Leave out what a module saved by `save_hyperparameters`: all settings are there, from `log_start`."""
+
 
 def log_point(logger: Logger, step: int, metrics: dict[str, float]) -> None:
     """One point of each metric's curve.
@@ -88,7 +92,7 @@ def log_layout(logger: Logger, curves: Iterable[str]) -> None:
 
 def log_start(
     trainer: Trainer,
-    module: SupervisedModule,
+    module: LightningModule,
     settings: dict[str, Any],
     results: dict[str, Any],
     stand_in_for: str | None,
@@ -100,7 +104,8 @@ def log_start(
         settings: what was set, by short name.
         results: as in results.json, as far as known.
         stand_in_for: the data that was asked for, where it was not available.
-        sample: a few inputs (N, ...), None where the data shows none before it is loaded.
+        sample: a few inputs (N, ...) of a plain task, None where the data shows none before it is loaded. Any module
+            can have an ``example_input_array`` instead.
 
     Returns:
         What did not work, in words.
@@ -112,11 +117,15 @@ def log_start(
             continue
         content.add_card(logger, results, stand_in_for)
         content.add_settings(logger, settings)
-        problem = "no sample of the data is there yet"
+        network, problem = getattr(module, "network", module), None
         if sample is not None:
-            problem = content.add_graph(logger, module.network, sample.to(module.device))
+            problem = content.add_graph(logger, network, sample.to(module.device))
+        elif isinstance(module.example_input_array, Tensor):
+            problem = content.add_graph(logger, module, module.example_input_array.to(module.device))
+        elif isinstance(module, SupervisedModule):
+            problem = "no sample of the data is there yet"
         if problem:
-            complaints.append(f"TensorBoard has no graph of {type(module.network).__name__}: {problem}.")
+            complaints.append(f"TensorBoard has no graph of {type(network).__name__}: {problem}.")
     return complaints
 
 

@@ -5,12 +5,14 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from .building import build
 from .config.check import normalize
@@ -20,6 +22,7 @@ from .data.images import ImageDataModule
 from .data.names import class_names
 from .data.samples import lacks, loaders_of, sample_batch
 from .errors import SettingError
+from .inference.asking import predicted
 from .inference.formats import FORMATS, Answer
 from .inference.rows import batched, read_rows, rows_in
 from .inference.samples import Samples
@@ -90,15 +93,18 @@ def _count(given: list[str]) -> str:
     return f"{' and '.join(given)} are given" if given else "none is given"
 
 
-def check_module(module: SupervisedModule) -> None:
-    """Makes sure that a task of somebody's own says what its outputs mean.
+def check_module(module: LightningModule) -> None:
+    """Makes sure that a module of somebody's own says what it predicts.
 
     Raises:
         SettingError: it does not.
     """
-    if type(module).predictions is SupervisedModule.predictions:
-        name = type(module).__name__
+    kind, name = type(module), type(module).__name__
+    silent = isinstance(module, SupervisedModule) and kind.predictions is SupervisedModule.predictions
+    if silent and kind.predict_step is SupervisedModule.predict_step:
         raise SettingError(f"{name} does not say what it predicts; give it SupervisedModule's method predictions.")
+    if not (is_overridden("predict_step", module) or is_overridden("forward", module)):
+        raise SettingError(f"{name} does not say what it predicts; give it Lightning's method predict_step.")
 
 
 def samples_of_numbers(datamodule: LightningDataModule, config: DictConfig) -> Iterator[Samples]:
@@ -188,23 +194,43 @@ def test_sample(datamodule: LightningDataModule, config: DictConfig) -> Iterator
     """``index``: one sample of the run's own test data, and its label or number.
 
     Raises:
-        SettingError: there are not so many.
+        SettingError: there are not so many, or they cannot be told apart.
     """
     if lacks(datamodule, "test"):
         raise SettingError(f"index={config.index}: this run's data has no samples for testing.")
+    batch = find_sample(loaders_of(datamodule.test_dataloader()), config.index)
+    y = batch[1] if isinstance(batch, tuple | list) and len(batch) == 2 else None
+    known = {"true": y} if isinstance(y, Tensor) else {}
+    yield Samples(batch, [f"index={config.index}"].__getitem__, {"index": [config.index]}, known)
+
+
+def find_sample(loaders: Iterable[Any], index: int) -> Any:
+    """A batch of the one sample with an index, in the form that its loader gives to batches.
+
+    Raises:
+        SettingError: there are not so many, or they cannot be told apart.
+    """
     first = 0
-    for x, y in itertools.chain.from_iterable(loaders_of(datamodule.test_dataloader())):
-        at = config.index - first
-        if 0 <= at < len(x):
-            places = [f"index={config.index}"]
-            yield Samples(x[at : at + 1], places.__getitem__, {"index": [config.index]}, {"true": y[at : at + 1]})
-            return
-        first += len(x)
-    raise SettingError(f"index={config.index}: the test data has samples 0 to {first - 1:,}.")
+    for loader in loaders:
+        dataset = getattr(loader, "dataset", None)
+        by_number = dataset is not None and not isinstance(dataset, IterableDataset)
+        if by_number and getattr(loader, "batch_size", None) is not None:
+            if 0 <= index - first < len(dataset):
+                return loader.collate_fn([dataset[index - first]])
+            first += len(dataset)
+            continue
+        for batch in loader:
+            if not (isinstance(batch, tuple | list) and all(isinstance(part, Tensor) for part in batch)):
+                raise SettingError("index: a batch of this data is no tuple of tensors, so no sample can be taken out.")
+            at, count = index - first, len(batch[0])
+            if 0 <= at < count:
+                return tuple(part[at : at + 1] for part in batch)
+            first += count
+    raise SettingError(f"index={index}: the test data has samples 0 to {first - 1:,}.")
 
 
 def answers(
-    module: SupervisedModule, batches: Iterable[Samples], classes: Sequence[str] | None = None
+    module: LightningModule, batches: Iterable[Samples], classes: Sequence[str] | None = None
 ) -> Iterator[Answer]:
     """What the network says of each batch, as soon as it is asked for.
 
@@ -214,20 +240,21 @@ def answers(
         classes: the names of the classes.
 
     Raises:
-        SettingError: an answer is no finite number; those before it are given first.
+        SettingError: it cannot take one, or an answer is no finite number; those before it are given first.
     """
     for samples in batches:
-        with torch.no_grad():
-            predictions = module.predictions(module(samples.x))
+        predictions = predicted(module, samples.x)
         samples = with_doubts(samples, predictions)
-        finite = torch.ones(len(samples.x), dtype=torch.bool)
+        finite = torch.ones(len(next(iter(predictions.values()))), dtype=torch.bool)
         for tensor in predictions.values():
             finite &= tensor.isfinite().reshape(len(finite), -1).all(dim=1)
-        count = len(finite) if finite.all() else int(finite.logical_not().nonzero()[0])
+        if finite.all():
+            yield Answer(samples, predictions, classes)
+            continue
+        count = int(finite.logical_not().nonzero()[0])
         if count:
             yield Answer(samples.first(count), {name: tensor[:count] for name, tensor in predictions.items()}, classes)
-        if count < len(finite):
-            raise SettingError(f"{samples.place(count)}: too large; the network's answer is not finite.")
+        raise SettingError(f"{samples.place(count)}: too large; the network's answer is not finite.")
 
 
 def with_doubts(samples: Samples, predictions: dict[str, Tensor]) -> Samples:
@@ -254,7 +281,7 @@ def show(texts: Iterable[str]) -> None:
         sys.stdout.flush()
 
 
-def export_to(path: Path, module: SupervisedModule, datamodule: LightningDataModule) -> str:
+def export_to(path: Path, module: LightningModule, datamodule: LightningDataModule) -> str:
     """``export``: writes the network to a file; what that takes and gives, in words."""
     from .inference.export import export
 

@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from .config.check import ON_THIS_MACHINE, wrong_settings
 from .config.values import shown
 from .errors import SettingError
-from .runs.checkpoints import check_optimizer_state, read_training_state
+from .modules import SupervisedModule
+from .runs.checkpoints import check_optimizer_states, read_training_state
 from .runs.files import user_path
 from .runs.loading import check_fits, check_saved
 from .runs.saved import find_folder, read_config, read_results
@@ -32,6 +33,8 @@ class Resumed(NamedTuple):
     steps_of_epoch: int
     #: Whether it is asked to become longer than it was planned to be.
     longer: bool = False
+    #: What the loggers keep, as `open_logger` takes it.
+    logged: tuple[int, int, dict[str, int]] = (0, 0, {})
 
     @property
     def done(self) -> str | None:
@@ -61,8 +64,10 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     folder = find_folder(user_path(config.resume))
     saved, results = read_config(folder), read_results(folder)
     laid_out = _length(saved)
+    # Of several for one key, the last counts.
+    said = {_key(override): override for override in saved.origin.overrides}
     for override in overrides:
-        if override not in saved.origin.overrides:
+        if override != said.get(_key(override)):
             _apply(override, config, saved)
     with open_dict(saved):
         saved.resume, saved.trust = None, config.trust
@@ -82,16 +87,22 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
             raise SettingError(f"{last} is missing: this run kept no checkpoint to go on from.")
         return Resumed(saved, results, None, 0, 0, 0)
     checkpoint = read_training_state(last)
-    if module := check_fits(checkpoint["state_dict"], saved, last):
-        trainable = [parameter for parameter in module.network.parameters() if parameter.requires_grad]
-        check_optimizer_state(checkpoint, trainable, last)
+    module = check_fits(checkpoint["state_dict"], saved, last)
+    trained = None
+    if getattr(type(module), "configure_optimizers", None) is SupervisedModule.configure_optimizers:
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    check_optimizer_states(checkpoint, trained, last)
     own = checkpoint["littlenets"]
     longer = any(_is_longer(now, laid_out[unit]) for unit, now in _length(saved).items())
-    return Resumed(saved, results, last, own["finished_epochs"], checkpoint["global_step"], own["batches"], longer)
+    batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
+    # Lightning counts its steps from 0.
+    logged = (own["finished_epochs"], batches - own["batches"], dict.fromkeys(own.get("lightnings", ()), batches - 1))
+    steps = checkpoint["global_step"]
+    return Resumed(saved, results, last, own["finished_epochs"], steps, own["batches"], longer, logged)
 
 
 def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
-    key = override.lstrip("+~").partition("=")[0]
+    key = _key(override)
     if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
         raise SettingError(
             f"{key}: a resumed run keeps it; only {', '.join(CHANGEABLE[:-2])} can be changed. "
@@ -110,6 +121,10 @@ def _is_longer(now: int | None, before: int | None) -> bool:
     if before in (None, -1):
         return False
     return now in (None, -1) or now > before
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
 
 
 def _length(config: DictConfig) -> dict[str, int]:

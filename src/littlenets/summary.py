@@ -104,7 +104,7 @@ def _stage(name: str, stages: Iterable[str]) -> str:
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
     """What evaluate.py prints: metrics, then a line a class, and the confusion matrix."""
     metrics = evaluation["metrics"]
-    width = max(len(name) for name in metrics)
+    width = max(map(len, metrics), default=0)
     samples = "" if evaluation["samples"] is None else f" ({evaluation['samples']:,} samples)"
     lines = [f"{evaluation['run']}, {evaluation['checkpoint']}, tested on data={evaluation['data']}{samples}"]
     lines += [f"  {name:<{width}}  {_number(value)}" for name, value in metrics.items()]

@@ -24,14 +24,26 @@ def limit_threads(threads: int) -> None:
 
 
 def choose_threads(
-    threads: int | Literal["auto"], forward: Callable[[Tensor], Tensor], sample: Tensor, batch_size: int
+    threads: int | Literal["auto"],
+    forward: Callable[[Tensor], Tensor] | None = None,
+    sample: Tensor | None = None,
+    batch_size: int = 1,
 ) -> int:
-    """Sets and returns the number of threads for training with batches of ``batch_size`` samples like ``sample``."""
+    """Set and return the number of threads for training.
+
+    Args:
+        threads: auto is as many as a step can keep busy, and all of them where nobody knows how much work that is.
+        forward: the network; None where it cannot be tried.
+        sample: inputs (N, ...) to try it on.
+        batch_size: samples a training batch.
+    """
     if threads == "auto":
-        with FlopCounterMode(display=False) as counter:
-            forward(sample[:1])
-        # Backward computes the gradients of inputs and of weights: twice the work of forward.
-        work = 3 * counter.get_total_flops() * batch_size
-        threads = max(1, min(AVAILABLE, round(work / FLOP_A_THREAD)))
+        threads = AVAILABLE
+        if forward is not None:
+            with FlopCounterMode(display=False) as counter:
+                forward(sample[:1])
+            # Backward computes the gradients of inputs and of weights: twice the work of forward.
+            work = 3 * counter.get_total_flops() * batch_size
+            threads = max(1, min(AVAILABLE, round(work / FLOP_A_THREAD)))
     torch.set_num_threads(threads)
     return threads

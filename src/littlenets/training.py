@@ -14,7 +14,7 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from rich.text import Text
 
@@ -24,7 +24,7 @@ from .callbacks.length import finished_epochs
 from .callbacks.stopping import early_end
 from .config.check import check
 from .config.choices import load_choice, other_data
-from .config.fit import evaluating
+from .config.fit import evaluating, is_plain_task
 from .data import DatasetModule, TensorDataModule
 from .data.names import class_names
 from .data.resumable import make_resumable
@@ -33,7 +33,6 @@ from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
 from .loggers import close_loggers, log_end, log_start, open_logger
-from .modules import SupervisedModule
 from .resuming import Resumed, resume
 from .runs import Run
 from .runs.checkpoints import SafeCheckpointIO
@@ -103,7 +102,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             threads = build_threads(config, module, datamodule)
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
-                module.network.compile()
+                getattr(module, "network", module).compile()
             prepare_trainer(trainer, datamodule)
             make_resumable(
                 datamodule, config.seed, *((before.finished_epochs, before.steps_of_epoch) if before else ())
@@ -111,7 +110,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             at_end.callback(close_loggers, trainer.loggers)
             run.results["environment"] = environment(trainer.strategy.root_device)
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
-            log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))
+            network = getattr(module, "network", module)
+            log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
         metrics = run.results["metrics"]
         try:
             with run.timed("fit"):
@@ -189,10 +189,10 @@ def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
     return others
 
 
-def build_threads(config: DictConfig, module: SupervisedModule, datamodule: LightningDataModule) -> int:
+def build_threads(config: DictConfig, module: LightningModule, datamodule: LightningDataModule) -> int:
     """Sets the number of CPU threads before anything starts them."""
-    if not isinstance(datamodule, TensorDataModule):
-        return torch.get_num_threads()
+    if not (isinstance(datamodule, TensorDataModule) and is_plain_task(type(module))):
+        return choose_threads(config.threads)
     samples = len(datamodule.splits["train"].x)
     batch_size = min(datamodule.batch_size or samples, samples)
     with evaluating(module):
@@ -227,7 +227,7 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         beginning,
     ]
     loggers = [
-        open_logger(build(node), run.folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))
+        open_logger(build(node), run.folder, before and before.logged)
         for node in (config.logger or {}).values()
         if OmegaConf.is_dict(node)
     ]
@@ -288,7 +288,7 @@ def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:
 
 def fit(
     trainer: Trainer,
-    module: SupervisedModule,
+    module: LightningModule,
     datamodule: LightningDataModule,
     checkpoint: Path | None,
     begun: Callable[[], bool],
@@ -309,6 +309,9 @@ def fit(
             warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
             # Data need not have what a task could be validated on.
             warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
+            if lacks(datamodule, "val"):
+                # A loader for validation is there all the same.
+                warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no `validation_step`")
             # A limit of time may be taken away when a run is gone on with.
             warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
             # Lightning converts it after it has loaded the weights, which would round them.
@@ -346,7 +349,7 @@ def final_metrics(trainer: Trainer) -> dict[str, float]:
     return metrics
 
 
-def draw_figures(trainer: Trainer, module: SupervisedModule, metrics: dict[str, float], completed: bool) -> None:
+def draw_figures(trainer: Trainer, module: LightningModule, metrics: dict[str, float], completed: bool) -> None:
     """What the network learned, where the configuration wants that drawn."""
     for callback in trainer.callbacks:
         if isinstance(callback, Figures):
@@ -358,7 +361,7 @@ def draw_figures(trainer: Trainer, module: SupervisedModule, metrics: dict[str, 
 
 def announce(
     trainer: Trainer,
-    module: SupervisedModule,
+    module: LightningModule,
     datamodule: LightningDataModule,
     config: DictConfig,
     results: dict[str, Any],
@@ -366,6 +369,7 @@ def announce(
 ) -> None:
     """Tells the loggers what is about to be trained, and how."""
     settings = telling_settings(config, results["model"], results["data"], results["overrides"])
-    sample = sample_batch(datamodule)[0] if isinstance(datamodule, TensorDataModule | DatasetModule) else None
+    known = isinstance(datamodule, TensorDataModule | DatasetModule) and is_plain_task(type(module))
+    sample = sample_batch(datamodule)[0] if known else None
     for complaint in log_start(trainer, module, settings, results, stand_in_for, sample):
         log.warning(complaint)

@@ -41,9 +41,13 @@ class TestAFailedSave:
         assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
         assert torch.equal(composing.load_checkpoint(path)["weight"], torch.arange(5.0))
 
-    def test_by_what_cannot_be_saved(self, path: Path):
-        with pytest.raises(Exception, match="pickle"):
-            SafeCheckpointIO().save_checkpoint({"weight": lambda: None}, path)
+    def test_by_what_cannot_be_saved(self, path: Path, monkeypatch: pytest.MonkeyPatch):
+        def refuse(*_: object) -> None:
+            raise pickle.PicklingError("not this")
+
+        monkeypatch.setattr(torch, "save", refuse)
+        with pytest.raises(pickle.PicklingError):
+            SafeCheckpointIO().save_checkpoint({"weight": torch.zeros(5)}, path)
         self.assert_untouched(path)
 
     def test_where_there_is_no_room(self, path: Path):

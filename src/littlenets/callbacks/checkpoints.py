@@ -9,6 +9,7 @@ import torch
 from annotated_types import Predicate
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
 
 from ..ranges import Count
 from ..runs.checkpoints import read_checkpoint
@@ -37,7 +38,8 @@ class Checkpoints(Checkpoint):
     """Saves ``last.ckpt`` now and then and at the end, and ``best.ckpt`` where the loss is the lowest so far.
 
     Best is by ``val/loss`` where there is a validation set. Without one it is by ``train/loss``, which is measured on
-    the data that the network is trained on.
+    the data that the network is trained on. Where a module logs neither, nor ``val_loss`` or ``train_loss``, there is
+    no best one.
 
     Args:
         every: epochs between two checkpoints, or "200 batches", "5 minutes"; ``auto`` makes about 10 in a run,
@@ -47,7 +49,7 @@ class Checkpoints(Checkpoint):
     def __init__(self, every: Interval = "auto") -> None:
         self.every = every
         self.best = float("inf")
-        self._saved_step = self._epoch_step = -1
+        self._saved_step = self._epoch_step = self._epoch_batches = -1
         self._validated = self._improved = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -64,7 +66,7 @@ class Checkpoints(Checkpoint):
             number, self._unit = _UNITS.fullmatch(self.every).groups()
             self._every = int(number)
         self._saved_at = time.monotonic()
-        self._epoch_step = trainer.global_step
+        self._epoch_step, self._epoch_batches = trainer.global_step, _batches(trainer)
         if self._improved and trainer.is_global_zero:
             # Resumed from a last.ckpt that is a best one as well; perhaps there was no time to say so.
             copy_atomically(self._folder / "last.ckpt", self._folder / "best.ckpt")
@@ -74,13 +76,13 @@ class Checkpoints(Checkpoint):
             return 0 if self._time_is_up() else None
         if self._unit == "batch":
             # Those that fall into an epoch are seen if Lightning hears of its batches.
-            past = (trainer.global_step + 1) % self._every
+            past = _batches(trainer) % self._every
             return (self._every - past) // trainer.num_training_batches if past else 0
         return -(trainer.current_epoch + 1) % self._every
 
     def batches_until_due(self, trainer: Trainer) -> int | None:
         if self._unit == "batch":
-            return -(trainer.global_step + 1) % self._every
+            return -_batches(trainer) % self._every
         return 0 if self._unit == "minute" and self._time_is_up() else None
 
     def on_train_batch_end(
@@ -89,7 +91,9 @@ class Checkpoints(Checkpoint):
         if trainer.is_last_batch:
             return  # the epoch's end comes at once
         last = trainer.should_stop or trainer.global_step == trainer.max_steps
-        due = trainer.global_step % self._every == 0 if self._unit == "batch" else self._unit == "minute"
+        due = _batches(trainer) % self._every == 0 if self._unit == "batch" else self._unit == "minute"
+        # Gradients that wait for more are not saved.
+        due = due and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         # Here the training state still says which batches of the epoch are done; after the loop it does not.
         if last or (due and (self._unit == "batch" or self._time_is_up())):
             self._save(trainer, improved=False)
@@ -106,7 +110,7 @@ class Checkpoints(Checkpoint):
         # A loss belongs to the weights that it was measured with: val/loss counts right after a validation alone.
         improved = (self._validated if self._monitor == "val/loss" else due) and self._improves(trainer)
         self._validated = False
-        self._epoch_step = trainer.global_step
+        self._epoch_step, self._epoch_batches = trainer.global_step, _batches(trainer)
         if due or improved:
             self._save(trainer, improved)
 
@@ -124,13 +128,15 @@ class Checkpoints(Checkpoint):
         ):
             return True
         saved = read_checkpoint(self._folder / "last.ckpt")["state_dict"]
-        return all(torch.equal(saved[name], value.cpu()) for name, value in module.state_dict().items())
+        # A module may save less than it has, and other things than tensors.
+        weights = {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
+        return all(torch.equal(saved[name], value.cpu()) for name, value in weights.items() if name in saved)
 
     def _due_at_epoch_end(self, trainer: Trainer) -> bool:
         if self._unit == "minute":
             return self._time_is_up()
         if self._unit == "batch":
-            return trainer.global_step // self._every > self._epoch_step // self._every
+            return _batches(trainer) // self._every > self._epoch_batches // self._every
         return (trainer.current_epoch + 1) % self._every == 0
 
     def _time_is_up(self) -> bool:
@@ -138,9 +144,13 @@ class Checkpoints(Checkpoint):
 
     def _improves(self, trainer: Trainer) -> bool:
         metrics = trainer.callback_metrics
-        # Of several validation sets, the first decides.
-        name = self._monitor if self._monitor in metrics else f"{self._monitor}/dataloader_idx_0"
-        value = metrics[name].item()
+        # As modules of others call it; of several validation sets, the first decides.
+        names = [self._monitor, self._monitor.replace("/", "_")]
+        names += [f"{name}/dataloader_idx_0" for name in names]
+        metric = next((metrics[name] for name in names if name in metrics), None)
+        if metric is None:
+            return False
+        value = metric.item()
         improved = value < self.best
         self.best = min(value, self.best)
         return improved
@@ -159,3 +169,8 @@ class Checkpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self._improved = state_dict["best"], state_dict["improved"]
+
+
+def _batches(trainer: Trainer) -> int:
+    """Return the number of batches that were trained on, the one under way included; each may have several steps."""
+    return trainer.fit_loop.epoch_loop.batch_progress.total.ready

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_lightning import Callback, LightningDataModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
+from ..config.fit import is_plain_task
 from ..data import DatasetModule, TensorDataModule
 from ..errors import SettingError
 from ..figures import NAMES, saturation, tracing
 from ..loggers import log_image
-from ..modules import SupervisedModule
 from ..moments import Moment, moments_of, packed, state_row, thinned, unpacked
 from ..ranges import Count
 from ..runs.history import read_history
@@ -67,17 +67,19 @@ class Figures(Callback):
         self._tested: list[Tensor] = []
         self._labels: list[Tensor] = []
 
-    def on_fit_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Not where training starts: a run that was killed after its last epoch is only tested when it is resumed.
         self._data = trainer.datamodule
 
-    def on_train_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
-        if isinstance(self._data, TensorDataModule):
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Of a module of another kind nobody knows what its network is, or what that takes.
+        self._traced = is_plain_task(type(pl_module))
+        if isinstance(self._data, TensorDataModule) and self._traced:
             try:
                 self._plan(planned_epochs(trainer), pl_module.network, self._data)
             except Exception as error:  # any: a run is not lost for want of a picture
                 self._give_up(error)
-        if not self._moments and trainer.current_epoch == 0:
+        if not self._moments and trainer.current_epoch == 0 and self._traced:
             self._keep(0, pl_module)
 
     def _plan(self, epochs: int | None, network: nn.Module, data: TensorDataModule) -> None:
@@ -105,26 +107,27 @@ class Figures(Callback):
         under_way = trainer.current_epoch + 1
         return next((epoch - under_way for epoch in self._due if epoch >= under_way), None)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.current_epoch + 1 in self._due:
             self._keep(trainer.current_epoch + 1, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._due and self._moments and self._moments[-1].epoch < trainer.current_epoch:
             self._keep(trainer.current_epoch, pl_module)
 
     def on_test_batch_end(
         self,
         trainer: Trainer,
-        pl_module: SupervisedModule,
-        outputs: Tensor | None,
+        pl_module: LightningModule,
+        outputs: Any,
         batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         # There may be tests on other data as well, and batches and outputs of forms that no figure knows.
         pair = isinstance(batch, list | tuple) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch)
-        if trainer.datamodule is self._data and dataloader_idx == 0 and pair and isinstance(outputs, Tensor):
+        known = is_plain_task(type(pl_module)) and pair and isinstance(outputs, Tensor)
+        if trainer.datamodule is self._data and dataloader_idx == 0 and known:
             self._tested.append(outputs.cpu())
             self._labels.append(batch[1].cpu())
             self._sample = batch[0][:1].cpu()
@@ -135,7 +138,7 @@ class Figures(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._moments = unpacked(state_dict)
 
-    def _keep(self, epoch: int, module: SupervisedModule) -> None:
+    def _keep(self, epoch: int, module: LightningModule) -> None:
         try:
             shares = {}
             if self._probes is not None:
@@ -146,7 +149,7 @@ class Figures(Callback):
         except Exception as error:
             self._give_up(error)
 
-    def draw(self, trainer: Trainer, module: SupervisedModule, metrics: dict[str, float], completed: bool) -> None:
+    def draw(self, trainer: Trainer, module: LightningModule, metrics: dict[str, float], completed: bool) -> None:
         """Draws into ``figures/`` of the run folder, and for TensorBoard; what fails is one warning each.
 
         Args:
@@ -157,9 +160,10 @@ class Figures(Callback):
             return
         try:
             # matplotlib takes half a second to import.
-            from ..gallery import GALLERY, OF_A_STOPPED_RUN, Trained
+            from ..gallery import GALLERY, OF_THE_HISTORY, Trained
 
-            data = self._data if isinstance(self._data, TensorDataModule | DatasetModule) else None
+            known = isinstance(self._data, TensorDataModule | DatasetModule) and is_plain_task(type(module))
+            data = self._data if known else None
             run = Trained(
                 module=module,
                 datamodule=data,
@@ -177,7 +181,7 @@ class Figures(Callback):
         loggers = trainer.loggers if completed else []
         album = _Album(Path(trainer.default_root_dir) / "figures", loggers, run.epochs)
         for name in self._wanted:
-            if not (completed or name in OF_A_STOPPED_RUN):
+            if not ((completed and is_plain_task(type(module))) or name in OF_THE_HISTORY):
                 continue
             count = album.count
             try:

@@ -4,11 +4,11 @@ import logging
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from ..config.fit import evaluating
+from ..config.fit import evaluating, is_plain_task
 from ..config.metrics import NOT_MEASURED, expected_of, logs_what_is_known, monitorable
 from ..data import TensorDataModule
 from ..errors import SettingError
-from ..modules import Step, SupervisedModule
+from ..modules import Step
 from .watched import watched_by
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Monitors(Callback):
         ]
         data = trainer.datamodule
         self._step: Step | None = None
-        known = isinstance(data, TensorDataModule) and isinstance(pl_module, SupervisedModule)
+        known = isinstance(data, TensorDataModule) and is_plain_task(type(pl_module))
         if stage == "fit" and self._monitoring and known:
             # Here the module is on the CPU, and in float32.
             with evaluating(pl_module):

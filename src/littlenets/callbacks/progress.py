@@ -87,7 +87,9 @@ class Progress(ProgressBar):
         self._stop()
 
     def _read(self, trainer: Trainer) -> None:
-        names = [name for name in trainer.callback_metrics if name.endswith(("loss", "acc"))]
+        # And those that a module logs with ``prog_bar=True``.
+        shown = trainer.progress_bar_metrics
+        names = [name for name in trainer.callback_metrics if name.endswith(("loss", "acc")) or name in shown]
         names.sort(key=lambda name: not name.startswith("train/"))
         self._readings = [f"{name} {trainer.callback_metrics[name]:.4g}" for name in names]
 

@@ -7,7 +7,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ..modules import SupervisedModule
 from ..randomness import random_states, restore_random_states
+from .logged import LoggedSoFar
 
+_NOT_LOGGED = {"means": {}, "metrics": {}}
 _NO_RECORDS = {"names": [], "sizes": [], "measured": torch.empty(0, dtype=torch.float64)}
 
 
@@ -19,8 +21,16 @@ class TrainingState(Callback):
 
     def __init__(self) -> None:
         self._restored: dict[str, Any] | None = None
+        self._logged = LoggedSoFar()
+        self._goes_on = self._plateau_due = False
         #: The metrics that the checkpoint was saved with, by name.
         self.latest: dict[str, float] = {}
+
+    def batches_until_due(self, trainer: Trainer) -> int | None:
+        return 0 if self._logged.waiting else None
+
+    def epochs_until_due(self, trainer: Trainer) -> int | None:
+        return self.batches_until_due(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         loop = checkpoint["loops"]["fit_loop"]
@@ -30,6 +40,9 @@ class TrainingState(Callback):
             "finished_epochs": loop["epoch_progress"]["current"]["processed"],
             "batches": loop["epoch_loop.batch_progress"]["current"]["ready"] if under_way else 0,
             "records": records if under_way else _NO_RECORDS,
+            "logged": self._logged.state_dict(trainer, pl_module) if under_way else _NOT_LOGGED,
+            # Those of the curves whose steps are Lightning's; the steps of others are epochs.
+            "lightnings": ["epoch", *trainer.logged_metrics],
             "latest": {name: value.item() for name, value in trainer.callback_metrics.items()},
             "random": random_states(),
             "optimizer_entries": sum(len(state["state"]) for state in checkpoint.get("optimizer_states", [])),
@@ -43,6 +56,8 @@ class TrainingState(Callback):
         self.latest = self._restored["latest"]
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        # Lightning saves at the end of an epoch before a schedule that waits for a metric has taken its step.
+        self._plateau_due = epochs["current"]["processed"] > epochs["current"]["completed"]
         if not self._restored["batches"] and epochs["current"]["processed"] == epochs["current"]["ready"]:
             # Saved at the end of an epoch. With max_steps, Lightning would take that epoch for unfinished.
             for counter in epochs.values():
@@ -61,4 +76,23 @@ class TrainingState(Callback):
         sampler = getattr(trainer.train_dataloader, "sampler", None)
         if restored["batches"] and hasattr(sampler, "skip"):
             sampler.skip = restored["batches"]
+        self._goes_on = True
+        if self._plateau_due and pl_module.automatic_optimization:
+            self._step_plateaus(trainer, pl_module)
+        self._logged.load_state_dict(restored.get("logged", _NOT_LOGGED), pl_module)
         restore_random_states(restored["random"])
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._goes_on:
+            # Otherwise Lightning would leave out the step at the end of this epoch as well.
+            self._goes_on = trainer.fit_loop.restarting = False
+        if self._logged.waiting:
+            self._logged.add(trainer)
+
+    def _step_plateaus(self, trainer: Trainer, module: LightningModule) -> None:
+        for config in trainer.lr_scheduler_configs:
+            due = config.interval == "epoch" and trainer.current_epoch % config.frequency == 0
+            if config.reduce_on_plateau and due and config.monitor in self.latest:
+                module.lr_scheduler_step(config.scheduler, torch.tensor(self.latest[config.monitor]))

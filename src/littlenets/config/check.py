@@ -64,7 +64,7 @@ SCHEDULE: dict[str, Any] = {
 # Where the others end: the arguments that training itself gives to what is built there.
 GIVEN: dict[str, tuple[str, ...]] = {
     "model.network": (),
-    "model.module": ("network", "optimizer", "scheduler"),
+    "model.module": (),  # those of PARTS that are there
     "data": (),
     "optimizer": ("params",),
     "trainer": ("callbacks", "default_root_dir"),
@@ -75,7 +75,9 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "logger.*": ("save_dir",),
 }
 # Those without which there is nothing to train.
-NEEDED = ("model.network", "model.module", "data", "optimizer", "trainer")
+NEEDED = ("model.module", "data", "trainer")
+# What the module is called with, where it takes that: dotted keys by the names of arguments.
+PARTS = {"network": "model.network", "optimizer": "optimizer", "scheduler": "scheduler"}
 
 
 def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> None:
@@ -137,9 +139,11 @@ def _look_at(
     if not saved:
         problems |= _missing(values) | _unread(values, config) | wrong_settings(values, ON_THIS_MACHINE)
     for place, path, node in _nodes(values):
-        for key, line in _wrong_node(place, path, node, config).items():
+        for key, line in _wrong_node(place, path, node, _given(place, values), config).items():
             # A value that two places take over is reported once, as what it is first.
             problems.setdefault(key, line)
+    for key, line in _wrong_parts(values, saved).items():
+        problems.setdefault(key, line)
     if endless := _endless(values):
         problems.setdefault("trainer.max_epochs", endless)
     if not problems and not saved:
@@ -177,6 +181,42 @@ def _resolves(key: str, config: DictConfig) -> bool:
         return OmegaConf.select(config, key) is not None
     except OmegaConfBaseException:
         return False
+
+
+def _wrong_parts(values: dict[str, Any], saved: bool) -> "_Problems":
+    """Look for what the module needs and is not there, and for what is there that it does not take."""
+    module = _select(values, "model.module")
+    try:
+        signature = signature_of(module["_target_"])
+    except (TypeError, KeyError, AttributeError, InstantiationException, ImportError):
+        return {}  # which is said of the module
+    problems: _Problems = {}
+    for name, key in PARTS.items() if signature else ():
+        there = _select(values, key) is not None
+        if not there and name in signature.required and name not in module and name != "scheduler":
+            problems[key] = f"{key}=null: this is needed; it takes settings of its own."
+        elif there and not signature.takes(name) and not saved:
+            # Of a saved run, it was left out then as it is now.
+            none = "null" if "." in key else "none"
+            problems[key] = f"{key}: {signature.name} takes no {name}, and brings what it needs; set {key}={none}."
+    return problems
+
+
+def _given(place: str, values: dict[str, Any]) -> Sequence[str]:
+    """Return the names of the arguments that training itself gives to what is built there."""
+    if place != "model.module":
+        return GIVEN[place]
+    module = _select(values, place)
+    # Where there is no such part, an argument of that name is a setting like others.
+    own = module if isinstance(module, dict) else {}
+    return [name for name, key in PARTS.items() if name not in own or _select(values, key) is not None]
+
+
+def _select(values: dict[str, Any], key: str) -> Any:
+    """Return the value of a dotted key; None where there is none."""
+    for name in key.split("."):
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
 
 
 class _Broken:
@@ -314,7 +354,7 @@ def _nodes(values: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
             yield place, place, outer
 
 
-def _wrong_node(place: str, path: str, node: Any, config: DictConfig) -> _Problems:
+def _wrong_node(place: str, path: str, node: Any, given: Sequence[str], config: DictConfig) -> _Problems:
     if node is None or node is _Broken:
         return {path: f"{path}=null: this is needed; it takes settings of its own."} if place in NEEDED else {}
     if not isinstance(node, dict):
@@ -323,7 +363,7 @@ def _wrong_node(place: str, path: str, node: Any, config: DictConfig) -> _Proble
         return {path: f"{path}._target_: this is missing; it names the class that {path} is made from."}
     if place == "scheduler":
         node = {name: value for name, value in node.items() if f"{place}.{name}" not in SCHEDULE}
-    return _wrong_arguments(path, node, GIVEN[place], config)
+    return _wrong_arguments(path, node, given, config)
 
 
 def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], config: DictConfig) -> _Problems:

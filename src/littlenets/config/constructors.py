@@ -88,6 +88,10 @@ class Signature(NamedTuple):
     #: Whether it derives from a class of ``lightning.pytorch``, with which ``pytorch_lightning`` does not work.
     of_other_package: bool
 
+    def takes(self, parameter: str) -> bool:
+        """Return whether it can be called with an argument of that name."""
+        return parameter in self.parameters or self.takes_any
+
     def mismatch(self, parameter: str, value: Any) -> str | None:
         adapter = self._adapter(parameter, value)
         return None if adapter is None else wrong_value(value, self.annotations[parameter], adapter)
@@ -163,6 +167,25 @@ def signature_of(target: str) -> Signature | None:
         adapters={},
         of_other_package=any(base.__module__.startswith(LIGHTNING) for base in getattr(found, "__mro__", ())),
     )
+
+
+def accepted(node: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the parts of a run that what a node names is to be called with.
+
+    A part that is None is left out, unless the call needs it.
+
+    Args:
+        node: with a ``_target_``.
+        parts: by the names of the arguments.
+    """
+    signature = signature_of(node["_target_"])
+    if signature is None:
+        return {name: part for name, part in parts.items() if part is not None}
+    return {
+        name: part
+        for name, part in parts.items()
+        if (signature.takes(name) if part is not None else name in signature.required and name not in node)
+    }
 
 
 def find(target: str) -> Any:

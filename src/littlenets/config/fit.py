@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from ..data import TensorDataModule
 from ..errors import SettingError
 from ..modules import SupervisedModule
-from .constructors import instantiate
+from .constructors import accepted, find, instantiate
 
 
 def does_not_fit(
     model: dict[str, Any], data: dict[str, Any], choice: str | None, only_tested: bool = False
 ) -> dict[str, str]:
-    """Tries the network on two samples of zeros of the shape that the data declares.
+    """Tries the network on two samples of zeros of the shape that the data declares, where the task is a plain one.
 
     Args:
         model: the resolved nodes ``network`` and ``module``.
@@ -57,7 +57,7 @@ def _tried(nodes: str) -> dict[str, str]:
         if datamodule.for_testing_only and not only_tested:
             said = f"{named} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
             return {"data": said}
-        if datamodule.sample_shape is None:
+        if datamodule.sample_shape is None or not is_plain_task(find(model["module"]["_target_"])):
             return {}
         try:
             # On the meta device there are shapes and no numbers, so nothing to compute.
@@ -74,7 +74,7 @@ def _tried(nodes: str) -> dict[str, str]:
                 return {"model": f"model: {' '.join(str(error.__cause__).split())}"}
     if problem is None:
         return {}
-    network, classes = model["network"], datamodule.classes
+    network, classes = model.get("network") or model["module"], datamodule.classes
     name = network["_target_"].rpartition(".")[2]
     if only_tested:
         return {f"also_test.{choice}": f"also_test: model.network ({name}) does not fit {named}: {problem}."}
@@ -85,12 +85,18 @@ def _tried(nodes: str) -> dict[str, str]:
     return {"model.network": misfit(name, named, problem)}
 
 
+def is_plain_task(kind: Any) -> bool:
+    """Return whether a class is that of a task whose batches are inputs and targets, and whose network takes inputs."""
+    return isinstance(kind, type) and issubclass(kind, SupervisedModule) and kind.step is SupervisedModule.step
+
+
 def _build_and_try_out(
     model: dict[str, Any], datamodule: TensorDataModule, device: torch.device
 ) -> tuple[str | None, bool]:
     with device:
-        network = instantiate(model["network"])
-        module = instantiate(model["module"], network=network, optimizer=_later, scheduler=None)
+        network = instantiate(model["network"]) if model.get("network") else None
+        parts = {"network": network, "optimizer": _later, "scheduler": None}
+        module = instantiate(model["module"], **accepted(model["module"], parts))
         x = torch.zeros(2, *datamodule.sample_shape, dtype=datamodule.sample_dtype)
         return try_out(module, x, datamodule.classes)
 

@@ -3,11 +3,27 @@
 Shapes: E epochs.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import BLACK, BLUE, GREY, ORANGE, Values, epoch_axis, label, legend, new_figure, numbers, title
+from .style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    Values,
+    class_colour,
+    class_marker,
+    epoch_axis,
+    label,
+    legend,
+    new_figure,
+    numbers,
+    title,
+)
 
 # A curve of so few points shows each of them.
 FEW = 30
@@ -59,6 +75,24 @@ def accuracy(epochs: Values, train: Values, val: Values | None = None, test: flo
     ax.set_ylim(lowest - 0.05 * (100 - lowest) - 0.2, 100 + 0.05 * (100 - lowest) + 0.2)
     ax.axhline(100, color=GREY, linewidth=0.6, zorder=0)
     title(ax, "Accuracy")
+    return figure
+
+
+def losses(epochs: Values, columns: Mapping[str, Values]) -> Figure:
+    """Losses of any names, each (E,), NaN where there was none."""
+    figure = new_figure(3.6)
+    ax = figure.subplots()
+    for index, (name, values) in enumerate(columns.items()):
+        values = numbers(values)
+        there = np.isfinite(values)
+        marker = class_marker(index) if there.sum() <= FEW else None
+        colour = class_colour(index, len(columns))
+        ax.plot(numbers(epochs)[there], values[there], color=colour, marker=marker, markersize=4, label=name)
+    label(ax, "epoch", "loss")
+    epoch_axis(ax, epochs)
+    ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
+    legend(ax)
+    title(ax, "Losses")
     return figure
 
 

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from ..errors import SettingError
-from ..modules import SupervisedModule
 from ..runs.files import write_atomically
+from .asking import predicted
 
 # They report every step of their work.
 for name in ("onnxscript", "onnx_ir"):
@@ -23,9 +24,9 @@ for name in ("onnxscript", "onnx_ir"):
 
 
 class Predictor(nn.Module):
-    """From what the network takes, ``x`` (N, ...), to what predict.py prints, by name: see SupervisedModule."""
+    """From what the network takes, ``x`` (N, ...), to what predict.py prints, by name."""
 
-    def __init__(self, module: SupervisedModule) -> None:
+    def __init__(self, module: LightningModule) -> None:
         super().__init__()
         self.module = copy.deepcopy(module)
         for parameter in self.module.parameters():
@@ -33,7 +34,8 @@ class Predictor(nn.Module):
             parameter.data = parameter.data.contiguous()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return self.module.predictions(self.module.network(x))
+        found = self.module.predict_step(x, 0)
+        return found if isinstance(found, dict) else {"y": found}
 
 
 def check_path(path: Path) -> None:
@@ -56,7 +58,7 @@ def check_path(path: Path) -> None:
         )
 
 
-def export(module: SupervisedModule, x: Tensor, path: Path) -> str:
+def export(module: LightningModule, x: Tensor, path: Path) -> str:
     """Writes the network and the step that makes predictions of its outputs; any number of samples fits.
 
     Args:
@@ -72,13 +74,13 @@ def export(module: SupervisedModule, x: Tensor, path: Path) -> str:
     """
     check_path(path)
     predictor = Predictor(module).eval()
-    with torch.no_grad():
-        given = predictor(x)
+    given = predicted(module, x)
     try:
         content = FORMATS[path.suffix](predictor, x, list(given))
     except Exception as error:  # any: the network's own code runs on what stands for a tensor
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise SettingError(f"export={path}: {type(module.network).__name__} cannot be exported: {reason}") from error
+        name = type(getattr(module, "network", module)).__name__
+        raise SettingError(f"export={path}: {name} cannot be exported: {reason}") from error
     try:
         write_atomically(path, content)
     except OSError as error:

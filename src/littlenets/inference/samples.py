@@ -9,8 +9,8 @@ from torch import Tensor
 class Samples(NamedTuple):
     """A batch of N inputs."""
 
-    #: What the network takes (N, ...).
-    x: Tensor
+    #: What the network takes, (N, ...); or a batch in the form that the data's loader gives it.
+    x: Any
     #: What an error calls the sample with an index in 0..N-1.
     place: Callable[[int], str]
     #: What stands before the predictions, by name: a list of N.

@@ -76,9 +76,9 @@ class SupervisedModule(LightningModule):
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return what the network's output (N, ...) says of each sample.
 
-        ``y`` for numbers; ``class``, int64 (N,), and ``probabilities``, float (N, K), for classes.
+        ``y`` for numbers; ``class``, int64 (N,), and ``probabilities``, float (N, K), for classes; or by other names.
         """
-        raise NotImplementedError
+        return {}
 
     def check(self, output: Tensor, classes: int | None) -> str | None:
         """Return an error message if `output` (N, ...) does not suit data of so many classes (None: regression)."""

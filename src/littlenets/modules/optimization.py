@@ -56,6 +56,10 @@ class Schedule:
     ) -> None:
         self.make, self.interval, self.frequency, self.monitor = make, interval, frequency, monitor
 
+    def __call__(self, optimizer: Optimizer, **arguments: Any) -> LRScheduler:
+        """Make the schedule, for a module that makes what Lightning takes by itself."""
+        return self._made(self.make, optimizer, **arguments)
+
     def configuration(self, optimizer: Optimizer, trainer: Trainer) -> dict[str, Any]:
         """Return what ``configure_optimizers`` returns under ``lr_scheduler``.
 

@@ -1,27 +1,33 @@
 """Checkpoint files: written so that the previous one survives a failure, read as data and never as code."""
 
 import io
+import logging
 import os
 import pickle
 import pickletools
 import re
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
-from annotated_types import Ge, Len
+from annotated_types import Ge
 from lightning_fabric.plugins import TorchCheckpointIO
+from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import SettingError
 from ..randomness import random_states, restore_random_states
 from .files import write_atomically
 from .reading import damaged, in_words
 from .schemas import Natural
+
+log = logging.getLogger(__name__)
 
 # Of what a checkpoint holds besides its tensors; a run of the four networks has 50 KB.
 MOST_PICKLE_BYTES = 16 << 20
@@ -58,12 +64,20 @@ class _Random(_Tensors):
     mps: Tensor | None
 
 
+class _Logged(_Tensors):
+    means: dict[str, dict[str, Tensor]]
+    metrics: dict[str, dict[str, Tensor]]
+
+
 class _Own(_Tensors):
     finished_epochs: Natural
     batches: Natural
     records: _Records
     latest: dict[str, float]
     random: _Random
+    # Runs of earlier versions have neither.
+    logged: _Logged | None = None
+    lightnings: list[str] = []
     # The number of parameters that the optimizer kept something for; runs of earlier versions do not say.
     optimizer_entries: Natural | None = None
 
@@ -73,7 +87,7 @@ class _Whole(_Tensors):
 
     epoch: Natural
     global_step: Natural
-    optimizer_states: Annotated[list[dict[str, Any]], Len(1)]
+    optimizer_states: list[dict[str, Any]]
     lr_schedulers: list[dict[str, Any]]
     loops: dict[str, Any]
     callbacks: dict[str, dict[str, Any]]
@@ -140,31 +154,41 @@ def read_training_state(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def check_optimizer_state(checkpoint: dict[str, Any], parameters: Sequence[Tensor], path: Path) -> None:
-    """Make sure that the optimizer's state in a checkpoint from `read_training_state` is for these parameters.
+def check_optimizer_states(checkpoint: dict[str, Any], parameters: Sequence[Tensor] | None, path: Path) -> None:
+    """Make sure that the states of optimizers in a checkpoint from `read_training_state` are whole.
 
     Args:
         checkpoint: read from ``path``.
-        parameters: those that are trained; only their shapes are looked at.
+        parameters: those that the only optimizer trains, in its order, of which only the shapes are looked at; None
+            where the module decides that when training starts.
         path: for the message.
 
     Raises:
-        SettingError: it is for others.
+        SettingError: they are not, or are for other parameters.
     """
-    (state,) = checkpoint["optimizer_states"]
-    groups, entries = state.get("param_groups"), state.get("state")
-    if not isinstance(groups, list) or not isinstance(entries, dict):
-        raise _not_whole(path, "the optimizer's state lacks param_groups or state")
-    indices = [index for group in groups if isinstance(group, dict) for index in group.get("params") or ()]
-    if indices != list(range(len(parameters))):
-        raise _not_whole(path, f"the optimizer's state is not for {len(parameters)} parameters")
-    for name, value in [item for group in groups for item in group.items() if item[0] != "params"]:
-        if not isinstance(value, int | float | tuple | list | Tensor | None):
-            raise _not_whole(path, f"the optimizer's {name} is no number")
-    for index, kept in entries.items():
-        for name, value in kept.items() if isinstance(kept, dict) else ():
-            if name in _ELEMENTWISE and value is not None and value.shape != parameters[index].shape:
-                raise _not_whole(path, f"the optimizer's {name} of parameter {index} has another shape")
+    states = checkpoint["optimizer_states"]
+    if parameters is not None and len(states) != 1:
+        raise _not_whole(path, f"it has the states of {len(states)} optimizers, where there is one")
+    for number, state in enumerate(states, 1):
+        whose = "the optimizer's" if len(states) == 1 else f"optimizer {number}'s"
+        groups, entries = state.get("param_groups"), state.get("state")
+        if not isinstance(groups, list) or not isinstance(entries, dict):
+            raise _not_whole(path, f"{whose} state lacks param_groups or state")
+        indices = [index for group in groups if isinstance(group, dict) for index in group.get("params") or ()]
+        count = len(indices) if parameters is None else len(parameters)
+        if indices != list(range(count)) or not entries.keys() <= set(indices):
+            raise _not_whole(path, f"{whose} state is not for {count} parameters")
+        for name, value in [item for group in groups for item in group.items() if item[0] not in ("params", "name")]:
+            if not isinstance(value, int | float | tuple | list | Tensor | None):
+                raise _not_whole(path, f"{whose} {name} is no number")
+        for index, kept in entries.items():
+            elementwise = [name for name in kept if name in _ELEMENTWISE] if isinstance(kept, dict) else ()
+            shapes = {name: kept[name].shape for name in elementwise if kept[name] is not None}
+            # Of one parameter they all have one shape, whichever that is.
+            wanted = next(iter(shapes.values()), None) if parameters is None else parameters[index].shape
+            for name, shape in shapes.items():
+                if shape != wanted:
+                    raise _not_whole(path, f"{whose} {name} of parameter {index} has another shape")
 
 
 def _not_whole(path: Path, reason: str) -> SettingError:
@@ -272,8 +296,47 @@ def _check_counters(loops: Any) -> None:
             raise ValueError(f"loops hold more than {MOST_COUNTERS:,} numbers")
 
 
+def plain_data(node: Any, path: str, left_out: dict[str, str]) -> Any:
+    """Return what `read_checkpoint` can read of a node: itself where that is all, ``_NOTHING`` where it is nothing.
+
+    Args:
+        node: a checkpoint, or a part of it.
+        path: its dotted key.
+        left_out: gets the class of what cannot be read, by its dotted key.
+    """
+    if OmegaConf.is_config(node):
+        node = OmegaConf.to_container(node, resolve=True)
+    kind = type(node)
+    if kind in _PLAIN or isinstance(node, torch.dtype | torch.device):
+        return node
+    if isinstance(node, np.generic):
+        return node.item()
+    if isinstance(node, dict):
+        inner = {key: plain_data(value, f"{path}.{key}".lstrip("."), left_out) for key, value in node.items()}
+        kept = {key: value for key, value in inner.items() if value is not _NOTHING}
+        same = len(kept) == len(node) and all(kept[key] is value for key, value in node.items())
+        return node if same and kind in (dict, OrderedDict) else kept
+    if isinstance(node, list | tuple):
+        items = [plain_data(value, f"{path}.{index}", left_out) for index, value in enumerate(node)]
+        if any(item is _NOTHING for item in items):
+            return _NOTHING  # the others would stand in other places
+        if kind in (list, tuple) and all(item is value for item, value in zip(items, node, strict=True)):
+            return node
+        return items if isinstance(node, list) else tuple(items)
+    left_out[path] = f"{kind.__module__}.{kind.__qualname__}"
+    return _NOTHING
+
+
+_NOTHING = object()
+_PLAIN = (type(None), bool, int, float, complex, str, set, torch.Size, Tensor, nn.Parameter)
+# What Lightning writes down for the eye, and for `load_from_checkpoint`; config.yaml has all that a run is made from.
+_DESCRIPTIVE = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type", "datamodule_hparams_type")
+
+
 class SafeCheckpointIO(TorchCheckpointIO):
     """Write, remove and read checkpoint files for Lightning.
+
+    What `read_checkpoint` would refuse to read is left out of a file, with a warning.
 
     Args:
         check: called before each write; raises where the run folder is no longer there, which would be made again.
@@ -282,6 +345,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
     def __init__(self, check: Callable[[], None] | None = None, places: Sequence[Path] | None = None) -> None:
         self._check, self._places = check, places
+        self._told: set[str] = set()
 
     def _check_place(self, path: str | Path) -> None:
         """Raise SettingError for a path outside: Lightning's callbacks take paths from their state in a checkpoint."""
@@ -297,6 +361,9 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         self._check_place(path)
+        left_out: dict[str, str] = {}
+        checkpoint = plain_data(checkpoint, "", left_out)
+        self._tell(left_out)
         # In memory first, which is where PyTorch's own errors of a full disk would come from, each in its own words.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
@@ -304,6 +371,16 @@ class SafeCheckpointIO(TorchCheckpointIO):
             self._check()
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write_atomically(Path(path), buffer.getbuffer())
+
+    def _tell(self, left_out: dict[str, str]) -> None:
+        new = {key: kind for key, kind in left_out.items() if key not in self._told}
+        self._told |= new.keys()
+        for key, kind in new.items():
+            said = f"Checkpoints hold data only, so they lack {key}, which is of the class {kind}"
+            if key.partition(".")[0] not in _DESCRIPTIVE:
+                log.warning("%s. A run that is gone on with, or evaluated, is without it.", said)
+            elif not key.endswith("hparams_type"):
+                log.info("%s; config.yaml says how it was made.", said)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:
         return read_checkpoint(Path(path))

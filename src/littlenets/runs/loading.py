@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import LightningDataModule
-from torch import Tensor
+from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import Tensor, nn
 from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
@@ -18,7 +19,6 @@ from ..building import build, build_module
 from ..config.check import check
 from ..config.trust import check_trusted, refusals
 from ..errors import SettingError
-from ..modules import SupervisedModule
 from .checkpoints import read_checkpoint
 from .saved import SavedRun, find_run
 
@@ -26,6 +26,8 @@ __all__ = ["SavedRun", "check_fits", "check_saved", "load_datamodule", "load_mod
 
 # Of a network and its metrics.
 MOST_LAYERS = 10_000
+# Hooks in which a module may add layers, or change what is saved of them.
+_LATER = ("setup", "configure_model", "on_save_checkpoint", "on_load_checkpoint")
 
 
 def load_run(run: str | Path, checkpoint: Literal["best", "last"] = "last", trust: Sequence[str] = ()) -> SavedRun:
@@ -59,27 +61,31 @@ def check_saved(config: DictConfig, trust: Sequence[str] = (), folder: Path | No
     check(config, saved=True)
 
 
-def load_module(saved: SavedRun) -> SupervisedModule:
+def load_module(saved: SavedRun) -> LightningModule:
     """Return the trained module of a run from `load_run`, in evaluation mode, on the CPU.
 
     Raises:
         SettingError: the checkpoint is damaged or does not belong to the configuration.
     """
-    state = read_checkpoint(saved.checkpoint)["state_dict"]
-    check_fits(state, saved.config, saved.checkpoint)
+    checkpoint = read_checkpoint(saved.checkpoint)
+    check_fits(checkpoint["state_dict"], saved.config, saved.checkpoint)
     module = build_module(saved.config)
-    kept = {value.dtype for value in state.values() if value.is_floating_point()}
+    weights = [value for value in checkpoint["state_dict"].values() if isinstance(value, Tensor)]
+    kept = {value.dtype for value in weights if value.is_floating_point()}
     if len(kept) == 1:
         module.to(*kept)
+    # As Lightning does where it loads one.
+    module.configure_model()
+    module.on_load_checkpoint(checkpoint)
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(checkpoint["state_dict"], strict=module.strict_loading)
     except (RuntimeError, AttributeError) as error:
         raise does_not_belong(saved.checkpoint, str(error)) from None
     return module.eval()
 
 
-def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> SupervisedModule | None:
-    """Make sure that weights are those of the network in a configuration, before memory is taken for it.
+def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> LightningModule | None:
+    """Make sure that weights are those of the module in a configuration, before memory is taken for it.
 
     Args:
         state: weights by name, of the module.
@@ -87,20 +93,26 @@ def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> S
         checkpoint: where they are from, for the message.
 
     Returns:
-        The module on the meta device; None where a network of the user's own cannot be built there.
+        The module on the meta device; None where code of the user's own cannot be built there, or says its names later.
 
     Raises:
         SettingError: their names or shapes differ.
     """
+    from_outside = bool(refusals({"model": OmegaConf.to_container(config.model)}))
     try:
-        with torch.device("meta"), _at_most(len(state)):
+        # Code of the user's own may have more than it saves, such as frozen layers.
+        with torch.device("meta"), _at_most(MOST_LAYERS if from_outside else len(state)):
             module = build_module(config)
     except _TooManyError:
         raise does_not_belong(checkpoint, f"the network has more than its {len(state):,} weights") from None
-    except RuntimeError as error:
-        if not refusals({"model": OmegaConf.to_container(config.model)}):
+    except Exception as error:
+        if from_outside:
+            return None  # it needs numbers
+        if isinstance(error, RuntimeError):
             raise does_not_belong(checkpoint, str(error)) from None
-        return None  # it needs numbers
+        raise
+    if from_outside and any(is_overridden(hook, module) for hook in _LATER):
+        return None
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items() if isinstance(value, Tensor)}
     found = {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}
     if wrong := [name for name in sorted({*shapes, *found}) if shapes.get(name) != found.get(name)]:
@@ -120,9 +132,10 @@ def _at_most(count: int) -> Iterator[None]:
     """Raise _TooManyError as soon as the modules that are built have more parameters than that, or layers without."""
     parameters = layers = 0
 
-    def add_parameter(*_: Any) -> None:
+    def add_parameter(layer: nn.Module, name: str, _: Any) -> None:
         nonlocal parameters
-        parameters += 1
+        # One that takes another's place, as where weights are shared, is none more.
+        parameters += getattr(layer, name, None) is None
         if parameters > count:
             raise _TooManyError
 

@@ -33,9 +33,9 @@ class Config(BaseModel):
 
     origin: _Origin
     trainer: _Trainer
-    model: dict[str, dict[str, Any]]
+    model: dict[str, dict[str, Any] | None]
     data: dict[str, Any]
-    optimizer: dict[str, Any]
+    optimizer: dict[str, Any] | None
     scheduler: dict[str, Any] | None
     callbacks: dict[str, Any] | None
     logger: dict[str, Any] | None

@@ -10,6 +10,8 @@ from .outcomes import Outcome, is_rising
 
 # What is compared where nothing was asked for: the first of these that all completed runs have.
 DEFAULTS = ("val/loss", "test/acc", "test/mae", "test/loss", "train/loss")
+# As modules of others call them.
+DEFAULTS += tuple(name.replace("/", "_") for name in DEFAULTS)
 
 Direction = Literal["minimize", "maximize"]
 
@@ -76,8 +78,9 @@ def choose_objective(outcomes: Sequence[Outcome], metric: str | None, direction:
     else:
         common = [name for name in DEFAULTS if completed and all(name in metrics for metrics in completed)]
         chosen = next(iter([*common, *(name for name in DEFAULTS if name in there), *there]))
-        why = "the default" if chosen == "val/loss" else "the default for runs without a validation set"
-        if chosen != "val/loss" and "val/loss" in there:
+        validated = chosen in ("val/loss", "val_loss")
+        why = "the default" if validated else "the default for runs without a validation set"
+        if not validated and "val/loss" in there:
             why = "the default where not all runs have a validation set"
     suggested = "maximize" if is_rising(chosen) else "minimize"
     return Objective(chosen, direction or suggested, why)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class Outcome:
 
 def is_rising(metric: str) -> bool:
     """Whether more of a metric is better, judging by its name."""
-    return metric.rsplit("/", 1)[-1].lower() in RISING
+    return re.split("[/_]", metric)[-1].lower() in RISING
 
 
 def read_outcome(sweep: Path, job: Job) -> Outcome:
