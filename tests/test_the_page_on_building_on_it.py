@@ -13,6 +13,13 @@ PAGE, PAGE_BEFORE = "docs/build-on-it.md", "docs/add-a-network.md"
 NEW = {
     "rings.py",
     "smoothed.py",
+    "vae.py",
+    "tags.py",
+    "gan.py",
+    "conf/data/tags.yaml",
+    "conf/model/vae.yaml",
+    "conf/model/tags.yaml",
+    "conf/model/gan.yaml",
     "weight_norm.py",
     "conf/data/rings.yaml",
     "conf/optimizer/rmsprop.yaml",
@@ -37,7 +44,7 @@ def history(run: Path) -> list[dict[str, str]]:
 
 def test_the_page_has_its_files():
     assert set(pages.files(PAGE)) == {f"mynets/{name}" for name in NEW}
-    assert len(pages.shell_blocks(PAGE)) == 2
+    assert len(pages.shell_blocks(PAGE)) == 5
 
 
 def test_all_of_them_were_used(run: Path):
@@ -80,3 +87,39 @@ def test_it_is_evaluated_from_its_folder(run: Path):
     (file,) = (run / "evaluations").glob("*.json")
     evaluated = json.loads(file.read_text())["metrics"]
     assert evaluated == pytest.approx({name: trained[name] for name in ("test/acc", "test/loss")})
+
+
+def of_model(run: Path, name: str) -> Path:
+    return run.parents[1] / name / "latest"
+
+
+def test_a_code_of_one_number_keeps_most_of_a_point(run: Path):
+    """By the mean of all points, the error would be the mean square of the radii, 4, 8 and 12."""
+    metrics = json.loads((of_model(run, "vae") / "results.json").read_text())["metrics"]
+    assert metrics["test/error"] < 0.5 * (4**2 + 8**2 + 12**2) / 3
+    assert metrics["test/loss"] == pytest.approx(metrics["test/error"] + 0.1 * metrics["test/divergence"], rel=1e-5)
+
+
+def test_several_labels_are_learned(run: Path):
+    folder = of_model(run, "tags")
+    metrics = json.loads((folder / "results.json").read_text())["metrics"]
+    assert metrics["test/acc"] > 0.8
+    assert metrics["test/f1"] > 0.9
+    (file,) = (folder / "evaluations").glob("*.json")
+    tested = {name: value for name, value in metrics.items() if name.startswith("test/")}
+    assert json.loads(file.read_text())["metrics"] == pytest.approx(tested)
+
+
+def test_a_module_with_two_optimizers_is_swept_and_gone_on_with(run: Path):
+    folder = of_model(run, "gan")
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["status"], results["epochs"], len(results["resumed"])) == ("completed", 80, 1)
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 80
+    assert rows[0].keys() == {"epoch", "g_loss", "d_loss", "lr", "lr_2"}
+    (table,) = run.parents[2].glob("sweeps/gan/2*/sweep.csv")
+    with table.open(newline="") as file:
+        losses = [float(row["d_loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 2
+    assert losses == sorted(losses)
