@@ -124,6 +124,9 @@ def unfit(module: SupervisedModule, batch: Any, datamodule: LightningDataModule)
     x, y = batch
     if not isinstance(y, Tensor):
         return f"targets should be tensors, and are {form(y)}"
+    # As a run with trainer.precision=64-true or bf16-true hands them on.
+    dtype = next((one.dtype for one in module.parameters() if one.is_floating_point()), torch.float32)
+    x, y = (one.to(dtype) if isinstance(one, Tensor) and one.is_floating_point() else one for one in batch)
     try:
         with evaluating(module):
             output = module(x)
@@ -136,7 +139,7 @@ def unfit(module: SupervisedModule, batch: Any, datamodule: LightningDataModule)
     try:
         with evaluating(module), warnings.catch_warnings():
             warnings.filterwarnings("error", "Using a target size")
-            module.step(batch)
+            module.step((x, y))
     except Exception as error:
         if "attached to" in str(error):
             return None  # a loss of somebody's own that wants the Trainer
