@@ -18,7 +18,10 @@ from .errors import SettingError
 from .modules import Schedule, SupervisedModule
 
 # What Lightning greets with (GPU available: False, ...) is in the line that training prints.
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+for _name in ("pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+# One message says what ended a run, and PyTorch's says which processes ended with it.
+logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 # Lightning's own use of torch, which nobody here can change.
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from .board import content
@@ -65,6 +66,7 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.flush()
 
 
+@rank_zero_only
 def log_point(logger: Logger, step: int, metrics: dict[str, float]) -> None:
     """One point of each metric's curve.
 
@@ -80,6 +82,7 @@ def log_point(logger: Logger, step: int, metrics: dict[str, float]) -> None:
         logger.log_metrics(metrics, step=step)
 
 
+@rank_zero_only
 def log_layout(logger: Logger, curves: Iterable[str]) -> None:
     """Says which curves belong together, to loggers that can show it."""
     if isinstance(logger, TensorBoardLogger):
@@ -131,6 +134,7 @@ def log_end(trainer: Trainer, results: dict[str, Any], stages: Iterable[str]) ->
         logger.finalize("success")
 
 
+@rank_zero_only
 def log_image(logger: Logger, name: str, png: bytes, epoch: int) -> None:
     """A picture, which TensorBoard shows with a slider where one of the same name is there for other epochs."""
     if isinstance(logger, TensorBoardLogger):

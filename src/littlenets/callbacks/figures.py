@@ -68,7 +68,11 @@ class Figures(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
         # Not where training starts: a run that was killed after its last epoch is only tested when it is resumed.
-        self._data = trainer.datamodule
+        self.show(trainer.datamodule)
+
+    def show(self, data: LightningDataModule) -> None:
+        """Take data for what the network is trained on."""
+        self._data = data
 
     def on_train_start(self, trainer: Trainer, pl_module: SupervisedModule) -> None:
         if isinstance(self._data, TensorDataModule):
