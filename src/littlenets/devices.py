@@ -1,7 +1,7 @@
 """Several devices: processes that train one network together, of which the first writes and prints.
 
 With ``ddp_spawn`` and ``ddp_fork``, this process starts all of them, waits, and takes over what the first came to. With
-``ddp``, it is the first of them, and Lightning starts the others by the same command (`helps`).
+``ddp``, it is the first of them, and Lightning starts the others by the same command (`ranks.helps`).
 """
 
 import io
@@ -32,6 +32,7 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from .callbacks import Beginning, Stopping
 from .callbacks.stopping import SIGNALS
 from .errors import StoppedError
+from .ranks import helps
 from .runs.log import written_to
 
 # What Lightning and PyTorch tell each other by the environment, which a later run must not hear.
@@ -74,11 +75,6 @@ class Shares(Callback):
         return gradient * self._weight
 
 
-def helps() -> bool:
-    """Whether this process was started to help another one, which writes and prints for both."""
-    return int(os.environ.get("LOCAL_RANK") or 0) > 0
-
-
 def starts_processes(trainer: Trainer) -> bool:
     """Whether training is done by processes that this one starts and waits for."""
     return isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
@@ -94,7 +90,7 @@ def prepare(trainer: Trainer, folder: Path, threads: int) -> None:
         trainer.strategy._launcher = Launcher(trainer.strategy, start_method, folder)
     else:
         hydra = HydraConfig.instance().cfg
-        with flag_override(hydra, ["readonly", "struct"], False):
+        with flag_override(hydra.hydra, ["readonly", "struct"], False):
             # The others are told where, and not to make a folder of their own.
             hydra.hydra.run.dir = hydra.hydra.runtime.output_dir
 

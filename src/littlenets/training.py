@@ -28,12 +28,12 @@ from .config.check import check
 from .config.choices import load_choice, other_data
 from .config.fit import evaluating
 from .data import TensorDataModule
-from .devices import helps
 from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
 from .loggers import close_loggers, log_end, log_start, open_logger
 from .modules import SupervisedModule
+from .ranks import helps
 from .resuming import Resumed, resume
 from .runs import Run
 from .runs.checkpoints import SafeCheckpointIO
