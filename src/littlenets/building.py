@@ -28,6 +28,9 @@ for name in (*TALKING, "utilities.rank_zero"):
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
     lambda record: record.levelno > logging.INFO or Path(record.pathname).parent.name in TALKING
 )
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+# One message says what ended a run, and PyTorch's says which processes ended with it.
+logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 # Lightning's own use of torch, which nobody here can change.
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
 # Somebody who wants a bare trainer knows that it records nothing.

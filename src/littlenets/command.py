@@ -29,6 +29,7 @@ from .config import resolvers
 from .config.overrides import expand_home, typed
 from .config.trust import check_links
 from .errors import DivergedError, RemovedError, SettingError, StoppedError
+from .ranks import helps
 from .runs.files import NO_ROOM, Presence, user_path
 from .runs.folder import is_untouched, occupied, remove_run_folder
 from .runs.log import traceback_log, written_to
@@ -68,6 +69,8 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         folder = Path(hydra.runtime.output_dir)
         sweep = hydra.mode is RunMode.MULTIRUN
         new = not sweep and config.get("resume") is None
+        if helps():
+            return _help(function, config, folder)
         signal.signal(signal.SIGTERM, _stop)
         # Until then nothing may be written there, and nothing removed.
         taken: Presence | None = None
@@ -116,6 +119,23 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
     return with_folder
 
 
+def _help(function: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path) -> Any:
+    """Takes part in the job of another process, which has the folder, and says all there is to say.
+
+    Lightning kills that process where this one ends with an error of which the other may know nothing.
+    """
+    logging.disable(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return function(config, folder)
+    except (KeyboardInterrupt, SettingError, DivergedError, RemovedError):
+        raise SystemExit(0) from None
+    except Exception as error:
+        if _tracebacks_wanted:
+            raise
+        raise SystemExit(_complain(f"In process {os.environ['LOCAL_RANK']}: {_answer(error)[0]}", 1)) from None
+
+
 def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     """For a command that is no run and has no folder: turns its errors into a message and an exit code."""
 
@@ -161,7 +181,7 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(_complain("A new run with the settings of an earlier one: python train.py like=FOLDER", 2))
     if flags:
         sys.exit(_complain("\n".join([*map(_misplaced, flags), "--help shows the settings."]), 2))
-    resolvers.register(make_folders=not (asked.help or asked.cfg or asked.info or asked.shell_completion))
+    resolvers.register(make_folders=not (helps() or asked.help or asked.cfg or asked.info or asked.shell_completion))
     try:
         sys.argv[1:] = expand_resume(sys.argv[1:], _script(main))
         if any("like=" in argument for argument in sys.argv[1:]):
@@ -169,7 +189,8 @@ def run(main: Callable[[], Any]) -> None:
             from .reusing import expand_like
 
             sys.argv[1:] = expand_like(_script(main), sys.argv[1:])
-        sys.argv += _resumed_folder(sys.argv[1:])
+        if not helps():
+            sys.argv += _resumed_folder(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))

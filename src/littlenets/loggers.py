@@ -7,6 +7,7 @@ from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from .board import content
@@ -69,6 +70,7 @@ class TensorBoard(TensorBoardLogger):
         """Leave out what a module saved by `save_hyperparameters`: all settings are there, from `log_start`."""
 
 
+@rank_zero_only
 def log_point(logger: Logger, step: int, metrics: dict[str, float]) -> None:
     """One point of each metric's curve.
 
@@ -84,6 +86,7 @@ def log_point(logger: Logger, step: int, metrics: dict[str, float]) -> None:
         logger.log_metrics(metrics, step=step)
 
 
+@rank_zero_only
 def log_layout(logger: Logger, curves: Iterable[str]) -> None:
     """Says which curves belong together, to loggers that can show it."""
     if isinstance(logger, TensorBoardLogger):
@@ -140,6 +143,7 @@ def log_end(trainer: Trainer, results: dict[str, Any], stages: Iterable[str]) ->
         logger.finalize("success")
 
 
+@rank_zero_only
 def log_image(logger: Logger, name: str, png: bytes, epoch: int) -> None:
     """A picture, which TensorBoard shows with a slider where one of the same name is there for other epochs."""
     if isinstance(logger, TensorBoardLogger):

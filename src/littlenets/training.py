@@ -15,9 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.loggers.logger import DummyLogger
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.text import Text
 
+from . import devices
 from .building import build, build_module, check_fit
 from .callbacks import Beginning, Checkpoints, Divergence, Figures, History, Monitors, Progress, Stopping, TrainingState
 from .callbacks.length import finished_epochs
@@ -33,6 +37,7 @@ from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
 from .loggers import close_loggers, log_end, log_start, open_logger
+from .ranks import helps
 from .resuming import Resumed, resume
 from .runs import Run
 from .runs.checkpoints import SafeCheckpointIO
@@ -42,7 +47,7 @@ from .runs.folder import make_latest
 from .settings import telling_settings
 from .speed import NoProfiler, RunAhead, SharedSteps
 from .summary import describe, places, stand_in_warning, summarize
-from .threads import choose_threads
+from .threads import AVAILABLE, choose_threads
 
 log = logging.getLogger(__name__)
 
@@ -70,16 +75,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             return before.results.get("metrics", {})
         config, origin = before.config, OmegaConf.to_container(before.config.origin)
     said = {name: origin[name] for name in ("model", "data", "overrides")}
-    with Run(folder, **said) as run, ExitStack() as at_end:
-
-        def begin() -> None:
-            run.check()
-            values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
-            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
-            run.begin()
-            if before is None and HydraConfig.get().mode is RunMode.RUN:
-                make_latest(folder.resolve(), run.started)
-
+    with Run(folder, writes=not helps(), **said) as run, ExitStack() as at_end:
+        begin = _Begin(run)
+        begin.newest = before is None and HydraConfig.get().mode is RunMode.RUN
         beginning = Beginning(begin)
         with run.timed("setup"):
             if before is None:
@@ -91,6 +89,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             run.results["seed"] = config.seed
             # Before any data are looked for: Lightning knows what this machine cannot do.
             trainer = build_trainer(config, run, beginning, before)
+            if trainer.world_size > 1:
+                # A process that is forked from one with threads at work waits for them for ever.
+                torch.set_num_threads(1)
             others = build_other_data(config)
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
@@ -99,7 +100,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 check_fit(module, data, name)
             if names := class_names(datamodule):
                 run.results["classes"] = names
-            threads = build_threads(config, module, datamodule)
+            threads = build_threads(config, module, datamodule, trainer.num_devices)
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
                 getattr(module, "network", module).compile()
@@ -112,18 +113,30 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
             network = getattr(module, "network", module)
             log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
+            begin.values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
+            if trainer.world_size > 1:
+                devices.prepare(trainer, folder, threads)
         metrics = run.results["metrics"]
         try:
             with run.timed("fit"):
                 try:
-                    fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
+                    with devices.together(trainer):
+                        fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
                     beginning.now()
                     run.results["ended"] = early_end(trainer)
                 finally:
+                    if beginning.begun:
+                        run.has_begun()
+                    torch.set_num_threads(threads)
                     steps = trainer.global_step
                     run.results.update(epochs=finished_epochs(trainer), steps=steps)
                     metrics.update(final_metrics(trainer))
         except (DivergedError, StoppedError) as end:
+            if not run.writes:
+                raise
+            for callback in trainer.callbacks:
+                if isinstance(callback, Figures):
+                    callback.show(datamodule)
             if not getattr(end, "at_once", False):
                 with run.timed("figures"):
                     draw_figures(trainer, module, metrics, completed=False)
@@ -131,15 +144,20 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 # Its curves are what there is to look at; whoever stopped a run is told how to go on.
                 log.info(Text(places(folder)))
             raise
+        tester = build_tester(config, trainer)
+        if not run.writes and tester is not trainer:
+            return metrics
         with run.timed("test"):
-            metrics.update(test(trainer, module, datamodule))
+            metrics.update(test(tester, module, datamodule))
+        if not run.writes:
+            return metrics
         run.check()
         with run.timed("figures"):
             draw_figures(trainer, module, metrics, completed=True)
         # After the figures, which show the network on its own data.
         with run.timed("test"):
             for name, other in others.items():
-                tested = test(trainer, module, other)
+                tested = test(tester, module, other)
                 metrics.update({metric.replace("test/", f"{name}/", 1): value for metric, value in tested.items()})
             if steps and not trainer.fast_dev_run:
                 run.results["warnings"] = diagnose(module, datamodule, folder, steps)
@@ -189,8 +207,12 @@ def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
     return others
 
 
-def build_threads(config: DictConfig, module: LightningModule, datamodule: LightningDataModule) -> int:
-    """Sets the number of CPU threads before anything starts them."""
+def build_threads(
+    config: DictConfig, module: LightningModule, datamodule: LightningDataModule, processes: int = 1
+) -> int:
+    """Sets the number of CPU threads before anything starts them; where there are several processes, of each."""
+    if processes > 1:
+        return max(1, AVAILABLE // processes) if config.threads == "auto" else config.threads
     if not (isinstance(datamodule, TensorDataModule) and is_plain_task(type(module))):
         return choose_threads(config.threads)
     samples = len(datamodule.splits["train"].x)
@@ -222,12 +244,13 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         Monitors(),
         Divergence(),
         TrainingState(),
+        devices.Shares(),
         SharedSteps(),
         RunAhead(config.get("run_ahead", True)),
         beginning,
     ]
     loggers = [
-        open_logger(build(node), run.folder, before and before.logged)
+        DummyLogger() if helps() else open_logger(build(node), run.folder, before and before.logged)
         for node in (config.logger or {}).values()
         if OmegaConf.is_dict(node)
     ]
@@ -248,11 +271,6 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         trainer = build(settings, **given)
     except TypeError as error:
         raise SettingError(f"trainer: {error}") from error
-    if trainer.world_size > 1:
-        raise SettingError(
-            f"trainer.devices={config.trainer.get('devices', 'auto')}: a run has one device, as each of several would "
-            "train on all of the data. Set trainer.devices=1, or trainer.devices=[1] for the second GPU."
-        )
     return trainer
 
 
@@ -274,6 +292,49 @@ def _built(nodes: Any) -> list[Any]:
     """The objects of one node or several; what is no node stays as it is."""
     nodes = list(nodes) if OmegaConf.is_list(nodes) else [] if nodes in (None, True) else [nodes]
     return [build(one) if OmegaConf.is_dict(one) else one for one in nodes]
+
+
+def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
+    """A trainer that tests in this process alone, on its device, so that each sample counts once."""
+    if trainer.world_size == 1 or not isinstance(trainer.strategy, DDPStrategy):
+        return trainer
+    device = trainer.strategy.root_device
+    tester = build(
+        config.trainer,
+        callbacks=trainer.callbacks,
+        logger=trainer.loggers,
+        plugins=[SafeCheckpointIO()],
+        default_root_dir=trainer.default_root_dir,
+        strategy="auto",
+        devices=1 if device.index is None else [device.index],
+        num_nodes=1,
+        profiler=NoProfiler(),
+    )
+    for callback in trainer.callbacks:
+        if isinstance(callback, Figures):
+            callback.show(trainer.datamodule)
+    return tester
+
+
+class _Begin:
+    """Writes what says that there is a run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        #: The whole configuration, resolved.
+        self.values: dict[str, Any] = {}
+        #: Whether the link ``latest`` is to point to it.
+        self.newest = False
+
+    def __call__(self) -> None:
+        run = self._run
+        if not run.writes or rank_zero_only.rank:
+            return
+        run.check()
+        write_atomically(run.folder / "config.yaml", OmegaConf.to_yaml(self.values))
+        run.begin()
+        if self.newest:
+            make_latest(run.folder.resolve(), run.started)
 
 
 def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:

@@ -73,7 +73,7 @@ class Checkpoints(Checkpoint):
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
         if self._unit == "minute":
-            return 0 if self._time_is_up() else None
+            return 0 if self._time_is_up(trainer) else None
         if self._unit == "batch":
             # Those that fall into an epoch are seen if Lightning hears of its batches.
             past = _batches(trainer) % self._every
@@ -83,7 +83,7 @@ class Checkpoints(Checkpoint):
     def batches_until_due(self, trainer: Trainer) -> int | None:
         if self._unit == "batch":
             return -_batches(trainer) % self._every
-        return 0 if self._unit == "minute" and self._time_is_up() else None
+        return 0 if self._unit == "minute" and self._time_is_up(trainer) else None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -95,7 +95,7 @@ class Checkpoints(Checkpoint):
         # Gradients that wait for more are not saved.
         due = due and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         # Here the training state still says which batches of the epoch are done; after the loop it does not.
-        if last or (due and (self._unit == "batch" or self._time_is_up())):
+        if last or (due and (self._unit == "batch" or self._time_is_up(trainer))):
             self._save(trainer, improved=False)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -134,13 +134,15 @@ class Checkpoints(Checkpoint):
 
     def _due_at_epoch_end(self, trainer: Trainer) -> bool:
         if self._unit == "minute":
-            return self._time_is_up()
+            return self._time_is_up(trainer)
         if self._unit == "batch":
             return _batches(trainer) // self._every > self._epoch_batches // self._every
         return (trainer.current_epoch + 1) % self._every == 0
 
-    def _time_is_up(self) -> bool:
-        return time.monotonic() - self._saved_at >= 60 * self._every
+    def _time_is_up(self, trainer: Trainer) -> bool:
+        up = time.monotonic() - self._saved_at >= 60 * self._every
+        # Saving is done by all processes together.
+        return trainer.strategy.broadcast(up) if trainer.world_size > 1 else up
 
     def _improves(self, trainer: Trainer) -> bool:
         metrics = trainer.callback_metrics

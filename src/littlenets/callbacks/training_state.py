@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from ..errors import SettingError
 from ..modules import SupervisedModule
 from ..randomness import random_states, restore_random_states
 from .logged import LoggedSoFar
@@ -36,15 +37,23 @@ class TrainingState(Callback):
         loop = checkpoint["loops"]["fit_loop"]
         under_way = not trainer.is_last_batch
         records = pl_module.records.state_dict() if isinstance(pl_module, SupervisedModule) else _NO_RECORDS
+        own = {
+            "records": records if under_way else _NO_RECORDS,
+            "logged": self._logged.state_dict(trainer, pl_module) if under_way else _NOT_LOGGED,
+            "random": random_states(),
+        }
+        processes = _of_all(own, trainer)
         checkpoint["littlenets"] = {
             "finished_epochs": loop["epoch_progress"]["current"]["processed"],
             "batches": loop["epoch_loop.batch_progress"]["current"]["ready"] if under_way else 0,
-            "records": records if under_way else _NO_RECORDS,
-            "logged": self._logged.state_dict(trainer, pl_module) if under_way else _NOT_LOGGED,
+            "records": processes[0]["records"],
+            "logged": processes[0]["logged"],
             # Those of the curves whose steps are Lightning's; the steps of others are epochs.
             "lightnings": ["epoch", *trainer.logged_metrics],
             "latest": {name: value.item() for name, value in trainer.callback_metrics.items()},
-            "random": random_states(),
+            "random": processes[0]["random"],
+            # Of the processes but the first, where several train together.
+            "others": processes[1:],
             "optimizer_entries": sum(len(state["state"]) for state in checkpoint.get("optimizer_states", [])),
         }
 
@@ -52,6 +61,14 @@ class TrainingState(Callback):
         if "littlenets" not in checkpoint:
             return
         self._restored = checkpoint["littlenets"]
+        others = self._restored.get("others", [])
+        if self._restored["batches"] and len(others) != trainer.world_size - 1:
+            raise SettingError(
+                f"trainer.devices: this run was stopped within an epoch that {len(others) + 1} devices shared, so as "
+                f"many have to go on with it, not {trainer.world_size}."
+            )
+        if 0 < trainer.global_rank <= len(others):
+            self._restored = self._restored | others[trainer.global_rank - 1]
         # At once: where all epochs were done when the run was killed, there is no start.
         self.latest = self._restored["latest"]
         loop = checkpoint["loops"]["fit_loop"]
@@ -96,3 +113,12 @@ class TrainingState(Callback):
             due = config.interval == "epoch" and trainer.current_epoch % config.frequency == 0
             if config.reduce_on_plateau and due and config.monitor in self.latest:
                 module.lr_scheduler_step(config.scheduler, torch.tensor(self.latest[config.monitor]))
+
+
+def _of_all(state: dict[str, Any], trainer: Trainer) -> list[dict[str, Any]]:
+    """What each of the processes that train together has, by rank."""
+    if trainer.world_size == 1:
+        return [state]
+    states: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(states, state)
+    return states

@@ -16,10 +16,21 @@ class BatchOrder:
 
     Lightning calls ``set_epoch`` on a loader's ``sampler`` before each epoch, so the order is a function of the seed
     and the epoch alone.
+
+    Args:
+        samples: how many there are.
+        batch_size: samples a batch, of all processes together.
+        shuffle: whether each epoch has an order of its own.
+        seed: decides those orders.
+        rank: of this process, which gets its part of every batch.
+        processes: how many train together.
     """
 
-    def __init__(self, samples: int, batch_size: int, shuffle: bool, seed: int) -> None:
+    def __init__(
+        self, samples: int, batch_size: int, shuffle: bool, seed: int, rank: int = 0, processes: int = 1
+    ) -> None:
         self.samples, self.batch_size, self.seed = samples, batch_size, seed
+        self.rank, self.processes = rank, processes
         # All samples at once need no order; shuffling them would only cost time.
         self.shuffle = shuffle and batch_size < samples
         self.epoch = 0
@@ -37,10 +48,31 @@ class BatchOrder:
         first, self.skip = self.skip, 0
         if self.shuffle:
             order = torch.randperm(self.samples, generator=stream(self.seed, "order", self.epoch))
-            yield from order.split(self.batch_size)[first:]
+            for batch in order.split(self.batch_size)[first:]:
+                yield batch[self._part(len(batch))]
         else:
             for start in range(first * self.batch_size, self.samples, self.batch_size):
-                yield slice(start, start + self.batch_size)
+                part = self._part(min(self.batch_size, self.samples - start))
+                yield slice(start + part.start, start + part.stop)
+
+    def weight(self, index: int) -> float:
+        """Return what the mean over this process's part of a batch counts in the mean over all processes.
+
+        It is 1 where all parts have the same size, and 0 where there was no sample left for this process.
+        """
+        samples = min(self.batch_size, self.samples - index * self.batch_size)
+        start, stop = part_of(samples, self.rank, self.processes)
+        return (stop - start) * self.processes / samples
+
+    def _part(self, samples: int) -> slice:
+        start, stop = part_of(samples, self.rank, self.processes)
+        # A process that has none takes part in the step all the same, with a sample that counts for nothing.
+        return slice(start, stop) if start < stop else slice(0, 1)
+
+
+def part_of(samples: int, rank: int, processes: int) -> tuple[int, int]:
+    """Return where one process's part begins and ends; the parts differ by one sample at most."""
+    return samples * rank // processes, samples * (rank + 1) // processes
 
 
 class TensorLoader:
@@ -49,10 +81,12 @@ class TensorLoader:
     Args:
         x: inputs (N, ...), any dtype.
         y: targets (N, ...).
-        batch_size: samples a batch; ``None`` is all at once.
+        batch_size: samples a batch and process; ``None`` is all at once, shared out among the processes.
         shuffle: whether each epoch has an order of its own.
         seed: decides those orders.
         transform: applied to the inputs of each batch, such as scaling of pixels.
+        rank: of this process.
+        processes: how many train together, each on its part of every batch.
     """
 
     def __init__(
@@ -63,16 +97,19 @@ class TensorLoader:
         shuffle: bool = False,
         seed: int = 0,
         transform: Callable[[Tensor], Tensor] | None = None,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.x, self.y, self.transform = x, y, transform
         # The name by which Lightning knows the part of a DataLoader that decides the order; it asks for the other too.
-        self.sampler, self.batch_sampler = BatchOrder(len(x), min(batch_size or len(x), len(x)), shuffle, seed), None
+        size = min(processes * (batch_size or len(x)), len(x))
+        self.sampler, self.batch_sampler = BatchOrder(len(x), size, shuffle, seed, rank, processes), None
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if len(self) == 1:
+        if len(self) == 1 and self.sampler.processes == 1:
             yield self._batch(self.x, self.y)
             return
         for chosen in self.sampler:

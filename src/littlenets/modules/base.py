@@ -99,7 +99,14 @@ class SupervisedModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         step = self.step(batch)
-        self.records.add(step, (self.trainer.global_step, batch_idx))
+        measured = step
+        if self.trainer.world_size > 1:
+            weight = getattr(getattr(self.trainer.train_dataloader, "sampler", None), "weight", None)
+            if weight is not None and not weight(batch_idx):
+                # This process had no sample of its own.
+                nothing = {name: torch.zeros_like(total) for name, total in step.totals.items()}
+                measured = step._replace(size=0, totals=nothing)
+        self.records.add(measured, (self.trainer.global_step, batch_idx))
         if self._ends_epoch(batch_idx):
             # Where self.log puts them, in a hundredth of its time, which is that of a small network's epoch.
             reduce = self.trainer.strategy.reduce if self.trainer.world_size > 1 else None
@@ -131,8 +138,10 @@ class SupervisedModule(LightningModule):
         if metrics:
             metrics.update(step.output, step.target.contiguous())
             values.update(metrics)
+        # Over several processes, Lightning takes the mean of their numbers of samples, rounded down.
+        size = step.size * self.trainer.world_size
         # Loggers get them by epochs, from the callback History.
-        self.log_dict(values, on_step=False, on_epoch=True, logger=False, batch_size=step.size, sync_dist=True)
+        self.log_dict(values, on_step=False, on_epoch=True, logger=False, batch_size=size, sync_dist=True)
         return step
 
     def _ends_epoch(self, batch_idx: int) -> bool:

@@ -52,7 +52,7 @@ class _Tensors(BaseModel):
 
 class _Records(_Tensors):
     names: list[str]
-    sizes: list[Annotated[int, Ge(1)]]
+    sizes: list[Annotated[int, Ge(0)]]
     measured: Tensor
 
 
@@ -69,6 +69,12 @@ class _Logged(_Tensors):
     metrics: dict[str, dict[str, Tensor]]
 
 
+class _Process(_Tensors):
+    records: _Records
+    random: _Random
+    logged: _Logged | None = None
+
+
 class _Own(_Tensors):
     finished_epochs: Natural
     batches: Natural
@@ -80,6 +86,8 @@ class _Own(_Tensors):
     lightnings: list[str] = []
     # The number of parameters that the optimizer kept something for; runs of earlier versions do not say.
     optimizer_entries: Natural | None = None
+    # Of the other processes that trained together.
+    others: list[_Process] = []
 
 
 class _Whole(_Tensors):
@@ -133,13 +141,15 @@ def read_training_state(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path} was not saved by a run of littlenets, so it cannot be gone on with.")
     try:
         own = _Whole.model_validate(checkpoint).littlenets
-        names, sizes = own.records.names, own.records.sizes
-        if own.records.measured.numel() != len(names) * len(sizes) or (sizes and not names):
-            raise ValueError("littlenets.records do not have a number for each batch")
+        for records in (own.records, *(process.records for process in own.others)):
+            names, sizes = records.names, records.sizes
+            if records.measured.numel() != len(names) * len(sizes) or (sizes and not names):
+                raise ValueError("littlenets.records do not have a number for each batch")
         _check_counters(checkpoint["loops"])
         before = random_states()
         try:
-            restore_random_states(checkpoint["littlenets"]["random"])
+            for one in (checkpoint["littlenets"], *checkpoint["littlenets"].get("others", [])):
+                restore_random_states(one["random"])
         finally:
             restore_random_states(before)
     except ValidationError as error:
