@@ -128,9 +128,11 @@ def _help(function: Callable[[DictConfig, Path], Any], config: DictConfig, folde
     signal.signal(signal.SIGTERM, _stop)
     try:
         return function(config, folder)
-    except (KeyboardInterrupt, SettingError, DivergedError, RemovedError):
+    except (KeyboardInterrupt, DivergedError):
         raise SystemExit(0) from None
     except Exception as error:
+        if isinstance(error, SettingError) and getattr(error, "in_all", False):
+            raise SystemExit(0) from None
         if _tracebacks_wanted:
             raise
         raise SystemExit(_complain(f"In process {os.environ['LOCAL_RANK']}: {_answer(error)[0]}", 1)) from None

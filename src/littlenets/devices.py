@@ -31,7 +31,7 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from .callbacks import Beginning, Stopping
 from .callbacks.stopping import SIGNALS
-from .errors import StoppedError
+from .errors import SettingError, StoppedError
 from .ranks import helps
 from .runs.log import written_to
 
@@ -104,6 +104,10 @@ def together(trainer: Trainer) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _VARIABLES}
     try:
         yield
+    except SettingError as error:
+        # Whatever refuses a run does so in all processes, once they have found each other.
+        error.in_all = torch.distributed.is_available() and torch.distributed.is_initialized()
+        raise
     finally:
         if isinstance(trainer.strategy, DDPStrategy):
             if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -15,7 +15,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -36,7 +35,7 @@ from .data.samples import lacks, sample_batch
 from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
-from .loggers import close_loggers, log_end, log_start, open_logger
+from .loggers import SilentLogger, close_loggers, log_end, log_start, open_logger
 from .ranks import helps
 from .resuming import Resumed, resume
 from .runs import Run
@@ -250,7 +249,7 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         beginning,
     ]
     loggers = [
-        DummyLogger() if helps() else open_logger(build(node), run.folder, before and before.logged)
+        SilentLogger() if helps() else open_logger(build(node), run.folder, before and before.logged)
         for node in (config.logger or {}).values()
         if OmegaConf.is_dict(node)
     ]
