@@ -270,6 +270,12 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         trainer = build(settings, **given)
     except TypeError as error:
         raise SettingError(f"trainer: {error}") from error
+    several = trainer.world_size > 1
+    if several and HydraConfig.get().mode is RunMode.MULTIRUN:
+        # With ddp, Lightning would start the whole sweep's command once more for each of them.
+        raise SettingError(f"trainer.devices={config.trainer.get('devices')}: a job of a sweep has one device.")
+    if several and trainer.num_nodes > 1:
+        raise SettingError(f"trainer.num_nodes={trainer.num_nodes}: a run has several devices on one machine only.")
     return trainer
 
 
