@@ -4,6 +4,7 @@ import json
 
 import composing
 import pytest
+import pytorch_lightning as pl
 import torch
 from composing import RunFolder
 from hydra import compose, initialize_config_dir
@@ -11,8 +12,10 @@ from omegaconf import open_dict
 from outside_data import WRONG
 from outside_networks import Words
 from test_evaluation import evaluated
+from torch.utils.data import DataLoader, TensorDataset
 
 from littlenets.errors import SettingError
+from littlenets.modules import Regression
 from littlenets.prediction import predict
 
 pytestmark = [
@@ -82,6 +85,20 @@ def test_several_validation_loaders(launch):
     assert best["val/loss/dataloader_idx_0"] == pytest.approx(first.min())
 
 
+def test_each_loader_has_metrics_of_its_own():
+    """Those of torchmetrics too, whose objects are the same for all loaders."""
+    module = Regression(torch.nn.Identity(), torch.optim.SGD)
+    loaders = [
+        DataLoader(TensorDataset(torch.zeros(count, 1), torch.full((count, 1), y)), batch_size=4)
+        for count, y in ((6, 1.0), (10, 3.0), (4, 5.0))
+    ]
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    for validated in (trainer.validate, trainer.test):
+        validated(module, loaders, verbose=False)
+        metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if "mae" in name}
+        assert list(metrics.values()) == [1.0, 3.0, 5.0]
+
+
 def test_nothing_to_test_on(launch):
     run = launch(*LOADERS, "+data.tested=false")
     assert run.results["status"] == "completed"
@@ -104,7 +121,7 @@ def test_nothing_to_validate_on(launch):
         ("triplets", r"takes batches \(x, y\), and these are 3 values"),
         ("small inputs", r"does not take inputs of shape \(3,\), float32"),
         ("integers", r"does not take inputs of shape \(4,\), int64"),
-        ("float targets", r"cannot be compared with targets of shape \(\), float64"),
+        ("float targets", r"cannot be compared with targets of shape \(\), float32"),
         ("large targets", r"cannot be compared with targets of shape \(\), int64 \(.*7 is out of bounds"),
         ("different sizes", "samples of list do not go into one batch"),
         ("unreadable", "a sample of Unreadable cannot be loaded: FileNotFoundError: no such picture"),

@@ -114,11 +114,11 @@ class SupervisedModule(LightningModule):
         return step.loss
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(batch, "val", self.val_metrics)
+        self._evaluate(batch, "val", self.val_metrics, batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Tensor | None:
         """Return the network's output, for callbacks that look at single samples."""
-        return self._evaluate(batch, "test", self.test_metrics).output
+        return self._evaluate(batch, "test", self.test_metrics, batch_idx).output
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         x = batch[0] if isinstance(batch, tuple | list) else batch
@@ -131,11 +131,13 @@ class SupervisedModule(LightningModule):
         schedule = self.scheduler if isinstance(self.scheduler, Schedule) else Schedule(self.scheduler)
         return {"optimizer": optimizer, "lr_scheduler": schedule.configuration(optimizer, self.trainer)}
 
-    def _evaluate(self, batch: Any, stage: str, metrics: MetricCollection) -> Step:
+    def _evaluate(self, batch: Any, stage: str, metrics: MetricCollection, batch_idx: int) -> Step:
         step = self.step(batch)
         totals = {name: total.to(wide_dtype(total.device)) / step.size for name, total in step.totals.items()}
         values = {f"{stage}/{name}": value for name, value in {"loss": step.loss, **totals}.items()}
         if metrics:
+            if batch_idx == 0:
+                metrics.reset()  # of the loader before, where there are several
             metrics.update(step.output, step.target.contiguous())
             values.update(metrics)
         # Over several processes, Lightning takes the mean of their numbers of samples, rounded down.

@@ -81,4 +81,11 @@ def test_killed_twice(start, tmp_path: Path, name: str):
         assert torch.equal(value, theirs["state_dict"][key]), key
     assert str(ours["optimizer_states"]) == str(theirs["optimizer_states"])
     assert str(ours["lr_schedulers"]) == str(theirs["lr_schedulers"])
-    assert curves(run.path) == curves(whole.path)
+    ours, theirs = curves(run.path), curves(whole.path)
+    assert ours.keys() == theirs.keys()
+    for tag, points in ours.items():
+        lost = set(theirs[tag]) - set(points)
+        assert not set(points) - set(theirs[tag])
+        assert len(points) == len(set(points))
+        # Lightning logs the means of an epoch after the checkpoint of its end was saved, and may be killed in between.
+        assert len(lost) <= len(KILLED_AFTER), tag
