@@ -32,6 +32,7 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from .callbacks import Beginning, Stopping
 from .callbacks.stopping import SIGNALS
 from .errors import SettingError, StoppedError
+from .modules import SupervisedModule
 from .ranks import helps
 from .runs.log import written_to
 
@@ -66,6 +67,8 @@ class Shares(Callback):
         if trainer.world_size > 1:
             weight = getattr(getattr(trainer.train_dataloader, "sampler", None), "weight", None)
             self._weight = 1.0 if weight is None else weight(batch_idx)
+            if isinstance(pl_module, SupervisedModule):
+                pl_module.records.counts = self._weight > 0
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         if self._weight != 1 and loss.requires_grad:

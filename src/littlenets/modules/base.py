@@ -99,14 +99,7 @@ class SupervisedModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         step = self.step(batch)
-        measured = step
-        if self.trainer.world_size > 1:
-            weight = getattr(getattr(self.trainer.train_dataloader, "sampler", None), "weight", None)
-            if weight is not None and not weight(batch_idx):
-                # This process had no sample of its own.
-                nothing = {name: torch.zeros_like(total) for name, total in step.totals.items()}
-                measured = step._replace(size=0, totals=nothing)
-        self.records.add(measured, (self.trainer.global_step, batch_idx))
+        self.records.add(step, (self.trainer.global_step, batch_idx))
         if self._ends_epoch(batch_idx):
             # Where self.log puts them, in a hundredth of its time, which is that of a small network's epoch.
             reduce = self.trainer.strategy.reduce if self.trainer.world_size > 1 else None

@@ -77,6 +77,8 @@ class EpochRecords:
     """Collect what is measured in each batch, and turn it into means over epochs later."""
 
     def __init__(self) -> None:
+        #: Whether the batch under way has samples of its own, as one of several processes may have none.
+        self.counts = True
         self._in_batches, self._at_ends = Tape(), Tape()
         self.clear()
 
@@ -110,8 +112,8 @@ class EpochRecords:
             self._names = ["train/loss", *(f"train/{name}" for name in step.totals)]
         self._in_batches.append(step.loss.detach())
         for value in step.totals.values():
-            self._in_batches.append(value.detach())
-        self._sizes.append(step.size)
+            self._in_batches.append(value.detach() if self.counts else torch.zeros_like(value))
+        self._sizes.append(step.size if self.counts else 0)
         return True
 
     def end_epoch(self, at_end: Mapping[str, Tensor], lr: float) -> None:
