@@ -31,7 +31,7 @@ class Resumed(NamedTuple):
     #: Optimizer steps so far, and those of them in the epoch under way.
     steps: int
     steps_of_epoch: int
-    #: Whether it is asked to become longer than it was planned to be.
+    #: Whether it is asked for another length than it was planned to have.
     longer: bool = False
     #: What the loggers keep, as `open_logger` takes it.
     logged: tuple[int, int, dict[str, int]] = (0, 0, {})
@@ -63,7 +63,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     """
     folder = find_folder(user_path(config.resume))
     saved, results = read_config(folder), read_results(folder)
-    laid_out = _length(saved)
+    laid_out, had_time = _length(saved), saved.trainer.get("max_time")
     # Of several for one key, the last counts.
     said = {_key(override): override for override in saved.origin.overrides}
     for override in overrides:
@@ -93,7 +93,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     check_optimizer_states(checkpoint, trained, last)
     own = checkpoint["littlenets"]
-    longer = any(_is_longer(now, laid_out[unit]) for unit, now in _length(saved).items())
+    longer = _length(saved) != laid_out or saved.trainer.get("max_time") != had_time
     batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
     # Lightning counts its steps from 0.
     logged = (own["finished_epochs"], batches - own["batches"], dict.fromkeys(own.get("lightnings", ()), batches - 1))
@@ -115,12 +115,6 @@ def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
     with open_dict(saved):
         # A group is merged with what the run had, a mapping such as that of trainer.max_time takes its place.
         OmegaConf.update(saved, key, OmegaConf.select(config, key), merge="." not in key, force_add=True)
-
-
-def _is_longer(now: int | None, before: int | None) -> bool:
-    if before in (None, -1):
-        return False
-    return now in (None, -1) or now > before
 
 
 def _key(override: str) -> str:
