@@ -251,7 +251,6 @@ def test_a_network_that_was_written_today_is_checked_too(settings: dict, lines: 
         ("+foo._target_=torch.nn.Linear", "foo: there is no such setting"),
         ("+callbacks.mine.width=3", "callbacks.mine: there is no such setting"),
         # Given by training, so that setting it would do nothing.
-        ("+trainer.logger=false", "trainer.logger: this is no setting"),
         ("+trainer.callbacks=[]", "trainer.callbacks: this is no setting"),
         ("+optimizer.params=[]", "optimizer.params: this is no setting"),
         # Needed.
