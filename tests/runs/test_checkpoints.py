@@ -180,9 +180,10 @@ def test_what_could_not_be_read_is_left_out_and_named(tmp_path: Path, caplog: py
         "hyper_parameters": Named(lr=np.float32(0.5), net=torch.nn.Linear(1, 1), widths=(8, 8), root=Path("data")),
         "callbacks": {"mine": {"best": [1.0, torch.device("cpu")], "history": [Path(), 1], Path: 3}},
     }
+    plugin = SafeCheckpointIO()
     with caplog.at_level("INFO"):
         for _ in range(2):
-            SafeCheckpointIO().save_checkpoint(checkpoint, tmp_path / "last.ckpt")
+            plugin.save_checkpoint(checkpoint, tmp_path / "last.ckpt")
     read = read_checkpoint(tmp_path / "last.ckpt")
     assert read["hyper_parameters"] == {"lr": 0.5, "widths": (8, 8)}
     assert read["callbacks"] == {"mine": {"best": [1.0, torch.device("cpu")]}}
