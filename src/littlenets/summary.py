@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,14 @@ def _by_data(metrics: dict[str, float]) -> dict[str, list[str]]:
         "test": "On test data, which was never trained on",
         "other": "On further data, which was never trained on either",
     }
-    names = {title: [name for name in metrics if _stage(name, titles) == stage] for stage, title in titles.items()}
+    names = {title: [name for name in metrics if _stage(name) == stage] for stage, title in titles.items()}
     return {title: chosen for title, chosen in names.items() if chosen}
 
 
-def _stage(name: str, stages: Iterable[str]) -> str:
-    stage, slash, _ = name.partition("/")
-    return stage if slash and stage in stages else "other" if slash else ""
+def _stage(name: str) -> str:
+    # Modules of others may log val_loss as well.
+    first = re.split("[/_]", name)[0]
+    return first if first in ("train", "val", "test") and first != name else "other" if "/" in name else ""
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import warnings
 from collections.abc import Callable
@@ -158,7 +159,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         with run.timed("test"):
             for name, other in others.items():
                 tested = test(tester, module, other)
-                metrics.update({metric.replace("test/", f"{name}/", 1): value for metric, value in tested.items()})
+                # Modules of others may log test_loss, or anything.
+                own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
+                metrics.update({f"{name}/{own[metric]}": value for metric, value in tested.items()})
             if steps and not trainer.fast_dev_run:
                 run.results["warnings"] = diagnose(module, datamodule, folder, steps)
         # It would make the folder again.

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import composing
+import numpy as np
 import pytest
 import torch
 
@@ -167,3 +168,26 @@ def test_random_bytes_are_damage_and_no_code(tmp_path: Path, seed: int):
 def test_a_missing_checkpoint_is_one_clear_error(tmp_path: Path):
     with pytest.raises(SettingError, match="no such checkpoint"):
         read_checkpoint(tmp_path / "last.ckpt")
+
+
+class Named(dict):
+    """A mapping of a class of somebody's own."""
+
+
+def test_what_could_not_be_read_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    checkpoint = {
+        "state_dict": {"w": torch.zeros(2)},
+        "hyper_parameters": Named(lr=np.float32(0.5), net=torch.nn.Linear(1, 1), widths=(8, 8), root=Path("data")),
+        "callbacks": {"mine": {"best": [1.0, torch.device("cpu")], "history": [Path(), 1], Path: 3}},
+    }
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            SafeCheckpointIO().save_checkpoint(checkpoint, tmp_path / "last.ckpt")
+    read = read_checkpoint(tmp_path / "last.ckpt")
+    assert read["hyper_parameters"] == {"lr": 0.5, "widths": (8, 8)}
+    assert read["callbacks"] == {"mine": {"best": [1.0, torch.device("cpu")]}}
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 2, "each is named once"
+    assert "lack callbacks.mine.history.0," in warnings[1]
+    assert "lack callbacks.mine.<class" in warnings[0]
+    assert {"hyper_parameters.net", "hyper_parameters.root"} <= set(" ".join(caplog.messages).replace(",", "").split())

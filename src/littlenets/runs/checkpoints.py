@@ -321,8 +321,15 @@ def plain_data(node: Any, path: str, left_out: dict[str, str]) -> Any:
         return node
     if isinstance(node, np.generic):
         return node.item()
+    if kind in (dict, OrderedDict, list, tuple):
+        # The many numbers of a random state, and the weights.
+        values = (*node, *node.values()) if isinstance(node, dict) else node
+        if all(type(value) in _PLAIN for value in values):
+            return node
     if isinstance(node, dict):
-        inner = {key: plain_data(value, f"{path}.{key}".lstrip("."), left_out) for key, value in node.items()}
+        keys = [key for key in node if type(key) in _PLAIN or isinstance(key, tuple)]
+        left_out.update({f"{path}.{key}": f"{type(key).__name__}, as a key" for key in node if key not in keys})
+        inner = {key: plain_data(node[key], f"{path}.{key}".lstrip("."), left_out) for key in keys}
         kept = {key: value for key, value in inner.items() if value is not _NOTHING}
         same = len(kept) == len(node) and all(kept[key] is value for key, value in node.items())
         return node if same and kind in (dict, OrderedDict) else kept
@@ -338,7 +345,7 @@ def plain_data(node: Any, path: str, left_out: dict[str, str]) -> Any:
 
 
 _NOTHING = object()
-_PLAIN = (type(None), bool, int, float, complex, str, set, torch.Size, Tensor, nn.Parameter)
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, set, torch.Size, Tensor, nn.Parameter})
 # What Lightning writes down for the eye, and for `load_from_checkpoint`; config.yaml has all that a run is made from.
 _DESCRIPTIVE = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type", "datamodule_hparams_type")
 

@@ -6,8 +6,8 @@ step does here is to train by itself on the batches, and then on the epochs, who
 them is left to Lightning's automatic optimization, with all hooks and counters. The arithmetic is the same.
 
 It happens only where every observer is known to see no difference, which is looked at again at every turn: what is
-unknown makes Lightning run every batch and every epoch. This is the only file that touches private attributes of
-Lightning and PyTorch. Lightning's counters are moved by what was trained in between (`_Counters`), its iterator over
+unknown makes Lightning run every batch and every epoch. It touches private attributes of Lightning and PyTorch, all of
+them in this file. Lightning's counters are moved by what was trained in between (`_Counters`), its iterator over
 the epoch's batches is shared (`_data_fetcher`), and an optimizer's hooks are looked for. Where another version has
 not got one of these, nothing runs ahead.
 """

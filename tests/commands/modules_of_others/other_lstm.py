@@ -48,14 +48,16 @@ class SentencesData(LightningDataModule):
     Args:
         samples: how many.
         batch_size: of each loader.
+        seed: of the first of the three.
     """
 
-    def __init__(self, samples: int = 60, batch_size: int = 8) -> None:
+    def __init__(self, samples: int = 60, batch_size: int = 8, seed: int = 0) -> None:
         super().__init__()
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
-        self.splits = {name: Sentences(self.hparams.samples, seed) for seed, name in enumerate(("fit", "val", "test"))}
+        seeds = enumerate(("fit", "val", "test"), self.hparams.seed)
+        self.splits = {name: Sentences(self.hparams.samples, seed) for seed, name in seeds}
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
         return DataLoader(self.splits[name], self.hparams.batch_size, shuffle=shuffle, collate_fn=collate)

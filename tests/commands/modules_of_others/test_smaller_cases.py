@@ -175,6 +175,14 @@ class TestAModuleThatTakesItsParts:
         assert run.column("lr").tolist() == [0.1, 0.05, 0.025]
 
 
+def test_further_data_do_not_take_the_place_of_the_runs_own(launch):
+    """A module of another's hand calls its metrics as it likes."""
+    run = launch(FILES, "model=lstm", "also_test=[other_sentences]", "trainer.max_epochs=1")
+    metrics = run.results["metrics"]
+    assert metrics.keys() >= {"test_loss", "test_acc", "other_sentences/loss", "other_sentences/acc"}
+    assert metrics["test_loss"] != metrics["other_sentences/loss"]
+
+
 class TestWhatIsGivenAndTaken:
     OTHER = ("model=linear", "model.module._target_=other_cases.NamesItsOptimizer", "trainer.max_epochs=2")
 
