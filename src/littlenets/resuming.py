@@ -153,9 +153,12 @@ def _seconds_trained(checkpoint: dict[str, Any], path: Path) -> float:
     timer = Timer()
     try:
         timer.load_state_dict(checkpoint["callbacks"].get(timer.state_key, {}))
-        return float(timer.time_elapsed())
+        seconds = float(timer.time_elapsed())
     except (TypeError, ValueError, AttributeError):
-        raise SettingError(f"{path} is damaged: the time that it was trained for is no number.") from None
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise SettingError(f"{path} is damaged: the time that it was trained for is no number.")
+    return seconds
 
 
 def _key(override: str) -> str:

@@ -109,7 +109,6 @@ TOGETHER = {
 # What Lightning and PyTorch refuse when the training is about to begin, which has been said by then.
 AT_THE_START = {
     "+optimizer.nesterov=true": [["optimizer:", "Nesterov"]],
-    "+trainer.gradient_clip_val=1.0": [["trainer:", "manual optimization"]],
     "scheduler=onecycle trainer.max_epochs=-1": [["scheduler", "trainer.max_epochs"]],
     "scheduler=onecycle trainer.max_epochs=null +trainer.max_time={minutes:1}": [["scheduler", "trainer.max_epochs"]],
     # Of 5 points, a twentieth is none.

@@ -84,7 +84,7 @@ def test_its_log_has_what_was_printed(default_run):
 def test_its_results(default_run):
     results = default_run.run.results
     assert results.keys() == {
-        *("status", "metrics", "warnings", "epochs", "steps", "started", "seconds"),
+        *("status", "metrics", "warnings", "epochs", "steps", "ended", "started", "seconds"),
         *("model", "data", "overrides", "seed", "error", "environment"),
     }
     assert results["status"] == "completed"

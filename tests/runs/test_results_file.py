@@ -24,6 +24,7 @@ KEYS = {
         "warnings",
         "epochs",
         "steps",
+        "ended",
         "started",
         "seconds",
         "model",
@@ -184,7 +185,7 @@ def test_a_loss_that_diverges_in_the_first_epoch(launch, run: composing.RunFolde
         ["model=linear", "optimizer.lr=1e25"],
         ["model=linear", *FAILING],
         ["model=linear", *FAILING, "+callbacks.observer.error=KeyboardInterrupt"],
-        ["model=linear", "+trainer.gradient_clip_val=1.0"],
+        ["model=linear", "scheduler=onecycle", "trainer.max_epochs=-1"],
     ],
     ids=" ".join,
 )
