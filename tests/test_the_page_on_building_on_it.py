@@ -69,8 +69,10 @@ def test_smoothed_labels_leave_a_loss(run: Path):
     assert -(label * label.log()).sum() < results["metrics"]["test/loss"] < 1
 
 
-def test_it_ended_early(history):
+def test_it_ended_early(run: Path, history):
     """Twenty epochs after the last that was better than all before it."""
+    ended = json.loads((run / "results.json").read_text())["ended"]
+    assert "EarlyStopping: val/loss was no better for 20 checks" in ended
     losses = [float(row["val/loss"]) for row in history]
     assert len(losses) < 500
     assert losses.index(min(losses)) == len(losses) - 1 - 20

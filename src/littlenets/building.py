@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -46,6 +46,12 @@ def build(node: DictConfig, **arguments: Any) -> Any:
         if missing or isinstance(error.__cause__, ValueError | MisconfigurationException):
             raise SettingError(f"{node._get_full_key(None)}: {error.__cause__}") from error
         raise error.__cause__ or error from None
+
+
+def build_all(nodes: Any) -> list[Any]:
+    """Return the objects of one node or several; what is no node stays as it is."""
+    nodes = list(nodes) if OmegaConf.is_list(nodes) else [] if nodes in (None, True) else [nodes]
+    return [build(one) if OmegaConf.is_dict(one) else one for one in nodes]
 
 
 def build_module(config: DictConfig) -> LightningModule:

@@ -16,10 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import AfterValidator
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.plugins import Precision
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from .building import check_fit
+from .building import build_all, check_fit
 from .config.accelerators import present
 from .config.check import check_settings
 from .config.trust import check_links
@@ -70,6 +71,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         devices=1,
         # What the numbers depend on.
         precision=saved.config.trainer.get("precision", "32-true"),
+        plugins=[one for one in build_all(saved.config.trainer.get("plugins")) if isinstance(one, Precision)],
         deterministic=saved.config.trainer.get("deterministic", True),
         inference_mode=saved.config.trainer.get("inference_mode", True),
         callbacks=[answers] if answers else [],

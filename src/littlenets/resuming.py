@@ -1,10 +1,13 @@
 """Going on with a run from its folder: which configuration, which checkpoint, and what may be changed."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .config.check import ON_THIS_MACHINE, wrong_settings
 from .config.values import shown
@@ -31,8 +34,11 @@ class Resumed(NamedTuple):
     #: Optimizer steps so far, and those of them in the epoch under way.
     steps: int
     steps_of_epoch: int
-    #: Whether it is asked for another length than it was planned to have.
+    #: Whether it is asked to become longer than it was planned to be.
     longer: bool = False
+    #: Whether it has trained for as long as trainer.max_time allows, and for how many seconds.
+    out_of_time: bool = False
+    seconds: float = 0.0
     #: What the loggers keep, as `open_logger` takes it.
     logged: tuple[int, int, dict[str, int]] = (0, 0, {})
 
@@ -41,10 +47,13 @@ class Resumed(NamedTuple):
         """Why there is nothing to do; None where there is."""
         if self.results.get("status") != "completed":
             return None
-        if (ended := self.results.get("ended")) and not self.longer:
-            more = f"trainer.max_epochs={2 * max(self.finished_epochs, self.config.trainer.max_epochs or 0)}"
-            return f"This run has ended by itself ({ended}). To go on all the same, ask for more: {more}"
         epochs, steps = self.config.trainer.max_epochs, self.config.trainer.get("max_steps", -1)
+        if (ended := self.results.get("ended")) and (self.out_of_time or not self.longer):
+            more = f"trainer.max_epochs={2 * max(1, self.finished_epochs, epochs or 0)}"
+            if self.out_of_time:
+                # With more epochs alone, it would end at once.
+                more = f"+trainer.max_time={{seconds:{math.ceil(2 * self.seconds)}}}"
+            return f"This run has ended by itself ({ended}). To go on all the same, ask for more: {more}"
         more = epochs in (None, -1) or self.finished_epochs < epochs
         if not more:
             done, further = f"{self.finished_epochs:,} epochs", f"trainer.max_epochs={2 * self.finished_epochs}"
@@ -63,7 +72,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     """
     folder = find_folder(user_path(config.resume))
     saved, results = read_config(folder), read_results(folder)
-    laid_out, had_time = _length(saved), saved.trainer.get("max_time")
+    laid_out, time_before = _length(saved), _seconds(saved)
     # Of several for one key, the last counts.
     said = {_key(override): override for override in saved.origin.overrides}
     for override in overrides:
@@ -93,12 +102,18 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     check_optimizer_states(checkpoint, trained, last)
     own = checkpoint["littlenets"]
-    longer = _length(saved) != laid_out or saved.trainer.get("max_time") != had_time
+    so_far = {"epochs": own["finished_epochs"], "steps": checkpoint["global_step"]}
+    longer = any(_is_longer(now, laid_out[unit], so_far[unit]) for unit, now in _length(saved).items())
+    time = _seconds(saved)
+    longer = longer or (time_before is not None and (time is None or time > time_before))
+    seconds = _seconds_trained(checkpoint, last)
+    out_of_time = time is not None and seconds >= time
     batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
     # Lightning counts its steps from 0.
     logged = (own["finished_epochs"], batches - own["batches"], dict.fromkeys(own.get("lightnings", ()), batches - 1))
     steps = checkpoint["global_step"]
-    return Resumed(saved, results, last, own["finished_epochs"], steps, own["batches"], longer, logged)
+    length = (longer, out_of_time, seconds)
+    return Resumed(saved, results, last, own["finished_epochs"], steps, own["batches"], *length, logged)
 
 
 def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
@@ -115,6 +130,36 @@ def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
     with open_dict(saved):
         # A group is merged with what the run had, a mapping such as that of trainer.max_time takes its place.
         OmegaConf.update(saved, key, OmegaConf.select(config, key), merge="." not in key, force_add=True)
+
+
+def _is_longer(now: int | None, before: int | None, trained: int) -> bool:
+    if before in (None, -1):
+        # A run without an end has one now, which is still to come.
+        return now not in (None, -1) and now > trained
+    return now in (None, -1) or now > before
+
+
+def _seconds(config: DictConfig) -> float | None:
+    """Return how long a run may train by ``trainer.max_time``; None where it says nothing."""
+    # Not resolved: it is read before the configuration is checked.
+    limit = OmegaConf.to_container(config.trainer, resolve=False).get("max_time")
+    try:
+        return Timer(limit).time_remaining()
+    except (TypeError, ValueError, AttributeError, OverflowError, MisconfigurationException):
+        return None  # which is refused, or no longer counts
+
+
+def _seconds_trained(checkpoint: dict[str, Any], path: Path) -> float:
+    """Return how long a run has trained, as far as a limit of time had it measured."""
+    timer = Timer()
+    try:
+        timer.load_state_dict(checkpoint["callbacks"].get(timer.state_key, {}))
+        seconds = float(timer.time_elapsed())
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise SettingError(f"{path} is damaged: the time that it was trained for is no number.")
+    return seconds
 
 
 def _key(override: str) -> str:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from hydra.conf import HydraConf
@@ -23,7 +23,7 @@ from rich.text import Text
 
 from . import devices
 from .building import build, build_module, check_fit
-from .callbacks import Beginning, Checkpoints, Divergence, Figures, History, Monitors, Progress, Stopping, TrainingState
+from .callbacks import Beginning, Divergence, Figures, History, Monitors, Stopping, TrainingState
 from .callbacks.length import finished_epochs
 from .callbacks.stopping import early_end
 from .config.check import check
@@ -48,6 +48,7 @@ from .settings import telling_settings
 from .speed import NoProfiler, RunAhead, SharedSteps
 from .summary import describe, places, stand_in_warning, summarize
 from .threads import AVAILABLE, choose_threads
+from .trainers import make_trainer, raised_by_lightning
 
 log = logging.getLogger(__name__)
 
@@ -257,22 +258,7 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         if OmegaConf.is_dict(node)
     ]
     places = [run.folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
-    settings, plugins, more_loggers = trainer_settings(config.trainer)
-    callbacks = [
-        callback
-        for callback in callbacks
-        if not (isinstance(callback, Progress) and settings.get("enable_progress_bar") is False)
-        and not (isinstance(callback, Checkpoints) and settings.get("enable_checkpointing") is False)
-    ]
-    plugins = [*plugins, SafeCheckpointIO(run.check, places)]
-    loggers = False if more_loggers is False else [*loggers, *more_loggers]
-    try:
-        given = {"callbacks": callbacks, "logger": loggers, "plugins": plugins, "default_root_dir": run.folder}
-        if settings.get("profiler") is None and not settings.get("barebones"):
-            given["profiler"] = NoProfiler()
-        trainer = build(settings, **given)
-    except TypeError as error:
-        raise SettingError(f"trainer: {error}") from error
+    trainer = make_trainer(config.trainer, callbacks, loggers, [SafeCheckpointIO(run.check, places)], run.folder)
     several = trainer.world_size > 1
     if several and HydraConfig.get().mode is RunMode.MULTIRUN:
         # With ddp, Lightning would start the whole sweep's command once more for each of them.
@@ -280,26 +266,6 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
     if several and trainer.num_nodes > 1:
         raise SettingError(f"trainer.num_nodes={trainer.num_nodes}: a run has several devices on one machine only.")
     return trainer
-
-
-def trainer_settings(node: DictConfig) -> tuple[DictConfig, list[Any], list[Any] | Literal[False]]:
-    """The settings of the Trainer, its further plugins, and its further loggers (False: it has none at all)."""
-    node = node.copy()
-    with open_dict(node):
-        plugins, loggers = node.pop("plugins", None), node.pop("logger", None)
-        if node.get("barebones"):
-            # What Lightning wants to have said nothing about, or no.
-            for name in ("log_every_n_steps", "num_sanity_val_steps"):
-                node.pop(name, None)
-            node.enable_checkpointing = node.enable_progress_bar = node.enable_model_summary = False
-            loggers = False
-    return node, _built(plugins), False if loggers is False else _built(loggers)
-
-
-def _built(nodes: Any) -> list[Any]:
-    """The objects of one node or several; what is no node stays as it is."""
-    nodes = list(nodes) if OmegaConf.is_list(nodes) else [] if nodes in (None, True) else [nodes]
-    return [build(one) if OmegaConf.is_dict(one) else one for one in nodes]
 
 
 def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
@@ -394,7 +360,11 @@ def fit(
     except (SettingError, DivergedError, OSError):
         raise
     except Exception as error:
-        if checkpoint is None or begun():
+        if begun():
+            raise
+        if checkpoint is None:
+            if isinstance(error, ValueError) and raised_by_lightning(error):
+                raise SettingError(f"trainer: {' '.join(str(error).split())}") from error
             raise
         # Lightning restores parts of the state without a check of its own.
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"

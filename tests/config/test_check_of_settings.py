@@ -81,6 +81,17 @@ def complaints(*overrides: str) -> list[str]:
         ("checkpoint.every=3 weeks", '"200 batches" or "5 minutes"'),
         ("trainer.accelerator=cpuu", "auto, gpu, .*cpu.*did you mean cpu\\?"),
         ("trainer.accelerator=foo", "one of auto, gpu, .*cpu.*\\.$"),
+        ("+trainer.gradient_clip_algorithm=nrom", "'norm' or 'value'; did you mean norm\\?"),
+        ("+trainer.val_check_interval=1.5", "an integer or less than or equal to 1"),
+        ("+trainer.val_check_interval=-1", "greater than or equal to 0"),
+        ("+trainer.fast_dev_run=-1", "greater than or equal to 0"),
+        ("+trainer.min_epochs=-1", "greater than or equal to 0"),
+        ("+trainer.min_steps=-4", "greater than or equal to 0"),
+        ("+trainer.num_nodes=0", "greater than 0"),
+        ("+trainer.reload_dataloaders_every_n_epochs=-1", "greater than or equal to 0"),
+        ("+trainer.profiler=simpel", "'simple', .*; did you mean simple\\?"),
+        ("+trainer.strategy=ddpp", "one of auto, ddp, .*did you mean ddp\\?"),
+        ("+trainer.logger=csv", "settings of a logger with a _target_"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_should_be(override: str, says: str):
@@ -251,7 +262,14 @@ def test_a_network_that_was_written_today_is_checked_too(settings: dict, lines: 
         ("+foo._target_=torch.nn.Linear", "foo: there is no such setting"),
         ("+callbacks.mine.width=3", "callbacks.mine: there is no such setting"),
         # Given by training, so that setting it would do nothing.
-        ("+trainer.callbacks=[]", "trainer.callbacks: this is no setting"),
+        (
+            "+trainer.callbacks=[]",
+            "trainer.callbacks: this is no setting; each callback has a name in the group callbacks",
+        ),
+        (
+            "+trainer.default_root_dir=x",
+            "trainer.default_root_dir: this is no setting; it is the run's folder: hydra.run",
+        ),
         ("+optimizer.params=[]", "optimizer.params: this is no setting"),
         # Needed.
         ("~seed", "seed: this is missing"),

@@ -237,3 +237,10 @@ class StoppingTask(StopsItself, BinaryClassification): ...
 
 
 class StoppingOrdinary(StopsItself, Ordinary): ...
+
+
+class RaisingTask(BinaryClassification):
+    """Has a fault of its own, before the first step."""
+
+    def on_fit_start(self) -> None:
+        raise ValueError("not today")

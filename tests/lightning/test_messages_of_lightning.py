@@ -121,3 +121,16 @@ def test_the_profilers_report_is_shown(seen: str, said: list[str]):
 def test_a_timer_says_that_the_time_is_up(shown: list[str], said: list[str]):
     message = next(line for line in said if "Time limit reached" in line)
     assert _flat(message.partition(". ")[0]) in _flat(shown[1])
+
+
+def test_the_trainers_own_summary_is_in_the_log(launch, caplog):
+    """By its setting; with rich, Lightning would print it past the log."""
+    with caplog.at_level("INFO"):
+        launch(*SETTING, "trainer.enable_model_summary=true")
+    assert "4.4 K     Trainable params" in caplog.text
+
+
+@pytest.mark.parametrize("greeting", ["GPU available", "Trainer.fit` stopped", "Tip:"])
+def test_greetings_stay_away(shown: list[str], greeting: str):
+    """What Lightning says of itself in every run, which an ordinary run in this process does not show either."""
+    assert all(_flat(greeting) not in _flat(text) for text in shown)

@@ -1,8 +1,11 @@
 """Other precisions than 32 bits: training, evaluating and going on are exact."""
 
+from typing import Any
+
 import composing
 import pytest
 import torch
+from composing import RunFolder
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
@@ -11,6 +14,16 @@ from ordinary import BATCHES, EPOCHS, SETTING, OrdinaryRun
 from littlenets.evaluation import evaluate
 
 TRUE = {"64-true": torch.float64, "bf16-true": torch.bfloat16}
+
+
+def evaluated(run: RunFolder, *overrides: str) -> dict[str, Any]:
+    """What evaluate.py measures."""
+    with initialize_config_dir(str(composing.CONF), version_base="1.3"):
+        config = compose("evaluate", [f"run={run.path}", "accelerator=cpu", *overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    return evaluate(config)
 
 
 @pytest.mark.parametrize("precision", TRUE)
@@ -24,12 +37,7 @@ class TestTruePrecision:
 
     def test_evaluation_measures_what_the_run_measured(self, launch, precision: str):
         run = launch(*SETTING, f"trainer.precision={precision}")
-        with initialize_config_dir(str(composing.CONF), version_base="1.3"):
-            config = compose("evaluate", [f"run={run.path}", "accelerator=cpu"], return_hydra_config=True)
-        HydraConfig.instance().set_config(config)
-        with open_dict(config):
-            del config["hydra"]
-        evaluation = evaluate(config)
+        evaluation = evaluated(run)
         tested = {name: value for name, value in run.results["metrics"].items() if name.startswith("test/")}
         assert evaluation["metrics"] == tested
         classes = evaluation["classes"]
@@ -60,3 +68,11 @@ def test_half_precision_that_breaks_down_is_said_to_be_the_reason(launch):
     with pytest.raises(Exception, match="precision=16-true") as error:
         launch(*SETTING, "trainer.precision=16-true")
     assert "optimizer.lr" not in str(error.value)
+
+
+@pytest.mark.parametrize("plugin", ["DoublePrecision", "MixedPrecision,precision:bf16-mixed,device:cpu"])
+def test_a_precision_that_a_plugin_gives_is_that_of_the_evaluation(launch, plugin: str):
+    node = f"+trainer.plugins=[{{_target_:pytorch_lightning.plugins.precision.{plugin}}}]"
+    run = launch(*SETTING, "trainer.precision=null", node)
+    tested = {name: value for name, value in run.results["metrics"].items() if name.startswith("test/")}
+    assert evaluated(run, "trust=[pytorch_lightning.plugins]")["metrics"] == tested

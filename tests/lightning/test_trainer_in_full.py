@@ -13,6 +13,8 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader, TensorDataset
 
+from littlenets.errors import SettingError
+
 
 class TestGradients:
     @pytest.mark.parametrize(
@@ -172,3 +174,29 @@ class TestFewerThings:
         assert_same_weights(Keeper.state, ordinary)
         assert (run.results["steps"], run.results["status"]) == (STEPS, "completed")
         assert not list(run.path.rglob("*.ckpt"))
+
+    def test_a_logger_in_a_bare_run_is_refused(self, launch):
+        """As Lightning does, instead of leaving it out without a word."""
+        logger = "+trainer.logger={_target_:pytorch_lightning.loggers.CSVLogger,save_dir:logged}"
+        with pytest.raises(SettingError, match=r"^trainer: .*Logging can impact raw speed"):
+            launch(*SETTING, "+trainer.barebones=true", logger)
+
+
+class TestRefusals:
+    """What only the data show to be wrong is a message as well."""
+
+    @pytest.mark.parametrize(
+        ("setting", "says"),
+        [
+            (f"+trainer.val_check_interval={BATCHES + 1}", f"must be less than or equal to .* batches \\({BATCHES}\\)"),
+            ("+trainer.limit_val_batches=0.001", "Please increase the `limit_val_batches` argument"),
+        ],
+    )
+    def test_before_the_first_step(self, launch, setting: str, says: str):
+        with pytest.raises(SettingError, match=f"^trainer: .*{says}"):
+            launch(*SETTING, setting)
+
+    def test_an_error_of_the_module_stays_one(self, launch):
+        """Whoever wrote it wants to see where it came from."""
+        with pytest.raises(ValueError, match="not today"):
+            launch(*SETTING, "model.module._target_=own_tasks.RaisingTask")

@@ -1,6 +1,7 @@
 """What is wrong with single points of a sweep."""
 
 import pytest
+import torch
 from composing import CONF
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -41,6 +42,56 @@ def test_a_job_has_one_device(devices):
 @pytest.mark.parametrize("devices", ["1", "'1'", "[3]", "auto"])
 def test_one_device_is_right_however_it_is_written(devices):
     assert problems([f"trainer.devices={devices}"]) == [""]
+
+
+STOPPING = "pytorch_lightning.callbacks.EarlyStopping"
+
+
+@pytest.mark.parametrize(
+    ("point", "says"),
+    [
+        (["+trainer.val_check_interval=0.5", "+trainer.check_val_every_n_epoch=null"], "trainer: `val_check_interval`"),
+        (["trainer.accelerator=cpu", "+trainer.strategy=fsdp"], "trainer: The strategy `fsdp` requires a GPU"),
+        (["trainer.precision=transformer-engine"], "trainer: Requirement 'transformer_engine"),
+        (["+trainer.barebones=true", "+trainer.profiler=simple"], "Profiling can impact raw speed"),
+        (
+            [f"+callbacks.early={{_target_:{STOPPING},monitor:train/loss,mode:mni}}"],
+            "callbacks.early: `mode` can be min, max",
+        ),
+        (
+            [
+                "trainer.enable_checkpointing=false",
+                "+callbacks.saved._target_=pytorch_lightning.callbacks.ModelCheckpoint",
+            ],
+            "but found `ModelCheckpoint` in callbacks list",
+        ),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_what_lightning_refuses_is_told_before_any_job(point: list[str], says: str):
+    """Of settings that are right one by one."""
+    found, right = problems(["model=spiral", "data.validation=0.2", *point], ["model=spiral"])
+    assert says in found
+    assert right == ""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ["+trainer.barebones=true"],
+        ["trainer.enable_progress_bar=false", "trainer.enable_checkpointing=false"],
+        ["trainer.max_epochs=null", "+trainer.max_time={seconds:3}"],
+        ["trainer.precision=bf16-mixed", "+trainer.profiler=simple", "trainer.enable_model_summary=true"],
+        ["+trainer.gradient_clip_val=1", "+trainer.gradient_clip_algorithm=value", "+trainer.strategy=auto"],
+        # What the whole process computes with stays as it is.
+        ["trainer.deterministic=false", "+trainer.benchmark=true"],
+    ],
+    ids=lambda point: point[0],
+)
+def test_what_lightning_takes_is_not_complained_about(point: list[str]):
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    assert problems(point) == [""]
+    assert (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark) == before
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from ..ranges import Count
 from ..runs.files import Presence, write_atomically
 from ..runs.history import MOST_ROWS
 from ..runs.reading import damaged
-from .length import planned_epochs
+from .length import ends_epoch, planned_epochs
 from .watched import watched_by
 
 log = logging.getLogger(__name__)
@@ -253,11 +253,6 @@ class History(Callback):
                     for logger in loggers:
                         log_point(logger, step, {BATCH_LOSS: loss})
         self._steps += len(losses)
-
-
-def ends_epoch(trainer: Trainer) -> bool:
-    """Return whether the batch under way is the last of its epoch, or the last that the run is to be trained on."""
-    return trainer.is_last_batch or trainer.global_step == trainer.max_steps
 
 
 def keep_rows(path: Path, epochs: int) -> None:

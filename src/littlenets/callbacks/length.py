@@ -21,3 +21,8 @@ def finished_epochs(trainer: Trainer) -> int:
     batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     within = epochs.processed == epochs.ready and batches > 0 and not trainer.is_last_batch
     return epochs.processed - within
+
+
+def ends_epoch(trainer: Trainer) -> bool:
+    """Return whether the batch under way is the last of its epoch, or the last that the run is to be trained on."""
+    return trainer.is_last_batch or trainer.global_step == trainer.max_steps

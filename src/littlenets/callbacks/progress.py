@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from ..terminal import terminal
-from .length import planned_epochs
+from .length import ends_epoch, planned_epochs
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Progress(ProgressBar):
             self._draw(trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not (self._enabled and trainer.is_global_zero):
+        if not (self._enabled and trainer.is_global_zero and ends_epoch(trainer)):
             return
         epoch = trainer.current_epoch + 1  # ended ones
         if self._line_is_due(epoch) or self._due():

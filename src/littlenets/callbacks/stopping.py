@@ -19,16 +19,31 @@ def early_end(trainer: Trainer) -> str | None:
     if planned or not trainer.should_stop:
         return None
     for callback in trainer.callbacks:
-        if isinstance(callback, EarlyStopping) and (callback.stopped_epoch or callback.wait_count >= callback.patience):
-            waited = (
-                f"no better for {callback.wait_count} checks"
-                if callback.wait_count >= callback.patience
-                else "at its limit"
-            )
-            return f"{type(callback).__name__}: {callback.monitor} was {waited}, after epoch {epochs:,}"
+        if isinstance(callback, EarlyStopping) and (reason := _reason(callback, trainer)):
+            return f"{type(callback).__name__}: {callback.monitor} {reason}, after epoch {epochs:,}"
         if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None and left <= 0:
             return f"the time was up (trainer.max_time), after {steps:,} steps"
     return f"a callback, or the module, asked to stop (should_stop), after {steps:,} steps"
+
+
+def _reason(callback: EarlyStopping, trainer: Trainer) -> str | None:
+    """Return what `EarlyStopping` stops at, in the order in which it looks; None where it goes on.
+
+    What it says of an earlier stop, it keeps when the run is gone on with.
+    """
+    value = trainer.callback_metrics.get(callback.monitor)
+    if value is not None:
+        beyond, value = callback.monitor_op, value.squeeze()
+        if callback.check_finite and not value.isfinite():
+            return "was not finite"
+        if callback.stopping_threshold is not None and beyond(value, callback.stopping_threshold):
+            return f"reached stopping_threshold={callback.stopping_threshold:g}"
+        if callback.divergence_threshold is not None and beyond(-value, -callback.divergence_threshold):
+            return f"went beyond divergence_threshold={callback.divergence_threshold:g}"
+    # With a patience of 0, one check without an improvement is enough.
+    if callback.wait_count >= max(1, callback.patience):
+        return f"was no better for {callback.wait_count:,} check{'s' * (callback.wait_count > 1)}"
+    return None
 
 
 class Stopping(Callback):

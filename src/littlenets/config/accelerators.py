@@ -1,4 +1,4 @@
-"""The kinds of device that Lightning knows, and those that this machine has. Lightning is imported on first use."""
+"""The kinds of device, and ways to use several, that Lightning knows. Lightning is imported on first use."""
 
 from functools import cache
 
@@ -13,10 +13,26 @@ def known(name: str) -> str:
     """
     from pytorch_lightning.accelerators import AcceleratorRegistry
 
-    names = ["auto", "gpu", *sorted(AcceleratorRegistry)]
+    return _one_of(["auto", "gpu", *sorted(AcceleratorRegistry)], name)
+
+
+def known_strategy(name: str) -> str:
+    """The name of a strategy, as it came.
+
+    Raises:
+        ValueError: Lightning knows none of that name.
+    """
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    return _one_of(["auto", *sorted(StrategyRegistry)], name)
+
+
+def _one_of(names: list[str], name: str) -> str:
     if name not in names:
         near = nearest(name, names)
-        raise ValueError(f"it should be one of {', '.join(names)}{f'; did you mean {near}?' if near else ''}")
+        # Of a strategy, Lightning has one more for each way to set it.
+        listed = ", ".join(one for one in names if "find_unused" not in one)
+        raise ValueError(f"it should be one of {listed}{f'; did you mean {near}?' if near else ''}")
     return name
 
 

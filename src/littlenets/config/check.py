@@ -74,6 +74,11 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "figures": (),
     "logger.*": ("save_dir",),
 }
+# Where what is given can be set nevertheless: by dotted key.
+ELSEWHERE = {
+    "trainer.callbacks": "each callback has a name in the group callbacks: +callbacks.NAME._target_=CLASS",
+    "trainer.default_root_dir": "it is the run's folder: hydra.run.dir=FOLDER",
+}
 # Those without which there is nothing to train.
 NEEDED = ("model.module", "data", "trainer")
 # What the module is called with, where it takes that: dotted keys by the names of arguments.
@@ -393,7 +398,8 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
         if (name.startswith("_") and name.endswith("_")) or value is _Broken:
             continue
         if name in given:
-            problems[key] = f"{key}: this is no setting; training itself gives it."
+            instead = ELSEWHERE.get(key, "training itself gives it")
+            problems[key] = f"{key}: this is no setting; {instead}."
         elif name not in signature.parameters and not signature.takes_any:
             near = nearest(name, signature.parameters) or ""
             said = f"did you mean {path}.{near}?" if near else f"it takes {_listed(signature, given)}."

@@ -38,6 +38,11 @@ def _duration(value: Any) -> bool:
         return False
 
 
+def _loggers(value: Any) -> bool:
+    """true, false, or settings of a logger with a _target_, or a list of them."""
+    return isinstance(value, bool) or value == []
+
+
 _Part = Annotated[float, Ge(0), Le(1)]
 _Batches = Annotated[int, Ge(0)] | _Part
 # What stands for no value elsewhere, and is text, or a number, here.
@@ -67,6 +72,15 @@ RANGES: dict[str, dict[str, Any]] = {
         "overfit_batches": _Batches,
         "accumulate_grad_batches": Count,
         "gradient_clip_val": NotNegative | None,
+        "gradient_clip_algorithm": Literal["norm", "value"] | None,
+        "val_check_interval": _Batches | Annotated[Any, Predicate(_duration)] | None,
+        "fast_dev_run": bool | Annotated[int, Ge(0)],
+        **dict.fromkeys(["min_epochs", "min_steps"], Annotated[int, Ge(0)] | None),
+        "reload_dataloaders_every_n_epochs": Annotated[int, Ge(0)],
+        "num_nodes": Count,
+        "profiler": Literal["simple", "advanced", "pytorch", "xla"] | None,
+        "strategy": Annotated[str, AfterValidator(accelerators.known_strategy)],
+        "logger": Annotated[Any, Predicate(_loggers)] | None,
         "accelerator": Annotated[str, AfterValidator(accelerators.known)],
         "devices": Count | Literal[-1] | list[Annotated[int, Ge(0)]] | Annotated[str, Predicate(_devices)],
         "check_val_every_n_epoch": Count | None,

@@ -50,7 +50,11 @@ def _problems(point: Point, composition: Composition, trusted: Sequence[str] | N
     if _several(devices):
         # Lightning would start the whole sweep's command once more for each of them.
         return [f"trainer.devices={shown(devices)}: a job of a sweep has one device."]
-    return find_problems(config, composition.hydra.hydra.runtime.choices)
+    if found := find_problems(config, composition.hydra.hydra.runtime.choices):
+        return found
+    from ..trainers import refused  # imports Lightning
+
+    return [line for line in [refused(config)] if line]
 
 
 def _several(devices: Any) -> bool:

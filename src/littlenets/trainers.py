@@ -1,0 +1,114 @@
+"""Lightning's Trainer from its settings, and what Lightning refuses of them before any data are loaded."""
+
+import functools
+import json
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelSummary
+from pytorch_lightning.loggers import Logger
+
+from .building import build, build_all
+from .callbacks import Checkpoints, Progress
+from .config.targets import INSTALLED, installed_target
+from .errors import SettingError
+from .speed import NoProfiler
+
+
+def make_trainer(
+    node: DictConfig,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+    plugins: Sequence[Any],
+    folder: Path,
+) -> Trainer:
+    """Build a Trainer of a node's settings, its own plugins and loggers added to those given.
+
+    What the settings switch off is left out of the callbacks.
+
+    Raises:
+        SettingError: Lightning refuses a setting.
+    """
+    settings, more_plugins, more_loggers = trainer_settings(node)
+    callbacks = [
+        callback
+        for callback in callbacks
+        if not (isinstance(callback, Progress) and settings.get("enable_progress_bar") is False)
+        and not (isinstance(callback, Checkpoints) and settings.get("enable_checkpointing") is False)
+    ]
+    if settings.get("enable_model_summary") and not any(isinstance(one, ModelSummary) for one in callbacks):
+        # Lightning's choice, with rich, prints past the log.
+        callbacks.append(ModelSummary())
+    given = {
+        "callbacks": callbacks,
+        "logger": False if more_loggers is False else [*loggers, *more_loggers],
+        "plugins": [*more_plugins, *plugins],
+        "default_root_dir": folder,
+    }
+    if settings.get("profiler") is None and not settings.get("barebones"):
+        given["profiler"] = NoProfiler()
+    try:
+        return build(settings, **given)
+    except (TypeError, ModuleNotFoundError) as error:
+        raise SettingError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def trainer_settings(node: DictConfig) -> tuple[DictConfig, list[Any], list[Any] | Literal[False]]:
+    """The settings of the Trainer, its further plugins, and its further loggers (False: it has none at all)."""
+    node = node.copy()
+    with open_dict(node):
+        plugins, loggers = node.pop("plugins", None), node.pop("logger", None)
+        if node.get("barebones"):
+            # What Lightning wants to have said nothing about, or no.
+            for name in ("log_every_n_steps", "num_sanity_val_steps"):
+                node.pop(name, None)
+            node.enable_checkpointing = node.enable_progress_bar = node.enable_model_summary = False
+            # One that was asked for is refused by Lightning.
+            loggers = loggers or False
+    return node, build_all(plugins), False if loggers is False else build_all(loggers)
+
+
+def refused(config: DictConfig) -> str | None:
+    """Return what Lightning says against the settings of its Trainer and of its own callbacks; None if nothing.
+
+    Args:
+        config: whose settings have been checked one by one.
+    """
+    trainer = OmegaConf.to_container(config.trainer, resolve=True)
+    # They change the whole process, and suit each other whatever they are.
+    trainer = {name: value for name, value in trainer.items() if name not in ("deterministic", "benchmark")}
+    # Which devices a job has is seen where it is trained.
+    trainer["devices"] = 1
+    callbacks = OmegaConf.to_container(config.callbacks, resolve=True) if config.callbacks else {}
+    # Whoever wrote another one may not expect it to be built without being used.
+    known = (f"{INSTALLED}.", "littlenets.")
+    callbacks = {
+        name: node for name, node in callbacks.items() if node and installed_target(node["_target_"]).startswith(known)
+    }
+    return _refused(json.dumps({"trainer": trainer, "callbacks": callbacks}, default=str))
+
+
+# The trainer is the same in most points of a sweep.
+@functools.lru_cache(maxsize=1024)
+def _refused(nodes: str) -> str | None:
+    config = OmegaConf.create(json.loads(nodes))
+    with warnings.catch_warnings():
+        # Whoever builds it to train with it is warned.
+        warnings.simplefilter("ignore")
+        try:
+            callbacks = [build(node) for node in config.callbacks.values()]
+            make_trainer(config.trainer, callbacks, [], [], Path())
+        except SettingError as error:
+            return str(error)
+    return None
+
+
+def raised_by_lightning(error: BaseException) -> bool:
+    """Return whether an error was raised in Lightning's own code, not in what it calls."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_globals.get("__name__", "").startswith(f"{INSTALLED}.")
