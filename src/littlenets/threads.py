@@ -24,14 +24,26 @@ def limit_threads(threads: int) -> None:
 
 
 def choose_threads(
-    threads: int | Literal["auto"], forward: Callable[[Tensor], Tensor], sample: Tensor, batch_size: int
+    threads: int | Literal["auto"],
+    forward: Callable[[Tensor], Tensor],
+    sample: Tensor,
+    batch_size: int,
+    processes: int = 1,
 ) -> int:
-    """Sets and returns the number of threads for training with batches of ``batch_size`` samples like ``sample``."""
+    """Sets and returns the number of threads for training with batches of ``batch_size`` samples like ``sample``.
+
+    Args:
+        threads: what is asked for, in each process.
+        forward: the network.
+        sample: at least one input (N, ...).
+        batch_size: samples in a batch of each process.
+        processes: that share the cores.
+    """
     if threads == "auto":
         with FlopCounterMode(display=False) as counter:
             forward(sample[:1])
         # Backward computes the gradients of inputs and of weights: twice the work of forward.
         work = 3 * counter.get_total_flops() * batch_size
-        threads = max(1, min(AVAILABLE, round(work / FLOP_A_THREAD)))
+        threads = max(1, min(AVAILABLE // processes, round(work / FLOP_A_THREAD)))
     torch.set_num_threads(threads)
     return threads

@@ -13,8 +13,10 @@ import torch
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning_fabric.plugins import ClusterEnvironment
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from rich.text import Text
 
@@ -30,6 +32,16 @@ from .errors import DataUnavailableError, DivergedError, SettingError, StoppedEr
 from .evaluation import measured, test
 from .loggers import close_loggers, log_end, log_start, open_logger
 from .modules import SupervisedModule
+from .parallel.environment import (
+    leave_group,
+    meeting_point,
+    own_processes,
+    process_group,
+    starts_others,
+    take_start_method,
+)
+from .parallel.processes import Others, ProcessError, Task
+from .parallel.ranks import follows
 from .resuming import Resumed, resume
 from .runs import Run
 from .runs.checkpoints import SafeCheckpointIO
@@ -67,6 +79,11 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             return before.results.get("metrics", {})
         config, origin = before.config, OmegaConf.to_container(before.config.origin)
     said = {name: origin[name] for name in ("model", "data", "overrides")}
+    if follows():
+        from .following import follow_from_outside
+
+        follow_from_outside(config, folder)
+        return {}
     with Run(folder, **said) as run, ExitStack() as at_end:
 
         def begin() -> None:
@@ -87,27 +104,31 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
             # Before any data are looked for: Lightning knows what this machine cannot do.
-            trainer = build_trainer(config, run, beginning, before)
+            trainer = build_trainer(config, folder, run.check, beginning, before)
+            at_end.enter_context(process_group())
+            processes = at_end.enter_context(start_others(config, trainer))
             others = build_other_data(config)
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
             module = build_module(config)
             for name, data in {used: datamodule, **others}.items():
                 check_fit(module, data, name)
-            threads = build_threads(config, module, datamodule)
+            threads = build_threads(config, module, datamodule, trainer)
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
                 module.network.compile()
             prepare_trainer(trainer, datamodule)
             at_end.callback(close_loggers, trainer.loggers)
-            run.results["environment"] = environment(trainer.strategy.root_device)
+            run.results["environment"] = environment(trainer.strategy.root_device, trainer.world_size)
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
             log.info(describe(run.results["model"], module.network, used, datamodule, trainer, threads))
+            checkpoint = before.checkpoint if before else None
+            processes.begin(Task(**hydra_parts(config), folder=str(folder), checkpoint=checkpoint, threads=threads))
         metrics = run.results["metrics"]
         try:
             with run.timed("fit"):
                 try:
-                    fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
+                    fit(trainer, module, datamodule, checkpoint, lambda: beginning.begun)
                     beginning.now()
                     run.results["ended"] = early_end(trainer)
                 finally:
@@ -115,6 +136,10 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                     trained = trainer.fit_loop.epoch_loop.batch_progress.total.processed
                     run.results.update(epochs=trained // batches if steps else 0, steps=steps)
                     metrics.update(final_metrics(trainer))
+        except RuntimeError as error:
+            if (reason := processes.failure()) is None:
+                raise
+            raise ProcessError(reason) from error
         except (DivergedError, StoppedError) as end:
             if not getattr(end, "at_once", False):
                 with run.timed("figures"):
@@ -123,6 +148,11 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 # Its curves are what there is to look at; whoever stopped a run is told how to go on.
                 log.info(Text(places(folder)))
             raise
+        if tests_alone(trainer):
+            # Several would have to test some samples twice, where their number is not a multiple of the processes'.
+            processes.end()
+            leave_group()
+            trainer = build_tester(config, trainer)
         with run.timed("test"):
             metrics.update(test(trainer, module, datamodule))
         run.check()
@@ -181,14 +211,61 @@ def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
     return others
 
 
-def build_threads(config: DictConfig, module: SupervisedModule, datamodule: LightningDataModule) -> int:
-    """Sets the number of CPU threads before anything starts them."""
+def build_threads(
+    config: DictConfig, module: SupervisedModule, datamodule: LightningDataModule, trainer: Trainer
+) -> int:
+    """Sets the number of CPU threads, for each process, before anything starts them."""
     if not isinstance(datamodule, TensorDataModule):
-        return torch.get_num_threads()
-    samples = len(datamodule.splits["train"].x)
-    batch_size = min(datamodule.batch_size or samples, samples)
-    with evaluating(module):
-        return choose_threads(config.threads, module, datamodule.sample().x, batch_size)
+        threads = torch.get_num_threads()
+        if trainer.world_size > 1:
+            threads = config.threads if config.threads != "auto" else max(1, threads // trainer.num_devices)
+            torch.set_num_threads(threads)
+    else:
+        samples = len(datamodule.splits["train"].x) // trainer.world_size
+        batch_size = min(datamodule.batch_size or samples, samples)
+        with evaluating(module):
+            sample = datamodule.sample().x
+            threads = choose_threads(config.threads, module, sample, max(1, batch_size), trainer.num_devices)
+    if trainer.world_size > 1:
+        # Otherwise Lightning would choose.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    return threads
+
+
+def start_others(config: DictConfig, trainer: Trainer) -> Others:
+    """Starts the other processes of this machine, which import what they need meanwhile."""
+    method = take_start_method(config.trainer.copy())
+    if not starts_others(trainer):
+        return Others(1, method, {})
+    if method == "fork" and torch.cuda.is_initialized():
+        raise SettingError("trainer.strategy=ddp_fork: this process uses a GPU already. Set trainer.strategy=ddp.")
+    return Others(trainer.num_devices, method, meeting_point(trainer))
+
+
+def hydra_parts(config: DictConfig) -> dict[str, Any]:
+    """What other processes have to know of the configuration, resolved, and of Hydra."""
+    return {"config": OmegaConf.to_container(config, resolve=True), "hydra": HydraConfig.instance().cfg}
+
+
+def tests_alone(trainer: Trainer) -> bool:
+    """Whether one process is to test what several have trained: each has the whole network."""
+    return trainer.world_size > 1 and isinstance(trainer.strategy, DDPStrategy)
+
+
+def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
+    """A trainer for this process alone, with what ``trainer`` has else."""
+    settings, plugins, _ = trainer_settings(config.trainer)
+    device = trainer.strategy.root_device
+    with open_dict(settings):
+        for name in ("strategy", "num_nodes", "sync_batchnorm", "max_time"):
+            settings.pop(name, None)
+        settings.devices = 1 if device.index is None else [device.index]
+    given = {"callbacks": trainer.callbacks, "logger": trainer.loggers or False, "profiler": trainer.profiler}
+    plugins = [plugin for plugin in plugins if not isinstance(plugin, ClusterEnvironment)]
+    given |= {"plugins": plugins, "default_root_dir": trainer.default_root_dir}
+    if settings.get("barebones"):
+        del given["profiler"], given["callbacks"]
+    return build(settings, **given)
 
 
 def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
@@ -199,8 +276,21 @@ def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
     return named or any(override.startswith("figures=") for override in hydra.overrides.task)
 
 
-def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Resumed | None = None) -> Trainer:
+def build_trainer(
+    config: DictConfig,
+    folder: Path,
+    check_folder: Callable[[], None] | None,
+    beginning: Beginning,
+    before: Resumed | None = None,
+) -> Trainer:
     """Lightning's trainer with the configured callbacks and loggers, all of which write below the run's folder.
+
+    Args:
+        config: the checked configuration.
+        folder: the run's.
+        check_folder: raises where the folder is no longer there.
+        beginning: comes after the other callbacks.
+        before: the run that is gone on with.
 
     Raises:
         SettingError: Lightning refuses a setting, or this machine cannot do what it asks for.
@@ -219,11 +309,11 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         beginning,
     ]
     loggers = [
-        open_logger(build(node), run.folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))
+        open_logger(build(node), folder, before and (before.finished_epochs, before.steps - before.steps_of_epoch))
         for node in (config.logger or {}).values()
         if OmegaConf.is_dict(node)
     ]
-    places = [run.folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
+    places = [folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
     settings, plugins, more_loggers = trainer_settings(config.trainer)
     callbacks = [
         callback
@@ -231,21 +321,18 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         if not (isinstance(callback, Progress) and settings.get("enable_progress_bar") is False)
         and not (isinstance(callback, Checkpoints) and settings.get("enable_checkpointing") is False)
     ]
-    plugins = [*plugins, SafeCheckpointIO(run.check, places)]
+    plugins = [*plugins, SafeCheckpointIO(check_folder, places)]
+    if not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+        plugins += own_processes(settings)
+    take_start_method(settings)
     loggers = False if more_loggers is False else [*loggers, *more_loggers]
     try:
-        given = {"callbacks": callbacks, "logger": loggers, "plugins": plugins, "default_root_dir": run.folder}
+        given = {"callbacks": callbacks, "logger": loggers, "plugins": plugins, "default_root_dir": folder}
         if settings.get("profiler") is None and not settings.get("barebones"):
             given["profiler"] = NoProfiler()
-        trainer = build(settings, **given)
+        return build(settings, **given)
     except TypeError as error:
         raise SettingError(f"trainer: {error}") from error
-    if trainer.world_size > 1:
-        raise SettingError(
-            f"trainer.devices={config.trainer.get('devices', 'auto')}: a run has one device, as each of several would "
-            "train on all of the data. Set trainer.devices=1, or trainer.devices=[1] for the second GPU."
-        )
-    return trainer
 
 
 def trainer_settings(node: DictConfig) -> tuple[DictConfig, list[Any], list[Any] | Literal[False]]:

@@ -71,7 +71,7 @@ class Checkpoints(Checkpoint):
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
         if self._unit == "minute":
-            return 0 if self._time_is_up() else None
+            return 0 if self._time_is_up(trainer) else None
         if self._unit == "batch":
             # Those that fall into an epoch are seen if Lightning hears of its batches.
             past = (trainer.global_step + 1) % self._every
@@ -81,7 +81,7 @@ class Checkpoints(Checkpoint):
     def batches_until_due(self, trainer: Trainer) -> int | None:
         if self._unit == "batch":
             return -(trainer.global_step + 1) % self._every
-        return 0 if self._unit == "minute" and self._time_is_up() else None
+        return 0 if self._unit == "minute" and self._time_is_up(trainer) else None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -91,7 +91,7 @@ class Checkpoints(Checkpoint):
         last = trainer.should_stop or trainer.global_step == trainer.max_steps
         due = trainer.global_step % self._every == 0 if self._unit == "batch" else self._unit == "minute"
         # Here the training state still says which batches of the epoch are done; after the loop it does not.
-        if last or (due and (self._unit == "batch" or self._time_is_up())):
+        if last or (due and (self._unit == "batch" or self._time_is_up(trainer))):
             self._save(trainer, improved=False)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -123,18 +123,22 @@ class Checkpoints(Checkpoint):
             type(callback).on_train_end is Callback.on_train_end or _is_own(callback) for callback in trainer.callbacks
         ):
             return True
-        saved = read_checkpoint(self._folder / "last.ckpt")["state_dict"]
-        return all(torch.equal(saved[name], value.cpu()) for name, value in module.state_dict().items())
+        if trainer.is_global_zero:
+            saved = read_checkpoint(self._folder / "last.ckpt")["state_dict"]
+            same = all(torch.equal(saved[name], value.cpu()) for name, value in module.state_dict().items())
+        return same if trainer.world_size == 1 else trainer.strategy.broadcast(trainer.is_global_zero and same)
 
     def _due_at_epoch_end(self, trainer: Trainer) -> bool:
         if self._unit == "minute":
-            return self._time_is_up()
+            return self._time_is_up(trainer)
         if self._unit == "batch":
             return trainer.global_step // self._every > self._epoch_step // self._every
         return (trainer.current_epoch + 1) % self._every == 0
 
-    def _time_is_up(self) -> bool:
-        return time.monotonic() - self._saved_at >= 60 * self._every
+    def _time_is_up(self, trainer: Trainer) -> bool:
+        up = time.monotonic() - self._saved_at >= 60 * self._every
+        # All processes of a run save together.
+        return up if trainer.world_size == 1 else trainer.strategy.broadcast(up)
 
     def _improves(self, trainer: Trainer) -> bool:
         value = trainer.callback_metrics[self._monitor].item()

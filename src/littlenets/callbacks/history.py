@@ -69,11 +69,13 @@ class History(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._epoch = trainer.current_epoch  # of the last row written
         self._folder = Path(trainer.default_root_dir) if trainer.is_global_zero else None
+        # Those of other processes take nothing.
+        self._loggers = trainer.loggers if trainer.is_global_zero else []
         self._path = self._folder / "history.csv" if self._folder else Path(os.devnull)
         if self._path.is_file():
             # Rows beyond the checkpoint that a resumed run starts from are made again.
             keep_rows(self._path, self._epoch)
-        elif self._epoch:
+        elif self._epoch and self._folder:
             log.warning("%s is missing; it begins anew, with epoch %d.", self._path, self._epoch + 1)
         validations = self._path.with_name("validations.csv")
         if self._folder and validations.is_file():
@@ -202,7 +204,7 @@ class History(Callback):
         ours = [name for name in columns if name not in logged]
         for number, row in zip(numbers, zip(*(columns[name] for name in ours), strict=True), strict=False):
             if number % self._every == 0 or number in (1, self._epochs) or validated:
-                for logger in trainer.loggers:
+                for logger in self._loggers:
                     log_point(logger, number, dict(zip(ours, row, strict=True)))
         self._epoch += count
         self.latest = {name: cells[-1] for name, cells in columns.items()}
@@ -224,7 +226,7 @@ class History(Callback):
             self._file = self._path.open("w")
             self._file.write(",".join(["epoch", *self._columns]) + "\n")
         self._presence = Presence(self._path)
-        for logger in trainer.loggers:
+        for logger in self._loggers:
             log_layout(logger, [name for name in self._columns if name not in trainer.logged_metrics])
 
     def _close(self) -> None:
@@ -247,7 +249,7 @@ class History(Callback):
     def _log_steps(self, trainer: Trainer, losses: Sequence[float]) -> None:
         if self._steps_every is not None:
             # Others have one axis for all curves, which is that of the epochs.
-            loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+            loggers = [logger for logger in self._loggers if isinstance(logger, TensorBoardLogger)]
             for step, loss in enumerate(losses, self._steps + 1):
                 if step % self._steps_every == 0:
                     for logger in loggers:

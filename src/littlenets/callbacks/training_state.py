@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from ..errors import SettingError
 from ..modules import SupervisedModule
-from ..randomness import random_states, restore_random_states
+from ..randomness import random_states, restore_random_states, set_apart
 
 _NO_RECORDS = {"names": [], "sizes": [], "measured": torch.empty(0, dtype=torch.float64)}
 
@@ -26,12 +27,18 @@ class TrainingState(Callback):
         loop = checkpoint["loops"]["fit_loop"]
         under_way = not trainer.is_last_batch
         records = pl_module.records.state_dict() if isinstance(pl_module, SupervisedModule) else _NO_RECORDS
+        several = trainer.world_size > 1
+        own = {"records": records if under_way else _NO_RECORDS, "random": random_states(all_gpus=not several)}
+        all_processes = [own] * trainer.world_size
+        if several:
+            torch.distributed.all_gather_object(all_processes, own)
         checkpoint["littlenets"] = {
             "finished_epochs": loop["epoch_progress"]["current"]["processed"],
             "batches": loop["epoch_loop.batch_progress"]["current"]["ready"] if under_way else 0,
-            "records": records if under_way else _NO_RECORDS,
+            **all_processes[0],
+            # Of the other processes, by rank.
+            "others": all_processes[1:],
             "latest": {name: value.item() for name, value in trainer.callback_metrics.items()},
-            "random": random_states(),
             "optimizer_entries": sum(len(state["state"]) for state in checkpoint.get("optimizer_states", [])),
         }
 
@@ -54,11 +61,23 @@ class TrainingState(Callback):
         if isinstance(pl_module, SupervisedModule):
             pl_module.records.clear()
         if self._restored is None:
+            set_apart(trainer.global_rank)
             return
         restored, self._restored = self._restored, None
-        if isinstance(pl_module, SupervisedModule):
-            pl_module.records.load_state_dict(restored["records"], pl_module.device)
+        every_process = [restored, *restored.get("others", [])]
+        batches = restored["batches"]
+        if batches and len(every_process) != trainer.world_size:
+            raise SettingError(
+                f"trainer.devices: this run was stopped within an epoch, which {len(every_process)} devices share. "
+                f"Go on with as many; between two epochs their number can be changed."
+            )
         sampler = getattr(trainer.train_dataloader, "sampler", None)
-        if restored["batches"] and hasattr(sampler, "skip"):
-            sampler.skip = restored["batches"]
-        restore_random_states(restored["random"])
+        if batches and hasattr(sampler, "skip"):
+            sampler.skip = batches
+        if trainer.global_rank >= len(every_process):
+            set_apart(trainer.global_rank)
+            return
+        own = every_process[trainer.global_rank]
+        if isinstance(pl_module, SupervisedModule):
+            pl_module.records.load_state_dict(own["records"], pl_module.device)
+        restore_random_states(own["random"])

@@ -99,12 +99,17 @@ class SupervisedModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         step = self.step(batch)
+        loss, weight = step.loss, self._weight(batch_idx)
+        if weight != 1:
+            loss = loss * weight
+            if not weight:
+                step = step._replace(size=0, totals={name: torch.zeros_like(total) for name, total in step.totals.items()})
         self.records.add(step, (self.trainer.global_step, batch_idx))
         if self._ends_epoch(batch_idx):
             # Where self.log puts them, in a hundredth of its time, which is that of a small network's epoch.
             reduce = self.trainer.strategy.reduce if self.trainer.world_size > 1 else None
             self.trainer.callback_metrics.update(self.records.means(reduce))
-        return step.loss
+        return loss
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._evaluate(batch, "val", self.val_metrics)
@@ -131,9 +136,18 @@ class SupervisedModule(LightningModule):
         if metrics:
             metrics.update(step.output, step.target.contiguous())
             values.update(metrics)
+        # Lightning takes the mean number of samples of all processes, rounded down, which is then none that it rounds.
+        size = step.size * self.trainer.world_size
         # Loggers get them by epochs, from the callback History.
-        self.log_dict(values, on_step=False, on_epoch=True, logger=False, batch_size=step.size, sync_dist=True)
+        self.log_dict(values, on_step=False, on_epoch=True, logger=False, batch_size=size, sync_dist=True)
         return step
+
+    def _weight(self, batch_idx: int) -> float:
+        """Return what this process's part of a batch counts, whose gradients are averaged with those of the others."""
+        if self.trainer.world_size == 1:
+            return 1
+        weight_of = getattr(getattr(self.trainer.train_dataloader, "sampler", None), "weight_of_batch", None)
+        return 1 if weight_of is None else weight_of(batch_idx)
 
     def _ends_epoch(self, batch_idx: int) -> bool:
         """Whether no batch of this epoch follows: it is the last, or the run ends with it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Len
+from annotated_types import Len
 from lightning_fabric.plugins import TorchCheckpointIO
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
@@ -46,7 +46,8 @@ class _Tensors(BaseModel):
 
 class _Records(_Tensors):
     names: list[str]
-    sizes: list[Annotated[int, Ge(1)]]
+    # 0 where the part of a batch that was this process's had no sample.
+    sizes: list[Natural]
     measured: Tensor
 
 
@@ -58,12 +59,17 @@ class _Random(_Tensors):
     mps: Tensor | None
 
 
-class _Own(_Tensors):
+class _OfProcess(_Tensors):
+    records: _Records
+    random: _Random
+
+
+class _Own(_OfProcess):
     finished_epochs: Natural
     batches: Natural
-    records: _Records
     latest: dict[str, float]
-    random: _Random
+    # Those of the other processes where several trained together.
+    others: list[_OfProcess] = []
     # The number of parameters that the optimizer kept something for; runs of earlier versions do not say.
     optimizer_entries: Natural | None = None
 
@@ -119,13 +125,17 @@ def read_training_state(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path} was not saved by a run of littlenets, so it cannot be gone on with.")
     try:
         own = _Whole.model_validate(checkpoint).littlenets
-        names, sizes = own.records.names, own.records.sizes
-        if own.records.measured.numel() != len(names) * len(sizes) or (sizes and not names):
-            raise ValueError("littlenets.records do not have a number for each batch")
+        for records in (process.records for process in (own, *own.others)):
+            names, sizes = records.names, records.sizes
+            if records.measured.numel() != len(names) * len(sizes) or (sizes and not names):
+                raise ValueError("littlenets.records do not have a number for each batch")
+        if not all(map(sum, zip(*(process.records.sizes for process in (own, *own.others)), strict=True))):
+            raise ValueError("littlenets.records have a batch of no sample")
         _check_counters(checkpoint["loops"])
         before = random_states()
         try:
-            restore_random_states(checkpoint["littlenets"]["random"])
+            for process in (checkpoint["littlenets"], *checkpoint["littlenets"].get("others", [])):
+                restore_random_states(process["random"])
         finally:
             restore_random_states(before)
     except ValidationError as error:

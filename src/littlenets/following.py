@@ -1,0 +1,115 @@
+"""Training as one of several processes, which is not the first: that one alone writes, prints and tests."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import LightningDataModule, Trainer
+
+from .building import build_module
+from .callbacks import Beginning
+from .config import resolvers
+from .config.check import check
+from .errors import SettingError, StoppedError
+from .evaluation import test
+from .modules import SupervisedModule
+from .parallel.environment import meeting_point, process_group, starts_others, take_start_method
+from .parallel.processes import Others, Task
+from .resuming import resume
+from .training import (
+    build_data,
+    build_other_data,
+    build_threads,
+    build_trainer,
+    fit,
+    hydra_parts,
+    prepare_trainer,
+    tests_alone,
+)
+
+
+def follow(task: Task, say: Callable[[str | None], None], wait: Callable[[], object]) -> None:
+    """Train in a process that the first one on this machine has started.
+
+    Args:
+        task: what to do.
+        say: tells that process that this one is ready.
+        wait: returns when that one needs it no more.
+    """
+    resolvers.register()
+    if task.hydra is not None:
+        HydraConfig.instance().set_config(task.hydra)
+    config = OmegaConf.create(task.config)
+    os.environ["OMP_NUM_THREADS"] = str(task.threads)
+    trainer = build_trainer(config, Path(task.folder), None, Beginning(_nothing))
+    datamodule = build_data(config, {"data": "data"})
+    module = _build_module(config, trainer, datamodule)
+    torch.set_num_threads(task.threads)
+    say(None)
+    _train_along(config, trainer, module, datamodule, Path(task.checkpoint) if task.checkpoint else None)
+    wait()
+
+
+def follow_from_outside(config: DictConfig, folder: Path) -> None:
+    """Train in a process that was started with the same command as the first, on this machine or another.
+
+    Args:
+        config: as it was composed here.
+        folder: for whatever writes files without asking which process it is in.
+
+    Raises:
+        SettingError: a setting is wrong, which the first process says as well.
+    """
+    choices = HydraConfig.get().runtime.choices
+    checkpoint = None
+    if config.get("resume") is not None:
+        before = resume(config, OmegaConf.to_container(HydraConfig.get().overrides.task))
+        if before.done:
+            return
+        config, checkpoint = before.config, before.checkpoint
+    else:
+        check(config, choices)
+    trainer = build_trainer(config, folder, None, Beginning(_nothing))
+    if trainer.world_size == 1:
+        raise SettingError(f"trainer.devices={config.trainer.get('devices', 'auto')}, and this is another process.")
+    count = trainer.num_devices if starts_others(trainer) else 1
+    with process_group():
+        point = meeting_point(trainer) if count > 1 else {}
+        with Others(count, take_start_method(config.trainer.copy()), point) as others:
+            datamodule = build_data(config, {"data": choices.data})
+            module = _build_module(config, trainer, datamodule)
+            threads = build_threads(config, module, datamodule, trainer)
+            others.begin(Task(**hydra_parts(config), folder=str(folder), checkpoint=checkpoint, threads=threads))
+            _train_along(config, trainer, module, datamodule, checkpoint)
+            others.end()
+
+
+def _build_module(config: DictConfig, trainer: Trainer, datamodule: LightningDataModule) -> SupervisedModule:
+    module = build_module(config)
+    if config.compile:
+        module.network.compile()
+    prepare_trainer(trainer, datamodule)
+    return module
+
+
+def _train_along(
+    config: DictConfig,
+    trainer: Trainer,
+    module: SupervisedModule,
+    datamodule: LightningDataModule,
+    checkpoint: Path | None,
+) -> None:
+    try:
+        fit(trainer, module, datamodule, checkpoint, lambda: True)
+    except StoppedError:
+        return
+    if not tests_alone(trainer):
+        for data in (datamodule, *build_other_data(config).values()):
+            test(trainer, module, data)
+
+
+def _nothing() -> None:
+    pass
