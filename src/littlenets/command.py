@@ -11,9 +11,10 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from .config import resolvers
 from .config.overrides import expand_home, typed
 from .config.trust import check_links
 from .errors import DivergedError, RemovedError, SettingError, StoppedError
+from .parallel.ranks import follows, started_by
 from .runs.files import NO_ROOM, Presence, user_path
 from .runs.folder import is_untouched, occupied, remove_run_folder
 from .runs.log import traceback_log, written_to
@@ -66,6 +68,8 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
     def with_folder(config: DictConfig) -> Any:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
+        if follows():
+            return _follow(function, config, folder)
         sweep = hydra.mode is RunMode.MULTIRUN
         new = not sweep and config.get("resume") is None
         signal.signal(signal.SIGTERM, _stop)
@@ -116,6 +120,18 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
     return with_folder
 
 
+def _follow(function: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path) -> Any:
+    """Calls a job in a process that is not the first of a run, which says what is to be said."""
+    logging.disable()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return function(config, folder)
+    except KeyboardInterrupt as stopped:
+        raise SystemExit(128 + getattr(stopped, "signal", signal.SIGINT)) from None
+    except (SettingError, DivergedError) as error:
+        raise SystemExit(_answer(error)[1]) from None
+
+
 def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     """For a command that is no run and has no folder: turns its errors into a message and an exit code."""
 
@@ -163,6 +179,11 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(_complain("\n".join([*map(_misplaced, flags), "--help shows the settings."]), 2))
     resolvers.register(make_folders=not (asked.help or asked.cfg or asked.info or asked.shell_completion))
     try:
+        if (launcher := started_by()) and {"-m", "--multirun"} & set(sys.argv[1:]):
+            raise SettingError(
+                f"A sweep starts the processes of its jobs itself, and this one was started by {launcher}. "
+                "Start the sweep alone, with trainer.devices=N."
+            )
         sys.argv[1:] = expand_resume(sys.argv[1:], _script(main))
         if any("like=" in argument for argument in sys.argv[1:]):
             # Much else would be imported in vain.
@@ -170,7 +191,8 @@ def run(main: Callable[[], Any]) -> None:
 
             sys.argv[1:] = expand_like(_script(main), sys.argv[1:])
         sys.argv += _resumed_folder(sys.argv[1:])
-        main()
+        with _without_folder(sys.argv) if follows() else nullcontext():
+            main()
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))
     except (JobFailedError, RemovedError) as error:
@@ -191,6 +213,14 @@ def run(main: Callable[[], Any]) -> None:
             raise
         message, code = _answer(error)
         sys.exit(_complain(message + ("" if error.errno in NO_ROOM else TRACEBACK_HINT), code))
+
+
+@contextmanager
+def _without_folder(arguments: list[str]) -> Iterator[None]:
+    """Gives a process that is not the first of a run a folder for nothing in place of the run's."""
+    with tempfile.TemporaryDirectory(prefix="littlenets-") as folder:
+        arguments.append(f"hydra.run.dir={typed(folder)}")
+        yield
 
 
 def _resumed_folder(arguments: Sequence[str]) -> list[str]:

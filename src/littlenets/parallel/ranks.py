@@ -12,7 +12,7 @@ def follows() -> bool:
     return any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS) or _follows_in_slurm()
 
 
-def launcher() -> str | None:
+def started_by() -> str | None:
     """Return who has started this process as one of several, in words; None where it was started alone."""
     return next((name for variable, name in _LAUNCHERS.items() if variable in os.environ), None)
 
