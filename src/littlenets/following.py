@@ -31,7 +31,7 @@ from .training import (
 )
 
 
-def follow(task: Task, say: Callable[[str | None], None], wait: Callable[[], object]) -> None:
+def follow(task: Task, say: Callable[[None], None], wait: Callable[[], object]) -> None:
     """Train in a process that the first one on this machine has started.
 
     Args:

@@ -132,9 +132,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                     beginning.now()
                     run.results["ended"] = early_end(trainer)
                 finally:
-                    steps, batches = trainer.global_step, trainer.num_training_batches
-                    trained = trainer.fit_loop.epoch_loop.batch_progress.total.processed
-                    run.results.update(epochs=trained // batches if steps else 0, steps=steps)
+                    state = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingState))
+                    steps = trainer.global_step
+                    run.results.update(epochs=state.finished_epochs(trainer) if steps else 0, steps=steps)
                     metrics.update(final_metrics(trainer))
         except RuntimeError as error:
             if (reason := processes.failure()) is None:

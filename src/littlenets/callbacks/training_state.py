@@ -20,8 +20,15 @@ class TrainingState(Callback):
 
     def __init__(self) -> None:
         self._restored: dict[str, Any] | None = None
+        # Whole epochs before this part of the run, and batches in them: their number may have changed since.
+        self._epochs_before = self._batches_before = 0
         #: The metrics that the checkpoint was saved with, by name.
         self.latest: dict[str, float] = {}
+
+    def finished_epochs(self, trainer: Trainer) -> int:
+        """Return how many epochs have come to their end."""
+        trained = trainer.fit_loop.epoch_loop.batch_progress.total.processed - self._batches_before
+        return self._epochs_before + trained // trainer.num_training_batches
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         loop = checkpoint["loops"]["fit_loop"]
@@ -50,6 +57,8 @@ class TrainingState(Callback):
         self.latest = self._restored["latest"]
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        self._epochs_before = self._restored["finished_epochs"]
+        self._batches_before = batches["total"]["processed"] - self._restored["batches"]
         if not self._restored["batches"] and epochs["current"]["processed"] == epochs["current"]["ready"]:
             # Saved at the end of an epoch. With max_steps, Lightning would take that epoch for unfinished.
             for counter in epochs.values():

@@ -103,7 +103,9 @@ class SupervisedModule(LightningModule):
         if weight != 1:
             loss = loss * weight
             if not weight:
-                step = step._replace(size=0, totals={name: torch.zeros_like(total) for name, total in step.totals.items()})
+                step = step._replace(
+                    size=0, totals={name: torch.zeros_like(total) for name, total in step.totals.items()}
+                )
         self.records.add(step, (self.trainer.global_step, batch_idx))
         if self._ends_epoch(batch_idx):
             # Where self.log puts them, in a hundredth of its time, which is that of a small network's epoch.

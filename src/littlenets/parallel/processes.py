@@ -18,9 +18,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Protocol
+
+from ..runs.log import traceback_log
 
 # Which ends a process that waits for others in vain, such as in NVIDIA's library.
 SECONDS_TO_NOTICE = 30
@@ -68,7 +70,8 @@ class _Other:
     process: _Process
     orders: BinaryIO
     answers: BinaryIO
-    said: list[str] = field(default_factory=list)
+    #: The error that it ended with, and its traceback.
+    failure: tuple[str, str] | None = None
 
 
 class Others:
@@ -152,17 +155,18 @@ class Others:
             answer = pickle.load(other.answers)
         except (EOFError, pickle.UnpicklingError):
             return False
-        if answer is not None:
-            other.said.append(answer)
+        other.failure = answer
         return answer is None
 
     def _why(self, other: _Other) -> str:
-        if not other.said:
+        if other.failure is None:
             self._is_ready(other)
         while (code := other.process.poll()) is None:
             time.sleep(0.01)
-        if other.said:
-            return f"The process of device {other.rank + 1} failed.\n{other.said[0]}"
+        if other.failure is not None:
+            error, trace = other.failure
+            traceback_log.error("The process of device %d failed.\n%s", other.rank + 1, trace)
+            return f"The process of device {other.rank + 1} failed: {error}"
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"The process of device {other.rank + 1} ended ({how}). Was there enough memory?"
 
@@ -261,15 +265,15 @@ def _obey(orders: BinaryIO, answers: BinaryIO, parent: int) -> None:
         with contextlib.suppress(EOFError):  # the first process has ended before the run began
             follow(pickle.load(orders), _say(answers), lambda: orders.read())
             code = 0
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
-            _say(answers)(traceback.format_exc())
+            _say(answers)((f"{type(error).__name__}: {error}", traceback.format_exc()))
     finally:
         os._exit(code)
 
 
-def _say(answers: BinaryIO) -> Callable[[str | None], None]:
-    def say(answer: str | None = None) -> None:
+def _say(answers: BinaryIO) -> Callable[[tuple[str, str] | None], None]:
+    def say(answer: tuple[str, str] | None) -> None:
         pickle.dump(answer, answers)
         answers.flush()
 

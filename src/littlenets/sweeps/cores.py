@@ -34,7 +34,8 @@ def share_out(jobs: int | None, points: Sequence[dict[str, Any]]) -> Share:
     cores = available_cores()
     # Where a number of threads was asked for, there is room for fewer workers.
     asked = [
-        (point["threads"] if isinstance(point.get("threads"), int) else 1) * (1 if uses_gpu(point) else devices_of(point))
+        (point["threads"] if isinstance(point.get("threads"), int) else 1)
+        * (1 if uses_gpu(point) else devices_of(point))
         for point in points
     ]
     room = max(1, cores // max(asked, default=1))
