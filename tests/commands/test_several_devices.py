@@ -1,4 +1,4 @@
-"""A run on two devices is the run on one device with twice the batch size; two processes of the CPU stand for devices."""
+"""A run on two devices is that on one with twice the batch size; two processes of the CPU stand for devices."""
 
 import multiprocessing
 import os

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from littlenets.data import Digits, TensorLoader
+from littlenets.data import Digits
 from littlenets.data.loader import BatchOrder, Part, TensorLoader
 
 
