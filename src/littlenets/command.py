@@ -30,6 +30,7 @@ from .config import resolvers
 from .config.overrides import expand_home, typed
 from .config.trust import check_links
 from .errors import DivergedError, RemovedError, SettingError, StoppedError
+from .parallel.processes import ProcessError
 from .parallel.ranks import follows, started_by
 from .runs.files import NO_ROOM, Presence, user_path
 from .runs.folder import is_untouched, occupied, remove_run_folder
@@ -128,6 +129,8 @@ def _follow(function: Callable[[DictConfig, Path], Any], config: DictConfig, fol
         return function(config, folder)
     except KeyboardInterrupt as stopped:
         raise SystemExit(128 + getattr(stopped, "signal", signal.SIGINT)) from None
+    except ProcessError as error:
+        raise SystemExit(_complain(str(error), 2)) from None
     except (SettingError, DivergedError) as error:
         raise SystemExit(_answer(error)[1]) from None
 

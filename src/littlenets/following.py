@@ -13,11 +13,12 @@ from .building import build_module
 from .callbacks import Beginning
 from .config import resolvers
 from .config.check import check
-from .errors import SettingError, StoppedError
+from .errors import StoppedError
 from .evaluation import test
 from .modules import SupervisedModule
 from .parallel.environment import meeting_point, process_group, starts_others, take_start_method
-from .parallel.processes import Others, Task
+from .parallel.processes import Others, ProcessError, Task
+from .parallel.ranks import rank_variable
 from .resuming import resume
 from .training import (
     build_data,
@@ -49,7 +50,7 @@ def follow(task: Task, say: Callable[[None], None], wait: Callable[[], object]) 
     module = _build_module(config, trainer, datamodule)
     torch.set_num_threads(task.threads)
     say(None)
-    _train_along(config, trainer, module, datamodule, Path(task.checkpoint) if task.checkpoint else None)
+    _train_along(config, trainer, module, datamodule, task.checkpoint)
     wait()
 
 
@@ -62,6 +63,7 @@ def follow_from_outside(config: DictConfig, folder: Path) -> None:
 
     Raises:
         SettingError: a setting is wrong, which the first process says as well.
+        ProcessError: there is no first process, or one that was started here failed.
     """
     choices = HydraConfig.get().runtime.choices
     checkpoint = None
@@ -74,7 +76,10 @@ def follow_from_outside(config: DictConfig, folder: Path) -> None:
         check(config, choices)
     trainer = build_trainer(config, folder, None, Beginning(_nothing))
     if trainer.world_size == 1:
-        raise SettingError(f"trainer.devices={config.trainer.get('devices', 'auto')}, and this is another process.")
+        raise ProcessError(
+            f"{rank_variable()} says that this is one of several processes of a run, whose settings ask for one. "
+            "Set trainer.devices=N, or unset the variable."
+        )
     count = trainer.num_devices if starts_others(trainer) else 1
     with process_group():
         point = meeting_point(trainer) if count > 1 else {}

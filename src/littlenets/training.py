@@ -141,6 +141,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 raise
             raise ProcessError(reason) from error
         except (DivergedError, StoppedError) as end:
+            processes.kill()
             if not getattr(end, "at_once", False):
                 with run.timed("figures"):
                     draw_figures(trainer, module, metrics, completed=False)

@@ -235,3 +235,16 @@ def test_two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands):
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert (second.out, second.runs) == ("", [])
     assert first.run.results["environment"]["processes"] == 2
+
+
+def test_another_process_of_a_run_on_one_device(commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It would wait in vain, or write a second run."""
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    alone, sweep = (commands.start(tmp_path, *arguments) for arguments in ((), ("-m", "seed=1,2")))
+    done = alone.finish()
+    assert (done.code, done.out, done.runs) == (2, "", [])
+    assert "LOCAL_RANK=1" in done.err
+    done = sweep.finish()
+    assert done.code == 2
+    assert "sweep" in done.err
+    assert not (tmp_path / "outputs").exists()

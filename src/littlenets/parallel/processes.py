@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -52,7 +53,7 @@ class Task:
     config: dict[str, Any]
     hydra: Any
     folder: str
-    checkpoint: str | None
+    checkpoint: Path | None
     threads: int
 
 
@@ -132,6 +133,10 @@ class Others:
     def end(self) -> None:
         """Let them go: all is done that needs them."""
         self._end(patience=SECONDS_TO_END)
+
+    def kill(self) -> None:
+        """End them at once: what they have is of no use any more."""
+        self._end()
 
     def _end(self, patience: float = 0) -> None:
         self._done.set()
