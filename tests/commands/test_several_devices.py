@@ -204,12 +204,12 @@ def test_the_command_has_one_folder_and_one_voice(train, tmp_path: Path):
 
 def test_jobs_of_a_sweep(train, tmp_path: Path):
     """New processes and forked ones, one after another in the same worker; neither runs the sweep again."""
-    done = train(tmp_path, "-m", *SPIRAL, *CPU, "trainer.devices=2", "trainer.strategy=ddp,ddp_fork,ddp_spawn")
+    done = train(tmp_path, "-m", *SPIRAL, *CPU, "trainer.devices=2", "trainer.strategy=ddp,ddp_fork")
     assert done.code == 0, done.out + done.err
-    assert [job["status"] for job in done.table] == ["completed"] * 3
+    assert [job["status"] for job in done.table] == ["completed"] * 2
     assert len({job["test/loss"] for job in done.table}) == 1
     assert len(list(tmp_path.glob("outputs/*/*/2*"))) == 1
-    assert [run.results["environment"]["processes"] for run in done.jobs] == [2, 2, 2]
+    assert [run.results["environment"]["processes"] for run in done.jobs] == [2, 2]
 
 
 def test_processes_that_somebody_else_starts(commands, tmp_path: Path):
