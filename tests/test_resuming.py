@@ -129,7 +129,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("change", "says"),
         [
-            ("+trainer.num_nodes=2", "trainer.num_nodes=2"),
+            ("trainer.strategy=fsdp", "fsdp"),
             ("+trainer.accumulate_grad_batches=0", "accumulate_grad_batches"),
             ("+trainer.limit_train_batches=many", "limit_train_batches=many"),
         ],

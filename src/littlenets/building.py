@@ -23,6 +23,7 @@ from .randomness import random_states, restore_random_states
 # and tuners say was asked for.
 TALKING = ("callbacks", "profilers", "tuner")
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 for name in (*TALKING, "utilities.rank_zero"):
     logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.INFO)
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(

@@ -11,9 +11,10 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from .config import resolvers
 from .config.overrides import expand_home, typed
 from .config.trust import check_links
 from .errors import DivergedError, RemovedError, SettingError, StoppedError
-from .ranks import helps
+from .parallel.processes import ProcessError
+from .parallel.ranks import follows, started_by
 from .runs.files import NO_ROOM, Presence, user_path
 from .runs.folder import is_untouched, occupied, remove_run_folder
 from .runs.log import traceback_log, written_to
@@ -67,10 +69,10 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
     def with_folder(config: DictConfig) -> Any:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
+        if follows():
+            return _follow(function, config, folder)
         sweep = hydra.mode is RunMode.MULTIRUN
         new = not sweep and config.get("resume") is None
-        if helps():
-            return _help(function, config, folder)
         signal.signal(signal.SIGTERM, _stop)
         # Until then nothing may be written there, and nothing removed.
         taken: Presence | None = None
@@ -119,23 +121,18 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
     return with_folder
 
 
-def _help(function: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path) -> Any:
-    """Takes part in the job of another process, which has the folder, and says all there is to say.
-
-    Lightning kills that process where this one ends with an error of which the other may know nothing.
-    """
-    logging.disable(logging.CRITICAL)
+def _follow(function: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path) -> Any:
+    """Calls a job in a process that is not the first of a run, which says what is to be said."""
+    logging.disable()
     signal.signal(signal.SIGTERM, _stop)
     try:
         return function(config, folder)
-    except (KeyboardInterrupt, DivergedError):
-        raise SystemExit(0) from None
-    except Exception as error:
-        if isinstance(error, SettingError) and getattr(error, "in_all", False):
-            raise SystemExit(0) from None
-        if _tracebacks_wanted:
-            raise
-        raise SystemExit(_complain(f"In process {os.environ['LOCAL_RANK']}: {_answer(error)[0]}", 1)) from None
+    except KeyboardInterrupt as stopped:
+        raise SystemExit(128 + getattr(stopped, "signal", signal.SIGINT)) from None
+    except ProcessError as error:
+        raise SystemExit(_complain(str(error), 2)) from None
+    except (SettingError, DivergedError) as error:
+        raise SystemExit(_answer(error)[1]) from None
 
 
 def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -183,17 +180,22 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(_complain("A new run with the settings of an earlier one: python train.py like=FOLDER", 2))
     if flags:
         sys.exit(_complain("\n".join([*map(_misplaced, flags), "--help shows the settings."]), 2))
-    resolvers.register(make_folders=not (helps() or asked.help or asked.cfg or asked.info or asked.shell_completion))
+    resolvers.register(make_folders=not (asked.help or asked.cfg or asked.info or asked.shell_completion))
     try:
+        if (launcher := started_by()) and {"-m", "--multirun"} & set(sys.argv[1:]):
+            raise SettingError(
+                f"A sweep starts the processes of its jobs itself, and this one was started by {launcher}. "
+                "Start the sweep alone, with trainer.devices=N."
+            )
         sys.argv[1:] = expand_resume(sys.argv[1:], _script(main))
         if any("like=" in argument for argument in sys.argv[1:]):
             # Much else would be imported in vain.
             from .reusing import expand_like
 
             sys.argv[1:] = expand_like(_script(main), sys.argv[1:])
-        if not helps():
-            sys.argv += _resumed_folder(sys.argv[1:])
-        main()
+        sys.argv += _resumed_folder(sys.argv[1:])
+        with _without_folder(sys.argv) if follows() else nullcontext():
+            main()
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))
     except (JobFailedError, RemovedError) as error:
@@ -214,6 +216,14 @@ def run(main: Callable[[], Any]) -> None:
             raise
         message, code = _answer(error)
         sys.exit(_complain(message + ("" if error.errno in NO_ROOM else TRACEBACK_HINT), code))
+
+
+@contextmanager
+def _without_folder(arguments: list[str]) -> Iterator[None]:
+    """Gives a process that is not the first of a run a folder for nothing in place of the run's."""
+    with tempfile.TemporaryDirectory(prefix="littlenets-") as folder:
+        arguments.append(f"hydra.run.dir={typed(folder)}")
+        yield
 
 
 def _resumed_folder(arguments: Sequence[str]) -> list[str]:

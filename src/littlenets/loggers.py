@@ -60,27 +60,6 @@ def close_loggers(loggers: Iterable[Logger]) -> None:
             logger.experiment.finish()
 
 
-class SilentLogger(Logger):
-    """Of a process that helps another one, which does the logging for both."""
-
-    #: What callbacks draw on themselves.
-    experiment = None
-
-    @property
-    def name(self) -> None:
-        return None
-
-    @property
-    def version(self) -> None:
-        return None
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        pass
-
-    def log_hyperparams(self, params: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        pass
-
-
 class TensorBoard(TensorBoardLogger):
     """Lightning's, without the file of hyperparameters that it writes beside the events: config.yaml has them."""
 

@@ -19,14 +19,30 @@ def stream(seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
 
 
-def random_states() -> dict[str, Any]:
-    """Where the global generators of Python, NumPy and PyTorch are, as tensors and plain containers."""
+def set_apart(rank: int) -> None:
+    """Seed the global generators of one of several processes, which all have begun with the same seed.
+
+    Those of rank 0 stay as they are, as they would where it is alone.
+    """
+    if rank:
+        seed = int(torch.randint(2**32, (), generator=stream(torch.initial_seed(), "process", rank)))
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+
+def random_states(all_gpus: bool = True) -> dict[str, Any]:
+    """Where the global generators of Python, NumPy and PyTorch are, as tensors and plain containers.
+
+    Args:
+        all_gpus: whether those of all GPUs are asked for, or of the current one alone.
+    """
     kind, keys, *rest = np.random.get_state()
     return {
         "python": random.getstate(),
         "numpy": [kind, torch.from_numpy(keys.astype("int64")), *rest],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": _cuda_states(all_gpus) if torch.cuda.is_initialized() else [],
         "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
     }
 
@@ -39,5 +55,11 @@ def restore_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])
+    elif len(states["cuda"]) == 1 and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"][0])
     if states["mps"] is not None and torch.backends.mps.is_available():
         torch.mps.set_rng_state(states["mps"])
+
+
+def _cuda_states(all_gpus: bool) -> list[torch.Tensor]:
+    return torch.cuda.get_rng_state_all() if all_gpus else [torch.cuda.get_rng_state()]

@@ -34,19 +34,22 @@ def describe(
     ends += [str(timedelta(seconds=timer.time_remaining())) for timer in timers if timer.time_remaining() is not None]
     device = trainer.strategy.root_device.type
     where = device if device != "cpu" else f"cpu with {threads} thread{'s' * (threads > 1)}"
+    if trainer.world_size > 1:
+        where = f"{trainer.world_size} processes, each on {where}"
     return (
         f"Training {model}: {type(network).__name__} with {parameters:,} parameters on {data}"
-        f"{_extent(datamodule)}, {' or '.join(ends) or 'until stopped'}, {where}"
+        f"{_extent(datamodule, trainer.world_size)}, {' or '.join(ends) or 'until stopped'}, {where}"
     )
 
 
-def _extent(datamodule: LightningDataModule) -> str:
+def _extent(datamodule: LightningDataModule, processes: int) -> str:
     if not isinstance(datamodule, TensorDataModule | DatasetModule):
         return ""
     train = datamodule.splits["train"]
     count = len(train.x) if isinstance(datamodule, TensorDataModule) else len(train)
     size = datamodule.batch_size
-    batches = "full batch" if size is None or size >= count else f"batches of {size:,}"
+    several = f"{processes} x " if processes > 1 else ""
+    batches = "full batch" if size is None or processes * size >= count else f"batches of {several}{size:,}"
     return f" ({count:,} {datamodule.sample_name}, {batches})"
 
 

@@ -28,6 +28,7 @@ def choose_threads(
     forward: Callable[[Tensor], Tensor] | None = None,
     sample: Tensor | None = None,
     batch_size: int = 1,
+    processes: int = 1,
 ) -> int:
     """Set and return the number of threads for training.
 
@@ -35,15 +36,16 @@ def choose_threads(
         threads: auto is as many as a step can keep busy, and all of them where nobody knows how much work that is.
         forward: the network; None where it cannot be tried.
         sample: inputs (N, ...) to try it on.
-        batch_size: samples a training batch.
+        batch_size: samples a training batch of one process.
+        processes: that share the cores, each of which has as many threads.
     """
     if threads == "auto":
-        threads = AVAILABLE
+        threads = most = max(1, AVAILABLE // processes)
         if forward is not None:
             with FlopCounterMode(display=False) as counter:
                 forward(sample[:1])
             # Backward computes the gradients of inputs and of weights: twice the work of forward.
             work = 3 * counter.get_total_flops() * batch_size
-            threads = max(1, min(AVAILABLE, round(work / FLOP_A_THREAD)))
+            threads = max(1, min(most, round(work / FLOP_A_THREAD)))
     torch.set_num_threads(threads)
     return threads

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning_fabric.plugins import ClusterEnvironment
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelSummary
@@ -17,6 +18,7 @@ from .building import build, build_all
 from .callbacks import Checkpoints, Progress
 from .config.targets import INSTALLED, installed_target
 from .errors import SettingError
+from .parallel.environment import own_processes, take_start_method
 from .speed import NoProfiler
 
 
@@ -44,6 +46,9 @@ def make_trainer(
     if settings.get("enable_model_summary") and not any(isinstance(one, ModelSummary) for one in callbacks):
         # Lightning's choice, with rich, prints past the log.
         callbacks.append(ModelSummary())
+    if not any(isinstance(plugin, ClusterEnvironment) for plugin in more_plugins):
+        more_plugins += own_processes(settings)
+    take_start_method(settings)
     given = {
         "callbacks": callbacks,
         "logger": False if more_loggers is False else [*loggers, *more_loggers],

@@ -16,13 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.plugins import Precision
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.text import Text
 
-from . import devices
-from .building import build, build_module, check_fit
+from .building import build, build_all, build_module, check_fit
 from .callbacks import Beginning, Divergence, Figures, History, Monitors, Stopping, TrainingState
 from .callbacks.length import finished_epochs
 from .callbacks.stopping import early_end
@@ -36,8 +35,11 @@ from .data.samples import lacks, sample_batch
 from .diagnosis import diagnose
 from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
 from .evaluation import measured, test
-from .loggers import SilentLogger, close_loggers, log_end, log_start, open_logger
-from .ranks import helps
+from .loggers import close_loggers, log_end, log_start, open_logger
+from .parallel.environment import leave_group, meeting_point, process_group, starts_others, take_start_method
+from .parallel.processes import Others, ProcessError, Task
+from .parallel.ranks import follows
+from .parallel.shares import Shares
 from .resuming import Resumed, resume
 from .runs import Run
 from .runs.checkpoints import SafeCheckpointIO
@@ -45,9 +47,9 @@ from .runs.environment import environment
 from .runs.files import write_atomically
 from .runs.folder import make_latest
 from .settings import telling_settings
-from .speed import NoProfiler, RunAhead, SharedSteps
+from .speed import RunAhead, SharedSteps
 from .summary import describe, places, stand_in_warning, summarize
-from .threads import AVAILABLE, choose_threads
+from .threads import choose_threads
 from .trainers import make_trainer, raised_by_lightning
 
 log = logging.getLogger(__name__)
@@ -76,9 +78,21 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             return before.results.get("metrics", {})
         config, origin = before.config, OmegaConf.to_container(before.config.origin)
     said = {name: origin[name] for name in ("model", "data", "overrides")}
-    with Run(folder, writes=not helps(), **said) as run, ExitStack() as at_end:
-        begin = _Begin(run)
-        begin.newest = before is None and HydraConfig.get().mode is RunMode.RUN
+    if follows():
+        from .following import follow_from_outside
+
+        follow_from_outside(config, folder, before)
+        return {}
+    with Run(folder, **said) as run, ExitStack() as at_end:
+
+        def begin() -> None:
+            run.check()
+            values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
+            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
+            run.begin()
+            if before is None and HydraConfig.get().mode is RunMode.RUN:
+                make_latest(folder.resolve(), run.started)
+
         beginning = Beginning(begin)
         with run.timed("setup"):
             if before is None:
@@ -89,10 +103,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
             # Before any data are looked for: Lightning knows what this machine cannot do.
-            trainer = build_trainer(config, run, beginning, before)
-            if trainer.world_size > 1:
-                # A process that is forked from one with threads at work waits for them for ever.
-                torch.set_num_threads(1)
+            trainer = build_trainer(config, folder, run.check, beginning, before)
+            at_end.enter_context(process_group())
+            processes = at_end.enter_context(start_others(config, trainer))
             others = build_other_data(config)
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
@@ -101,43 +114,34 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 check_fit(module, data, name)
             if names := class_names(datamodule):
                 run.results["classes"] = names
-            threads = build_threads(config, module, datamodule, trainer.num_devices)
+            threads = build_threads(config, module, datamodule, trainer)
             if config.compile:
                 # In place: a compiled copy would carry other names in the checkpoint.
                 getattr(module, "network", module).compile()
-            prepare_trainer(trainer, datamodule)
-            make_resumable(
-                datamodule, config.seed, *((before.finished_epochs, before.steps_of_epoch) if before else ())
-            )
+            prepare_trainer(trainer, datamodule, config.seed, before)
             at_end.callback(close_loggers, trainer.loggers)
-            run.results["environment"] = environment(trainer.strategy.root_device)
+            run.results["environment"] = environment(trainer.strategy.root_device, trainer.world_size)
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
             network = getattr(module, "network", module)
             log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
-            begin.values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
-            if trainer.world_size > 1:
-                devices.prepare(trainer, folder, threads)
+            processes.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
         metrics = run.results["metrics"]
         try:
             with run.timed("fit"):
                 try:
-                    with devices.together(trainer):
-                        fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
+                    fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
                     beginning.now()
                     run.results["ended"] = early_end(trainer)
                 finally:
-                    if beginning.begun:
-                        run.has_begun()
-                    torch.set_num_threads(threads)
                     steps = trainer.global_step
                     run.results.update(epochs=finished_epochs(trainer), steps=steps)
                     metrics.update(final_metrics(trainer))
-        except (DivergedError, StoppedError) as end:
-            if not run.writes:
+        except RuntimeError as error:
+            if (reason := processes.failure()) is None:
                 raise
-            for callback in trainer.callbacks:
-                if isinstance(callback, Figures):
-                    callback.show(datamodule)
+            raise ProcessError(reason) from error
+        except (DivergedError, StoppedError) as end:
+            processes.kill()
             if not getattr(end, "at_once", False):
                 with run.timed("figures"):
                     draw_figures(trainer, module, metrics, completed=False)
@@ -145,20 +149,20 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 # Its curves are what there is to look at; whoever stopped a run is told how to go on.
                 log.info(Text(places(folder)))
             raise
-        tester = build_tester(config, trainer)
-        if not run.writes and tester is not trainer:
-            return metrics
+        if tests_alone(trainer):
+            # Several would have to test some samples twice, where their number is not a multiple of the processes'.
+            processes.end()
+            leave_group()
+            trainer = build_tester(config, trainer)
         with run.timed("test"):
-            metrics.update(test(tester, module, datamodule))
-        if not run.writes:
-            return metrics
+            metrics.update(test(trainer, module, datamodule))
         run.check()
         with run.timed("figures"):
             draw_figures(trainer, module, metrics, completed=True)
         # After the figures, which show the network on its own data.
         with run.timed("test"):
             for name, other in others.items():
-                tested = test(tester, module, other)
+                tested = test(trainer, module, other)
                 # Modules of others may log test_loss, or anything.
                 own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
                 metrics.update({f"{name}/{own[metric]}": value for metric, value in tested.items()})
@@ -211,17 +215,35 @@ def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
 
 
 def build_threads(
-    config: DictConfig, module: LightningModule, datamodule: LightningDataModule, processes: int = 1
+    config: DictConfig, module: LightningModule, datamodule: LightningDataModule, trainer: Trainer
 ) -> int:
-    """Sets the number of CPU threads before anything starts them; where there are several processes, of each."""
-    if processes > 1:
-        return max(1, AVAILABLE // processes) if config.threads == "auto" else config.threads
-    if not (isinstance(datamodule, TensorDataModule) and is_plain_task(type(module))):
-        return choose_threads(config.threads)
-    samples = len(datamodule.splits["train"].x)
-    batch_size = min(datamodule.batch_size or samples, samples)
+    """Sets the number of CPU threads, of each process, before anything starts them."""
+    network, sample, batch_size = None, None, 1
+    if isinstance(datamodule, TensorDataModule) and is_plain_task(type(module)):
+        samples = len(datamodule.splits["train"].x) // trainer.world_size
+        network, sample = module, datamodule.sample().x
+        batch_size = max(1, min(datamodule.batch_size or samples, samples))
     with evaluating(module):
-        return choose_threads(config.threads, module, datamodule.sample().x, batch_size)
+        threads = choose_threads(config.threads, network, sample, batch_size, trainer.num_devices)
+    if trainer.world_size > 1:
+        # Otherwise Lightning would choose.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    return threads
+
+
+def start_others(config: DictConfig, trainer: Trainer) -> Others:
+    """Starts the other processes of this machine, which import what they need meanwhile."""
+    method = take_start_method(config.trainer.copy())
+    if not starts_others(trainer):
+        return Others(1, method, {})
+    if method == "fork" and torch.cuda.is_initialized():
+        raise SettingError("trainer.strategy=ddp_fork: this process uses a GPU already. Set trainer.strategy=ddp.")
+    return Others(trainer.num_devices, method, meeting_point(trainer))
+
+
+def hydra_parts(config: DictConfig) -> dict[str, Any]:
+    """What other processes have to know of the configuration, resolved, and of Hydra."""
+    return {"config": OmegaConf.to_container(config, resolve=True), "hydra": HydraConfig.instance().cfg}
 
 
 def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
@@ -232,8 +254,21 @@ def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
     return named or any(override.startswith("figures=") for override in hydra.overrides.task)
 
 
-def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Resumed | None = None) -> Trainer:
+def build_trainer(
+    config: DictConfig,
+    folder: Path,
+    check_folder: Callable[[], None] | None,
+    beginning: Beginning,
+    before: Resumed | None = None,
+) -> Trainer:
     """Lightning's trainer with the configured callbacks and loggers, all of which write below the run's folder.
+
+    Args:
+        config: the checked configuration.
+        folder: the run's.
+        check_folder: raises where the folder is no longer there.
+        beginning: comes after the other callbacks.
+        before: the run that is gone on with.
 
     Raises:
         SettingError: Lightning refuses a setting, or this machine cannot do what it asks for.
@@ -247,71 +282,38 @@ def build_trainer(config: DictConfig, run: Run, beginning: Beginning, before: Re
         Monitors(),
         Divergence(),
         TrainingState(),
-        devices.Shares(),
+        Shares(),
         SharedSteps(),
         RunAhead(config.get("run_ahead", True)),
         beginning,
     ]
     loggers = [
-        SilentLogger() if helps() else open_logger(build(node), run.folder, before and before.logged)
+        open_logger(build(node), folder, before and before.logged)
         for node in (config.logger or {}).values()
         if OmegaConf.is_dict(node)
     ]
-    places = [run.folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
-    trainer = make_trainer(config.trainer, callbacks, loggers, [SafeCheckpointIO(run.check, places)], run.folder)
-    several = trainer.world_size > 1
-    if several and HydraConfig.get().mode is RunMode.MULTIRUN:
-        # With ddp, Lightning would start the whole sweep's command once more for each of them.
-        raise SettingError(f"trainer.devices={config.trainer.get('devices')}: a job of a sweep has one device.")
-    if several and trainer.num_nodes > 1:
-        raise SettingError(f"trainer.num_nodes={trainer.num_nodes}: a run has several devices on one machine only.")
-    return trainer
+    places = [folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
+    return make_trainer(config.trainer, callbacks, loggers, [SafeCheckpointIO(check_folder, places)], folder)
+
+
+def tests_alone(trainer: Trainer) -> bool:
+    """Whether one process is to test what several have trained: each has the whole network."""
+    return trainer.world_size > 1 and isinstance(trainer.strategy, DDPStrategy)
 
 
 def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
-    """A trainer that tests in this process alone, on its device, so that each sample counts once."""
-    if trainer.world_size == 1 or not isinstance(trainer.strategy, DDPStrategy):
-        return trainer
+    """A trainer for this process alone, with what ``trainer`` has else."""
+    settings = config.trainer.copy()
     device = trainer.strategy.root_device
-    tester = build(
-        config.trainer,
-        callbacks=trainer.callbacks,
-        logger=trainer.loggers,
-        plugins=[SafeCheckpointIO()],
-        default_root_dir=trainer.default_root_dir,
-        strategy="auto",
-        devices=1 if device.index is None else [device.index],
-        num_nodes=1,
-        profiler=NoProfiler(),
-    )
-    for callback in trainer.callbacks:
-        if isinstance(callback, Figures):
-            callback.show(trainer.datamodule)
-    return tester
+    with open_dict(settings):
+        for name in ("strategy", "num_nodes", "sync_batchnorm", "max_time", "plugins", "logger"):
+            settings.pop(name, None)
+        settings.devices = 1 if device.index is None else [device.index]
+    plugins = [one for one in build_all(config.trainer.get("plugins")) if isinstance(one, Precision)]
+    return make_trainer(settings, trainer.callbacks, trainer.loggers, plugins, Path(trainer.default_root_dir))
 
 
-class _Begin:
-    """Writes what says that there is a run."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        #: The whole configuration, resolved.
-        self.values: dict[str, Any] = {}
-        #: Whether the link ``latest`` is to point to it.
-        self.newest = False
-
-    def __call__(self) -> None:
-        run = self._run
-        if not run.writes or rank_zero_only.rank:
-            return
-        run.check()
-        write_atomically(run.folder / "config.yaml", OmegaConf.to_yaml(self.values))
-        run.begin()
-        if self.newest:
-            make_latest(run.folder.resolve(), run.started)
-
-
-def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:
+def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule, seed: int, before: Resumed | None) -> None:
     """What is left of its set-up once the data are there, and nothing was refused."""
     if lacks(datamodule, "val"):
         # Lightning sees that there could be a validation, not that there is nothing to validate on.
@@ -319,6 +321,7 @@ def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule) -> None:
     for logger in trainer.loggers:
         # Makes it open its files and import what it needs: set-up, which Lightning would leave to the fit.
         _ = logger.experiment
+    make_resumable(datamodule, seed, *((before.finished_epochs, before.steps_of_epoch) if before else ()))
 
 
 def fit(

@@ -1,107 +1,274 @@
-"""Several processes train one network: as one process does with batches as large as all of theirs together."""
+"""A run on two devices is that on one with twice the batch size; two processes of the CPU stand for devices."""
 
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import composing
+import numpy as np
 import pytest
 import torch
-from conftest import Commands, Finished, RunFolder
+from composing import RunFolder
 from processes import descendants, is_alive, wait_for
+from pytorch_lightning import Callback, LightningModule, Trainer
 
-SPIRAL = ["model=spiral", "optimizer=adam", "data.n_points=53", "trainer.accelerator=cpu", "figures=none"]
-TWO = ["trainer.devices=2"]
-# Of float32, over a few dozen steps.
-ROUNDING = 2e-6
+from littlenets.errors import DivergedError, SettingError
+from littlenets.parallel.processes import ProcessError
 
-
-def assert_same_network(one: RunFolder, other: RunFolder, within: float = 0.0) -> None:
-    weights, others = one.weights(), other.weights()
-    assert weights.keys() == others.keys()
-    for name, value in weights.items():
-        torch.testing.assert_close(value, others[name], rtol=0, atol=within)
-
-
-def assert_same_run(one: RunFolder, other: RunFolder) -> None:
-    assert_same_network(one, other, ROUNDING)
-    for name in ("status", "epochs", "steps"):
-        assert other.results[name] == one.results[name]
-    assert other.results["metrics"] == pytest.approx(one.results["metrics"], abs=ROUNDING)
-    assert len(other.history) == len(one.history)
-    for row, expected in zip(other.history, one.history, strict=True):
-        assert row == pytest.approx(expected, abs=ROUNDING)
-    assert other.files == one.files
+# 74 samples to train on and 8 to validate on. Forked, as new processes would have to import PyTorch.
+SPIRAL = ("model=spiral", "data.n_points=41", "data.shuffle=true", "data.validation=0.1", "trainer.max_epochs=6")
+FORKED = ("trainer.devices=2", "trainer.strategy=ddp_fork")
+# Draws random numbers in each process.
+DROPOUT = (
+    *("model=multispiral", "model.network._target_=outside_networks.RandomNet", "~model.network.hidden"),
+    *("~model.network.activation", "data.n_points=41", "data.batch_size=7", "data.validation=0.1"),
+    *("trainer.max_epochs=60", "checkpoint.every=3 batches", "trust=[outside_networks]", *FORKED),
+)
 
 
-# 85 training samples and 21 for validation: the last batch and the validation set have no two equal halves.
-UNEVEN = [*SPIRAL, "data.validation=0.2", "trainer.max_epochs=5", "checkpoint.every=2"]
+class FailsElsewhere(Callback):
+    """Raises an error in the second process alone."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *arguments: object) -> None:
+        if trainer.global_rank == 1 and trainer.global_step == 4:
+            raise ValueError("only here")
+
+
+def assert_same(two: RunFolder, one: RunFolder) -> None:
+    """To float32 rounding."""
+    assert two.checkpoint()["global_step"] == one.checkpoint()["global_step"]
+    for ours, theirs in zip(two.weights(), one.weights(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert list(two.rows[0]) == list(one.rows[0])
+    for name in one.rows[0]:
+        np.testing.assert_allclose(two.column(name), one.column(name), rtol=2e-5, atol=1e-7, err_msg=name)
+    assert two.results["metrics"] == pytest.approx(one.results["metrics"], rel=2e-5)
+    assert {file.relative_to(two.path) for file in two.path.rglob("*")} == {
+        file.relative_to(one.path) for file in one.path.rglob("*")
+    }
+
+
+class TestEqualToOne:
+    # Of batches of 2, the last of 41 has a sample for one process only; of 16, the last has 10; of 74, each has 37.
+    @pytest.mark.parametrize(
+        ("size", "twice", "more"),
+        [
+            ("8", "16", ()),
+            ("5", "10", ("data.validation=0.2", "+trainer.gradient_clip_val=0.3", "gradient_norm=true")),
+            ("1", "2", ("data.n_points=25", "data.validation=0.18")),
+            ("null", "null", ()),
+        ],
+        ids=["shuffled", "uneven", "one at a time", "full batch"],
+    )
+    def test_weights_history_and_metrics(self, launch, size: str, twice: str, more: tuple[str, ...]):
+        two = launch(*SPIRAL, *more, *FORKED, f"data.batch_size={size}")
+        one = launch(*SPIRAL, *more, f"data.batch_size={twice}")
+        assert_same(two, one)
+        assert two.results["environment"]["processes"] == 2
+
+    def test_a_validation_in_several_batches(self, launch):
+        """2,001 samples, of which each process has two batches."""
+        more = ("data.n_points=2501", "data.validation=0.4", "data.batch_size=null", "trainer.max_epochs=2")
+        two, one = launch(*SPIRAL, *more, *FORKED), launch(*SPIRAL, *more)
+        assert_same(two, one)
+
+    def test_devices_alone_are_enough(self, launch):
+        """Lightning takes ddp then; new processes."""
+        two = launch(*SPIRAL, "data.batch_size=8", "trainer.devices=2")
+        assert_same(two, launch(*SPIRAL, "data.batch_size=16"))
+
+
+class TestRefused:
+    def test_an_epoch_that_two_have_begun(self, launch):
+        stopped = launch(*SPIRAL, "data.batch_size=8", "+trainer.max_steps=7", *FORKED)
+        with pytest.raises(SettingError, match=r"trainer\.devices.*within an epoch, which 2 devices share"):
+            composing.launch(
+                stopped.path,
+                f"resume={stopped.path}",
+                "+trainer.max_steps=-1",
+                "trainer.devices=1",
+                "trainer.strategy=auto",
+            )
+        again = composing.launch(stopped.path, f"resume={stopped.path}", "+trainer.max_steps=-1")
+        assert_same(again, launch(*SPIRAL, "data.batch_size=16"))
+
+    def test_fewer_samples_than_devices(self, launch):
+        with pytest.raises(SettingError, match=r"2 devices cannot share 1 samples \(val\)"):
+            launch("model=linear", "data.validation=0.2", *FORKED)
+
+    def test_between_two_epochs_their_number_may_change(self, launch):
+        run = launch(*SPIRAL, "data.batch_size=8", *FORKED)
+        single = ("trainer.devices=1", "trainer.strategy=auto")
+        again = composing.launch(run.path, f"resume={run.path}", "trainer.max_epochs=8", *single)
+        assert again.results["epochs"] == 8
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*the number of training batches")
+@pytest.mark.parametrize("kind", ["augmented", "workers"])
+def test_loaders_of_others_are_gone_on_with(launch, kind: str):
+    """From within an epoch, with random numbers in the data sets and in the network."""
+    outside = "trust=[outside_data,outside_networks]"
+    settings = (
+        *("model=multispiral", "model.network._target_=outside_data.Net", "~model.network.hidden"),
+        *("~model.network.activation", "data._target_=outside_data.Loaders", f"+data.kind={kind}", outside),
+        *(*FORKED, "trainer.max_epochs=3"),
+    )
+    whole = launch(*settings)
+    part = launch(*settings, "+trainer.max_steps=4")
+    again = composing.launch(part.path, f"resume={part.path}", "+trainer.max_steps=-1", outside)
+    assert all(torch.equal(*pair) for pair in zip(again.weights(), whole.weights(), strict=True))
+    assert again.rows == whole.rows
+    assert again.results["metrics"] == whole.results["metrics"]
+
+
+def test_a_loss_that_is_no_number(launch, tmp_path: Path):
+    with pytest.raises(DivergedError):
+        launch("model=linear", "optimizer.lr=1e10", *FORKED)
+    assert RunFolder(tmp_path / "run1").results["status"] == "diverged"
+
+
+def test_what_fails_in_another_process(launch, tmp_path: Path):
+    failing = "+callbacks.failing._target_=test_several_devices.FailsElsewhere"
+    with pytest.raises(ProcessError, match="device 2 failed: ValueError: only here"):
+        launch(*SPIRAL, "data.batch_size=8", *FORKED, failing)
+    assert RunFolder(tmp_path / "run1").results["status"] == "failed"
+
+
+def work(folder: Path, *overrides: str) -> None:
+    """A process with a group of its own."""
+    os.setsid()
+    composing.launch(folder, *overrides, "trust=[outside_networks]")
 
 
 @pytest.fixture(scope="module")
-def alone(train: Callable[..., Finished], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """One process, with twice the batch size."""
-    return train(tmp_path_factory.mktemp("alone"), *UNEVEN, "data.batch_size=14").run
+def start() -> Callable[..., multiprocessing.Process]:
+    """Start `work`, in a process that need not import PyTorch, since the one that it is forked from has."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["littlenets.training", "composing", "outside_networks"])
+
+    def started(*arguments: object) -> multiprocessing.Process:
+        process = context.Process(target=work, args=arguments)
+        process.start()
+        return process
+
+    return started
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork", "ddp_spawn"])
-def test_equal_to_one_process_with_twice_the_batch_size(train, tmp_path: Path, alone: RunFolder, strategy: str):
-    """With batches of 14, the last has one sample, which leaves none for the other process."""
-    done = train(tmp_path, *UNEVEN, *TWO, "data.batch_size=7", f"+trainer.strategy={strategy}")
+@pytest.fixture(scope="module")
+def undisturbed(start, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    start(folder, *DROPOUT).join()
+    return RunFolder(folder)
+
+
+class TestStopped:
+    """Random numbers are drawn in both processes, and each has its part of the records of an epoch."""
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+    def test_goes_on_bit_for_bit(self, start, undisturbed: RunFolder, tmp_path: Path, number: int):
+        run = RunFolder(tmp_path / "run")
+        process = start(run.path, *DROPOUT)
+        wait_for(lambda: (run.path / "history.csv").exists() and len(run.rows) > 2)
+        others = descendants(process.pid)
+        assert len(others) == 1
+        os.killpg(process.pid, number)
+        process.join()
+        assert process.exitcode != 0
+        wait_for(lambda: not any(map(is_alive, others)))
+        steps = run.checkpoint()["global_step"]
+        assert 0 < steps < undisturbed.results["steps"]
+        if number != signal.SIGKILL:
+            assert run.results["status"] == "interrupted"
+            assert run.results["steps"] == steps
+
+        process = start(run.path, f"resume={run.path}")
+        process.join()
+        assert process.exitcode == 0
+        assert run.results["metrics"] == undisturbed.results["metrics"]
+        assert (run.path / "history.csv").read_text() == (undisturbed.path / "history.csv").read_text()
+        assert all(torch.equal(*pair) for pair in zip(run.weights(), undisturbed.weights(), strict=True))
+        ours, theirs = (one.checkpoint()["littlenets"] for one in (run, undisturbed))
+        for mine, other in zip([ours, *ours["others"]], [theirs, *theirs["others"]], strict=True):
+            assert torch.equal(mine["random"]["torch"], other["random"]["torch"])
+        assert not torch.equal(ours["random"]["torch"], ours["others"][0]["random"]["torch"])
+
+    def test_without_the_first_there_is_no_second(self, start, tmp_path: Path):
+        run = RunFolder(tmp_path / "run")
+        process = start(run.path, *DROPOUT)
+        wait_for(lambda: (run.path / "history.csv").exists())
+        others = descendants(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        wait_for(lambda: not any(map(is_alive, others)))
+
+
+CPU = ("trainer.accelerator=cpu", "logger=tensorboard", "figures.only=[loss]", "data.batch_size=8")
+
+
+def test_the_command_has_one_folder_and_one_voice(train, tmp_path: Path):
+    done = train(tmp_path, *SPIRAL, *CPU, "trainer.devices=2", "trainer.strategy=ddp")
     assert done.code == 0, done.err
-    assert_same_run(alone, done.run)
     assert done.err == ""
-    assert done.out.count("Training spiral") == done.out.count("epoch 5/5") == 1
+    assert "2 processes" in done.out
+    run = done.run
+    assert [row["epoch"] for row in run.history] == [1, 2, 3, 4, 5, 6]
+    logged = (run.path / "train.log").read_text()
+    for line in ("Training spiral", "epoch 6/6", "Finished 6 epochs"):
+        assert done.out.count(line) == logged.count(line) == 1
+    assert run.files == {
+        *("config.yaml", "results.json", "history.csv", "train.log", "tensorboard/events", "figures/loss.png"),
+        *("checkpoints/last.ckpt", "checkpoints/best.ckpt"),
+    }
+    points = [event.step for event in run.events().Scalars("train/loss")]
+    assert points == [1, 2, 3, 4, 5, 6]
 
 
-def test_all_samples_at_once(train, tmp_path: Path):
-    full = [*SPIRAL, "trainer.max_epochs=6", "data.batch_size=null"]
-    one = train(tmp_path / "one", *full)
-    two = train(tmp_path / "two", *full, *TWO, "+trainer.strategy=ddp_fork")
-    assert two.code == 0, two.err
-    assert_same_run(one.run, two.run)
+def test_jobs_of_a_sweep(train, tmp_path: Path):
+    """New processes and forked ones, one after another in the same worker; neither runs the sweep again."""
+    done = train(tmp_path, "-m", *SPIRAL, *CPU, "trainer.devices=2", "trainer.strategy=ddp,ddp_fork")
+    assert done.code == 0, done.out + done.err
+    assert [job["status"] for job in done.table] == ["completed"] * 2
+    assert len({job["test/loss"] for job in done.table}) == 1
+    assert len(list(tmp_path.glob("outputs/*/*/2*"))) == 1
+    assert [run.results["environment"]["processes"] for run in done.jobs] == [2, 2]
 
 
-def test_a_loss_that_is_no_number_ends_it_with_one_message(train, tmp_path: Path):
-    done = train(tmp_path, "model=linear", "optimizer.lr=1e10", "figures=none", *TWO, "+trainer.strategy=ddp_fork")
-    assert done.code == 1
-    assert done.err.count("diverged") == 1
-    assert done.run.results["status"] == "diverged"
+def test_processes_that_somebody_else_starts(commands, tmp_path: Path):
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", str(Path(__file__).parents[2] / "train.py"))
+    done = commands.start_python(tmp_path, *launcher, *SPIRAL, *CPU, "trainer.devices=2").finish()
+    assert done.code == 0, done.err
+    assert done.run.results["environment"]["processes"] == 2
+    assert done.out.count("epoch 6/6") == 1
+    assert len(done.run.history) == 6
 
 
-def test_fewer_samples_than_devices_are_refused(train, tmp_path: Path):
-    data = ["data.n_points=2", "data.validation=0.25", "data.batch_size=1"]
-    done = train(tmp_path, *SPIRAL, *data, *TWO, "+trainer.strategy=ddp_fork")
+@pytest.mark.slow
+def test_two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands):
+    port = 29_000 + os.getpid() % 1000
+    settings = (*SPIRAL, *CPU, "+trainer.num_nodes=2", "trainer.strategy=ddp")
+    nodes = []
+    for rank in (1, 0):
+        for name, value in {"NODE_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, str(value))
+        nodes.append(commands.start(tmp_path / str(rank), *settings))
+        time.sleep(0.1)
+    second, first = (node.finish() for node in nodes)
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert (second.out, second.runs) == ("", [])
+    assert first.run.results["environment"]["processes"] == 2
+
+
+def test_another_process_of_a_run_on_one_device(commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It would wait in vain, or write a second run."""
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    alone, sweep = (commands.start(tmp_path, *arguments) for arguments in ((), ("-m", "seed=1,2")))
+    done = alone.finish()
+    assert (done.code, done.out, done.runs) == (2, "", [])
+    assert "LOCAL_RANK=1" in done.err
+    done = sweep.finish()
     assert done.code == 2
-    assert "2 devices cannot share 1 samples (val)" in done.err
-    assert not done.runs
-
-
-LONG = [*SPIRAL, "trainer.max_epochs=60", "data.batch_size=2", "checkpoint.every=3", *TWO]
-
-
-@pytest.fixture(scope="module")
-def whole(train: Callable[..., Finished], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run that nobody stopped."""
-    return train(tmp_path_factory.mktemp("whole"), *LONG, "+trainer.strategy=ddp_fork").run
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_stopped_and_gone_on_with(commands: Commands, tmp_path: Path, whole: RunFolder, number: int):
-    process = commands.start(tmp_path, *LONG, "+trainer.strategy=ddp_fork")
-    wait_for(lambda: list(tmp_path.glob("outputs/runs/spiral/2*/checkpoints/last.ckpt")))
-    children = descendants(process.popen.pid)
-    os.kill(process.popen.pid, number)
-    stopped = process.finish(timeout=60)
-    assert stopped.code == (-9 if number == signal.SIGKILL else 128 + number)
-    wait_for(lambda: not any(map(is_alive, children)))
-    if number != signal.SIGKILL:
-        assert stopped.run.results["status"] == "interrupted"
-        assert 0 < stopped.run.results["steps"] < whole.results["steps"]
-    time.sleep(0.1)
-    again = commands.train(tmp_path, f"resume={stopped.run.path}")
-    assert again.code == 0, again.err
-    assert_same_network(whole, again.run)
-    assert again.run.history == whole.history
-    assert again.run.results["status"] == "completed"
+    assert "sweep" in done.err
+    assert not (tmp_path / "outputs").exists()

@@ -93,7 +93,7 @@ TOGETHER = {
     "trainer.accelerator=CPU": [["trainer.accelerator=CPU", "did you mean cpu?"]],
     # It is built, and its parts do not go together, or are not for this machine.
     "data.validation=0.95": [["data.validation=0.95", "none of 5 samples"]],
-    "trainer.accelerator=cpu +trainer.num_nodes=2": [["trainer.num_nodes=2", "one machine"]],
+    "trainer.accelerator=cpu trainer.devices=2 trainer.strategy=fsdp": [["trainer:", "fsdp", "GPU"]],
     "trainer.accelerator=cpu trainer.devices=[0]": [["trainer:", "devices", "int"]],
     "figures.only=[los]": [["figures.only", "did you mean loss?"]],
     "model=cnn data.mirrors=[] data.stand_in=number": [["data.stand_in", "data=number", "digits"]],

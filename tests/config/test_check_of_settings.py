@@ -90,7 +90,7 @@ def complaints(*overrides: str) -> list[str]:
         ("+trainer.num_nodes=0", "greater than 0"),
         ("+trainer.reload_dataloaders_every_n_epochs=-1", "greater than or equal to 0"),
         ("+trainer.profiler=simpel", "'simple', .*; did you mean simple\\?"),
-        ("+trainer.strategy=ddpp", "one of auto, ddp, .*did you mean ddp\\?"),
+        ("trainer.strategy=ddpp", "one of auto, ddp, .*did you mean ddp\\?"),
         ("+trainer.logger=csv", "settings of a logger with a _target_"),
     ],
 )

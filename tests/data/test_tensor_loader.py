@@ -7,8 +7,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from littlenets.data import Digits, TensorLoader
-from littlenets.data.loader import BatchOrder
+from littlenets.data import Digits
+from littlenets.data.loader import BatchOrder, Part, TensorLoader
 
 
 def loader(samples: int, batch_size: int | None, shuffle: bool = True, seed: int = 0) -> TensorLoader:
@@ -153,3 +153,40 @@ def test_another_mean_and_deviation_are_used():
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.2860,), (0.3530,))])
     expected = transform(Image.fromarray(images[0, 0].numpy()))
     assert torch.equal(Digits(mean=0.2860, std=0.3530).transform(images)[0], expected)
+
+
+@pytest.mark.parametrize("processes", [2, 3, 4])
+@pytest.mark.parametrize(("samples", "size"), [(50, 8), (50, 1), (7, 3), (12, None), (9, 2)])
+@pytest.mark.parametrize("shuffle", [False, True])
+class TestParts:
+    """Of several processes that train together."""
+
+    def batches(self, samples: int, size: int | None, shuffle: bool, part: Part) -> list[Tensor]:
+        i = torch.arange(float(samples))
+        batches = TensorLoader(i[:, None], i, size, shuffle, 3, part=part)
+        batches.sampler.set_epoch(2)
+        return [(batches.sampler.weight_of_batch(index), y) for index, (_, y) in enumerate(batches)]
+
+    def test_together_they_are_the_batches_of_one(self, samples, size, shuffle, processes):
+        whole = self.batches(samples, size and size * processes, shuffle, Part())
+        parts = [self.batches(samples, size, shuffle, Part(rank, processes)) for rank in range(processes)]
+        assert [len(part) for part in parts] == [len(whole)] * processes
+        for (_, batch), *shares in zip(whole, *parts, strict=True):
+            assert torch.cat([share for weight, share in shares if weight]).tolist() == batch.tolist()
+
+    def test_the_mean_of_weighted_means_is_the_mean(self, samples, size, shuffle, processes):
+        whole = self.batches(samples, size and size * processes, shuffle, Part())
+        parts = [self.batches(samples, size, shuffle, Part(rank, processes)) for rank in range(processes)]
+        for (_, batch), *shares in zip(whole, *parts, strict=True):
+            means = [weight * share.mean().item() for weight, share in shares]
+            assert np.mean(means) == pytest.approx(batch.mean().item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("samples", [3, 10, 2001, 4003])
+def test_even_batches_give_all_processes_as_many(samples: int, processes: int):
+    i = torch.arange(samples)
+    parts = [list(TensorLoader(i, i, 1000, part=Part(rank, processes), even=True)) for rank in range(processes)]
+    assert len({len(part) for part in parts}) == 1
+    assert max(len(y) for part in parts for _, y in part) <= 1000
+    assert sorted(torch.cat([y for part in parts for _, y in part]).tolist()) == list(range(samples))

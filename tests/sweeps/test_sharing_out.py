@@ -32,5 +32,18 @@ def test_gpus_are_shared_where_they_are_used(monkeypatch):
     on_gpu, on_cpu = {"trainer": {"accelerator": "auto"}}, {"trainer": {"accelerator": "cpu"}}
     assert share_out(None, [on_cpu] * 100) == (64, 1, [])
     assert share_out(None, [on_cpu, *[on_gpu] * 99]) == (2 * cores.WORKERS_A_GPU, 8, ["2", "GPU-5d"])
+    in_pairs = {"trainer": {"accelerator": "gpu", "devices": 2}}
+    assert share_out(None, [in_pairs] * 100).gpus == ["2,GPU-5d"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    assert share_out(None, [on_gpu, in_pairs] * 50)[::2] == (2 * cores.WORKERS_A_GPU, ["0,1", "2,3"])
+    assert share_out(None, [{"trainer": {"accelerator": "gpu", "devices": -1}}] * 100).gpus == ["0,1,2,3,4"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert share_out(None, [on_gpu] * 100).gpus == []
+
+
+@pytest.mark.parametrize("devices", [2, "2", [0, 1]])
+def test_processes_of_a_job_have_a_core_each(monkeypatch, devices):
+    monkeypatch.setattr(cores, "available_cores", lambda: 8)
+    settings = {"trainer": {"accelerator": "cpu", "devices": devices}}
+    assert share_out(None, [settings] * 100) == (4, 2, [])
+    assert share_out(None, [{**settings, "threads": 2}] * 100) == (2, 4, [])

@@ -22,10 +22,6 @@ class Beginning(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.now()
 
-    def has_begun(self) -> None:
-        """For a training that another process has begun."""
-        self._begin = None
-
     def now(self) -> None:
         """For a training that has no step to take."""
         if self._begin is not None:

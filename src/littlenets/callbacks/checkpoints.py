@@ -127,10 +127,14 @@ class Checkpoints(Checkpoint):
             type(callback).on_train_end is Callback.on_train_end or _is_own(callback) for callback in trainer.callbacks
         ):
             return True
-        saved = read_checkpoint(self._folder / "last.ckpt")["state_dict"]
-        # A module may save less than it has, and other things than tensors.
-        weights = {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
-        return all(torch.equal(saved[name], value.cpu()) for name, value in weights.items() if name in saved)
+        same = False
+        if trainer.is_global_zero:
+            saved = read_checkpoint(self._folder / "last.ckpt")["state_dict"]
+            # A module may save less than it has, and other things than tensors.
+            weights = {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
+            same = all(torch.equal(saved[name], value.cpu()) for name, value in weights.items() if name in saved)
+        # Saving is done by all processes together.
+        return trainer.strategy.broadcast(same) if trainer.world_size > 1 else same
 
     def _due_at_epoch_end(self, trainer: Trainer) -> bool:
         if self._unit == "minute":

@@ -69,11 +69,7 @@ class Figures(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Not where training starts: a run that was killed after its last epoch is only tested when it is resumed.
-        self.show(trainer.datamodule)
-
-    def show(self, data: LightningDataModule) -> None:
-        """Take data for what the network is trained on."""
-        self._data = data
+        self._data = trainer.datamodule
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Of a module of another kind nobody knows what its network is, or what that takes.

@@ -73,7 +73,7 @@ class History(Callback):
         if self._path.is_file():
             # Rows beyond the checkpoint that a resumed run starts from are made again.
             keep_rows(self._path, self._epoch)
-        elif self._epoch:
+        elif self._epoch and self._folder:
             log.warning("%s is missing; it begins anew, with epoch %d.", self._path, self._epoch + 1)
         validations = self._path.with_name("validations.csv")
         if self._folder and validations.is_file():

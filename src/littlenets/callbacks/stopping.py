@@ -2,10 +2,8 @@
 
 import signal
 import threading
-from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, Timer
 
@@ -58,8 +56,6 @@ class Stopping(Callback):
     def __init__(self) -> None:
         #: The signal that came, if any.
         self.received: int | None = None
-        #: A file with the number of a signal, which another process writes: this one gets none itself.
-        self.asked: Path | None = None
         self._before: dict[int, Any] = {}
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
@@ -69,10 +65,7 @@ class Stopping(Callback):
     batches_until_due = epochs_until_due
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.asked is not None:
-            for number in SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
-        elif threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread():
             # Only now, since Lightning puts handlers of its own in place just before.
             self._before = {number: signal.signal(number, self._stop) for number in SIGNALS}
 
@@ -83,17 +76,13 @@ class Stopping(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        stop = self.received is not None
         if trainer.world_size > 1:
-            self._agree(trainer)
-        if self.received is not None:
+            # Whichever process heard of it, all of them take their last step together.
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop:
+            self.received = self.received or signal.SIGTERM
             trainer.should_stop = True
-
-    def _agree(self, trainer: Trainer) -> None:
-        """Let all processes know what one of them received: each of their steps needs all."""
-        if self.received is None and self.asked is not None and self.asked.is_file():
-            self.received = int(self.asked.read_text() or signal.SIGTERM)
-        number = torch.tensor(float(self.received or 0), device=trainer.strategy.root_device)
-        self.received = int(trainer.strategy.reduce(number, reduce_op="max")) or None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._give_back()

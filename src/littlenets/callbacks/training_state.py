@@ -7,7 +7,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ..errors import SettingError
 from ..modules import SupervisedModule
-from ..randomness import random_states, restore_random_states
+from ..randomness import random_states, restore_random_states, set_apart
 from .logged import LoggedSoFar
 
 _NOT_LOGGED = {"means": {}, "metrics": {}}
@@ -40,18 +40,16 @@ class TrainingState(Callback):
         own = {
             "records": records if under_way else _NO_RECORDS,
             "logged": self._logged.state_dict(trainer, pl_module) if under_way else _NOT_LOGGED,
-            "random": random_states(),
+            "random": random_states(all_gpus=trainer.world_size == 1),
         }
         processes = _of_all(own, trainer)
         checkpoint["littlenets"] = {
             "finished_epochs": loop["epoch_progress"]["current"]["processed"],
             "batches": loop["epoch_loop.batch_progress"]["current"]["ready"] if under_way else 0,
-            "records": processes[0]["records"],
-            "logged": processes[0]["logged"],
+            **processes[0],
             # Those of the curves whose steps are Lightning's; the steps of others are epochs.
             "lightnings": ["epoch", *trainer.logged_metrics],
             "latest": {name: value.item() for name, value in trainer.callback_metrics.items()},
-            "random": processes[0]["random"],
             # Of the processes but the first, where several train together.
             "others": processes[1:],
             "optimizer_entries": sum(len(state["state"]) for state in checkpoint.get("optimizer_states", [])),
@@ -64,8 +62,8 @@ class TrainingState(Callback):
         others = self._restored.get("others", [])
         if self._restored["batches"] and len(others) != trainer.world_size - 1:
             raise SettingError(
-                f"trainer.devices: this run was stopped within an epoch that {len(others) + 1} devices shared, so as "
-                f"many have to go on with it, not {trainer.world_size}."
+                f"trainer.devices: this run was stopped within an epoch, which {len(others) + 1} devices share. Go on "
+                "with as many; between two epochs their number can be changed."
             )
         if 0 < trainer.global_rank <= len(others):
             self._restored = self._restored | others[trainer.global_rank - 1]
@@ -86,6 +84,7 @@ class TrainingState(Callback):
         if isinstance(pl_module, SupervisedModule):
             pl_module.records.clear()
         if self._restored is None:
+            set_apart(trainer.global_rank)
             return
         restored, self._restored = self._restored, None
         if isinstance(pl_module, SupervisedModule):
@@ -97,7 +96,10 @@ class TrainingState(Callback):
         if self._plateau_due and pl_module.automatic_optimization:
             self._step_plateaus(trainer, pl_module)
         self._logged.load_state_dict(restored.get("logged", _NOT_LOGGED), pl_module)
-        restore_random_states(restored["random"])
+        if trainer.global_rank > len(restored.get("others", [])):
+            set_apart(trainer.global_rank)  # one of more devices than the run had before
+        else:
+            restore_random_states(restored["random"])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

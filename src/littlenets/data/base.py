@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import SettingError
 from ..randomness import stream
 from ..ranges import Count, Share
-from .loader import TensorLoader, part_of
+from .loader import Part, TensorLoader
 
 # Evaluation needs no gradients, so larger batches than in training fit, and they are faster.
 EVALUATION_BATCH = 1000
@@ -29,7 +29,7 @@ class TensorDataModule(LightningDataModule):
 
     Args:
         batch_size: samples a training batch; ``None`` is all at once (full batch), 1 is one at a time. Where several
-            devices train together, each has batches of this size, and all of them together make one step.
+            devices train together, each has batches of this size, and all of them together take one step.
         shuffle: whether each epoch sees the samples in an order of its own.
         validation: share of the training samples, in [0, 1), that is split off and not trained on.
         seed: decides what is drawn, what is split off, and the orders.
@@ -94,17 +94,14 @@ class TensorDataModule(LightningDataModule):
 
     def _loader(self, split: str, batch_size: Count | None, shuffle: bool = False) -> TensorLoader:
         x, y = self.splits[split]
-        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-        if len(x) < processes:
-            raise SettingError(f"trainer.devices: {processes} devices cannot share {len(x)} samples ({split}).")
-        if split != "train" and processes > 1:
-            # Sums are added up at the end, so each process goes through a part of its own.
-            start, stop = part_of(len(x), rank, processes)
-            x, y, rank, processes = x[start:stop], y[start:stop], 0, 1
+        part = Part() if self.trainer is None else Part(self.trainer.global_rank, self.trainer.world_size)
+        if len(x) < part.processes:
+            raise SettingError(f"trainer.devices: {part.processes} devices cannot share {len(x)} samples ({split}).")
         if self.trainer is not None:
             # Moved once, not batch by batch.
             device = self.trainer.strategy.root_device
             x, y = x.to(device), y.to(device)
         identity = type(self).transform is TensorDataModule.transform
         transform = None if identity else self.transform
-        return TensorLoader(x, y, batch_size, shuffle, self.seed, transform, rank, processes)
+        even = split != "train" and part.processes > 1
+        return TensorLoader(x, y, batch_size, shuffle, self.seed, transform, part, even)

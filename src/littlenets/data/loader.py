@@ -4,11 +4,26 @@ Shapes: N samples, B batch.
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..randomness import stream
+
+
+class Part(NamedTuple):
+    """Which part of the samples is one process's, of several that go through them together."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, samples: int) -> tuple[int, int]:
+        """Return where it begins and ends. The parts of all processes differ by one sample at most."""
+        return samples * self.rank // self.processes, samples * (self.rank + 1) // self.processes
+
+
+WHOLE = Part()
 
 
 class BatchOrder:
@@ -17,20 +32,23 @@ class BatchOrder:
     Lightning calls ``set_epoch`` on a loader's ``sampler`` before each epoch, so the order is a function of the seed
     and the epoch alone.
 
+    Several processes share each batch: all of them together train on the batches that one process would.
+
     Args:
         samples: how many there are.
         batch_size: samples a batch, of all processes together.
         shuffle: whether each epoch has an order of its own.
         seed: decides those orders.
-        rank: of this process, which gets its part of every batch.
-        processes: how many train together.
+        part: of each batch, which is this process's.
+        even: whether the batches, not shuffled, have nearly the same size, so that no process lacks one. Otherwise the
+            last one is smaller.
     """
 
     def __init__(
-        self, samples: int, batch_size: int, shuffle: bool, seed: int, rank: int = 0, processes: int = 1
+        self, samples: int, batch_size: int, shuffle: bool, seed: int, part: Part = WHOLE, even: bool = False
     ) -> None:
         self.samples, self.batch_size, self.seed = samples, batch_size, seed
-        self.rank, self.processes = rank, processes
+        self.part, self._even = part, even
         # All samples at once need no order; shuffling them would only cost time.
         self.shuffle = shuffle and batch_size < samples
         self.epoch = 0
@@ -49,30 +67,29 @@ class BatchOrder:
         if self.shuffle:
             order = torch.randperm(self.samples, generator=stream(self.seed, "order", self.epoch))
             for batch in order.split(self.batch_size)[first:]:
-                yield batch[self._part(len(batch))]
+                yield batch if self.part.processes == 1 else batch[self._own(0, len(batch))]
         else:
-            for start in range(first * self.batch_size, self.samples, self.batch_size):
-                part = self._part(min(self.batch_size, self.samples - start))
-                yield slice(start + part.start, start + part.stop)
+            for index in range(first, len(self)):
+                yield self._own(*self._bounds(index))
 
-    def weight(self, index: int) -> float:
-        """Return what the mean over this process's part of a batch counts in the mean over all processes.
+    def weight_of_batch(self, index: int) -> float:
+        """Return what the mean over this process's part of a batch counts in the mean of such means over all processes.
 
         It is 1 where all parts have the same size, and 0 where there was no sample left for this process.
         """
-        samples = min(self.batch_size, self.samples - index * self.batch_size)
-        start, stop = part_of(samples, self.rank, self.processes)
-        return (stop - start) * self.processes / samples
+        start, stop = self._bounds(index)
+        first, end = self.part.of(stop - start)
+        return (end - first) * self.part.processes / (stop - start)
 
-    def _part(self, samples: int) -> slice:
-        start, stop = part_of(samples, self.rank, self.processes)
+    def _bounds(self, index: int) -> tuple[int, int]:
+        if self._even:
+            return Part(index, len(self)).of(self.samples)
+        return index * self.batch_size, min((index + 1) * self.batch_size, self.samples)
+
+    def _own(self, start: int, stop: int) -> slice:
+        first, end = self.part.of(stop - start)
         # A process that has none takes part in the step all the same, with a sample that counts for nothing.
-        return slice(start, stop) if start < stop else slice(0, 1)
-
-
-def part_of(samples: int, rank: int, processes: int) -> tuple[int, int]:
-    """Return where one process's part begins and ends; the parts differ by one sample at most."""
-    return samples * rank // processes, samples * (rank + 1) // processes
+        return slice(start + first, start + end) if first < end else slice(start, start + 1)
 
 
 class TensorLoader:
@@ -81,12 +98,12 @@ class TensorLoader:
     Args:
         x: inputs (N, ...), any dtype.
         y: targets (N, ...).
-        batch_size: samples a batch and process; ``None`` is all at once, shared out among the processes.
+        batch_size: samples a batch and process; ``None`` is all at once.
         shuffle: whether each epoch has an order of its own.
         seed: decides those orders.
         transform: applied to the inputs of each batch, such as scaling of pixels.
-        rank: of this process.
-        processes: how many train together, each on its part of every batch.
+        part: of each batch of all processes, which is this process's.
+        even: as in `BatchOrder`.
     """
 
     def __init__(
@@ -97,19 +114,19 @@ class TensorLoader:
         shuffle: bool = False,
         seed: int = 0,
         transform: Callable[[Tensor], Tensor] | None = None,
-        rank: int = 0,
-        processes: int = 1,
+        part: Part = WHOLE,
+        even: bool = False,
     ) -> None:
         self.x, self.y, self.transform = x, y, transform
+        size = min(part.processes * (batch_size or len(x)), len(x))
         # The name by which Lightning knows the part of a DataLoader that decides the order; it asks for the other too.
-        size = min(processes * (batch_size or len(x)), len(x))
-        self.sampler, self.batch_sampler = BatchOrder(len(x), size, shuffle, seed, rank, processes), None
+        self.sampler, self.batch_sampler = BatchOrder(len(x), size, shuffle, seed, part, even), None
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if len(self) == 1 and self.sampler.processes == 1:
+        if len(self) == self.sampler.part.processes == 1:
             yield self._batch(self.x, self.y)
             return
         for chosen in self.sampler:

@@ -183,7 +183,10 @@ class _Place:
 
     def _one_pass(self, loader: Any) -> Iterator[Any]:
         key = (self._places.seed, "loader", self._number, self._epoch, self._passes)
-        randomness = _OwnRandomness(stream(*key).initial_seed())
+        trainer = self._places.datamodule.trainer
+        # Of several processes, each draws numbers of its own, and all have the same order of samples.
+        apart = () if trainer is None or not trainer.global_rank else ("process", trainer.global_rank)
+        randomness = _OwnRandomness(stream(*key, *apart).initial_seed())
         with randomness:
             for number, generator in enumerate(own_generators(loader)):
                 _reseed(generator, stream(*key, number).initial_seed())

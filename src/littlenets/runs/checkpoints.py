@@ -11,11 +11,10 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from annotated_types import Ge
 from lightning_fabric.plugins import TorchCheckpointIO
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -52,7 +51,7 @@ class _Tensors(BaseModel):
 
 class _Records(_Tensors):
     names: list[str]
-    sizes: list[Annotated[int, Ge(0)]]
+    sizes: list[Natural]
     measured: Tensor
 
 
@@ -72,17 +71,14 @@ class _Logged(_Tensors):
 class _Process(_Tensors):
     records: _Records
     random: _Random
+    # Runs of earlier versions have none.
     logged: _Logged | None = None
 
 
-class _Own(_Tensors):
+class _Own(_Process):
     finished_epochs: Natural
     batches: Natural
-    records: _Records
     latest: dict[str, float]
-    random: _Random
-    # Runs of earlier versions have neither.
-    logged: _Logged | None = None
     lightnings: list[str] = []
     # The number of parameters that the optimizer kept something for; runs of earlier versions do not say.
     optimizer_entries: Natural | None = None
@@ -141,10 +137,13 @@ def read_training_state(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path} was not saved by a run of littlenets, so it cannot be gone on with.")
     try:
         own = _Whole.model_validate(checkpoint).littlenets
-        for records in (own.records, *(process.records for process in own.others)):
+        for records in (process.records for process in (own, *own.others)):
             names, sizes = records.names, records.sizes
             if records.measured.numel() != len(names) * len(sizes) or (sizes and not names):
                 raise ValueError("littlenets.records do not have a number for each batch")
+        # Only the part of one process may have none of a batch.
+        if not all(map(sum, zip(*(process.records.sizes for process in (own, *own.others)), strict=True))):
+            raise ValueError("littlenets.records have a batch of no sample")
         _check_counters(checkpoint["loops"])
         before = random_states()
         try:

@@ -11,7 +11,7 @@ import torch
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "numpy")
 
 
-def environment(device: torch.device) -> dict[str, object]:
+def environment(device: torch.device, processes: int = 1) -> dict[str, object]:
     """A plain dictionary for results.json; ``git`` is None where the source is in no git repository."""
     return {
         "python": platform.python_version(),
@@ -19,6 +19,7 @@ def environment(device: torch.device) -> dict[str, object]:
         "packages": _versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
+        **({"processes": processes} if processes > 1 else {}),
         "git": _git_state(),
     }
 

@@ -12,6 +12,19 @@ from pathlib import Path
 from ..errors import SettingError
 from .files import Presence, point_link, remove_temporaries
 
+# Of the locks that this process has: one that was forked from it would keep them after its end.
+_locks: set[int] = set()
+
+
+def _let_go() -> None:
+    for handle in _locks:
+        os.close(handle)
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
 # When each folder became this process's, by absolute path: names, results.json and `latest` are to agree on the order.
 _started: dict[str, datetime] = {}
 
@@ -144,6 +157,8 @@ def occupied(folder: Path, make: bool = False) -> Iterator[Presence]:
     """
     handle = _claim(folder, make)
     path = os.path.abspath(folder)
+    if handle is not None:
+        _locks.add(handle)
     _started.setdefault(path, datetime.now().astimezone())
     try:
         presence = Presence(folder)
@@ -155,7 +170,8 @@ def occupied(folder: Path, make: bool = False) -> Iterator[Presence]:
             raise
     finally:
         del _started[path]
-        if handle is not None:
+        if handle in _locks:
+            _locks.remove(handle)
             os.close(handle)
 
 

@@ -21,12 +21,11 @@ class Run:
 
     Args:
         folder: the run's own folder, which exists.
-        writes: False for a process that helps another one, which writes what is to be written.
         results: what is known from the start: model, data, overrides, seed.
     """
 
-    def __init__(self, folder: Path, writes: bool = True, **results: Any) -> None:
-        self.folder, self.writes = folder, writes
+    def __init__(self, folder: Path, **results: Any) -> None:
+        self.folder = folder
         self.results: dict[str, Any] = {
             "status": "failed",
             "metrics": {},
@@ -55,10 +54,6 @@ class Run:
         self._before = before
         self.results["resumed"] = [*before.get("resumed", []), steps]
         self.results["started"] = before.get("started", self.results["started"])
-
-    def has_begun(self) -> None:
-        """For a training that another process has begun."""
-        self._begun = True
 
     def begin(self) -> None:
         """Says that the training is about to begin. A resumed run that ends before leaves the file as it was."""
@@ -95,7 +90,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self.writes or (error is not None and self._before is not None and not self._begun):
+        if error is not None and self._before is not None and not self._begun:
             return
         try:
             self.check()

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from ..config.check import find_problems
 from ..config.metrics import Expected, expected_metrics
-from ..config.values import shown
 from ..errors import SettingError
 from .points import Composition, Point
 
@@ -45,22 +43,8 @@ def _problems(point: Point, composition: Composition, trusted: Sequence[str] | N
             check_trusted(OmegaConf.to_container(config, resolve=True), trusted, folder)
         except SettingError as error:
             return [str(error)]
-    trainer = config.get("trainer")
-    devices = trainer.get("devices", 1) if OmegaConf.is_dict(trainer) else 1
-    if _several(devices):
-        # Lightning would start the whole sweep's command once more for each of them.
-        return [f"trainer.devices={shown(devices)}: a job of a sweep has one device."]
     if found := find_problems(config, composition.hydra.hydra.runtime.choices):
         return found
     from ..trainers import refused  # imports Lightning
 
     return [line for line in [refused(config)] if line]
-
-
-def _several(devices: Any) -> bool:
-    """Whether ``trainer.devices`` asks for more than one; ``auto`` is one, since a worker sees no more."""
-    if isinstance(devices, str) and devices.lstrip("-").isdigit():
-        devices = int(devices)
-    if isinstance(devices, int):
-        return devices not in (0, 1)
-    return len(devices) > 1 if isinstance(devices, ListConfig) else devices != "auto"

@@ -15,7 +15,8 @@ class Share(NamedTuple):
     Args:
         workers: how many there are.
         threads: for each of them.
-        gpus: what CUDA_VISIBLE_DEVICES takes; given to the workers in turn. Empty where there is nothing to share out.
+        gpus: what CUDA_VISIBLE_DEVICES takes, one GPU or as many as a job needs; given to the workers in turn. Empty
+            where there is nothing to share out.
     """
 
     workers: int
@@ -32,9 +33,18 @@ def share_out(jobs: int | None, points: Sequence[dict[str, Any]]) -> Share:
     """
     cores = available_cores()
     # Where a number of threads was asked for, there is room for fewer workers.
-    asked = [point["threads"] for point in points if isinstance(point.get("threads"), int)]
+    asked = [
+        (point["threads"] if isinstance(point.get("threads"), int) else 1)
+        * (1 if uses_gpu(point) else devices_of(point))
+        for point in points
+    ]
     room = max(1, cores // max(asked, default=1))
     devices = gpus() if any(uses_gpu(point) for point in points) else []
+    several = max((devices_of(point) for point in points if uses_gpu(point)), default=1)
+    if several > 1 and len(devices) > 1:
+        several = min(several, len(devices))
+        starts = range(0, len(devices) - several + 1, several)
+        devices = [",".join(devices[start : start + several]) for start in starts]
     if devices:
         room = min(room, WORKERS_A_GPU * len(devices))
     workers = max(1, min(jobs or room, room, len(points)))
@@ -63,3 +73,15 @@ def gpus() -> list[str]:
 def uses_gpu(settings: dict[str, Any]) -> bool:
     trainer = settings.get("trainer") or {}
     return trainer.get("accelerator") in ("auto", "gpu", "cuda")
+
+
+def devices_of(settings: dict[str, Any]) -> int:
+    """Return how many devices of this machine a job trains on; ``auto`` is one, since a worker sees no more."""
+    devices = (settings.get("trainer") or {}).get("devices", 1)
+    if isinstance(devices, str) and devices.lstrip("-").isdigit():
+        devices = int(devices)
+    if isinstance(devices, list | tuple):
+        return max(1, len(devices))
+    if devices == -1:
+        return max(1, len(gpus()))
+    return max(1, devices) if isinstance(devices, int) else 1

@@ -1,0 +1,121 @@
+"""Training as one of several processes, which is not the first: that one alone writes, prints and tests."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+
+from .building import build_module
+from .callbacks import Beginning
+from .config import resolvers
+from .config.check import check
+from .errors import StoppedError
+from .evaluation import test
+from .parallel.environment import meeting_point, process_group, starts_others, take_start_method
+from .parallel.processes import Others, ProcessError, Task
+from .parallel.ranks import rank_variable
+from .resuming import Resumed
+from .training import (
+    build_data,
+    build_other_data,
+    build_threads,
+    build_trainer,
+    fit,
+    hydra_parts,
+    prepare_trainer,
+    tests_alone,
+)
+
+
+def follow(task: Task, say: Callable[[None], None], wait: Callable[[], object]) -> None:
+    """Train in a process that the first one on this machine has started.
+
+    Args:
+        task: what to do.
+        say: tells that process that this one is ready.
+        wait: returns when that one needs it no more.
+    """
+    resolvers.register()
+    if task.hydra is not None:
+        HydraConfig.instance().set_config(task.hydra)
+    config = OmegaConf.create(task.config)
+    os.environ["OMP_NUM_THREADS"] = str(task.threads)
+    trainer = _build_trainer(config, Path(task.folder))
+    datamodule = build_data(config, {"data": "data"})
+    module = _build_module(config, trainer, datamodule, task.before)
+    torch.set_num_threads(task.threads)
+    say(None)
+    _train_along(config, trainer, module, datamodule, task.before)
+    wait()
+
+
+def follow_from_outside(config: DictConfig, folder: Path, before: Resumed | None) -> None:
+    """Train in a process that was started with the same command as the first, on this machine or another.
+
+    Args:
+        config: as it was composed here.
+        folder: for whatever writes files without asking which process it is in.
+        before: the run that is gone on with.
+
+    Raises:
+        SettingError: a setting is wrong, which the first process says as well.
+        ProcessError: there is no first process, or one that was started here failed.
+    """
+    choices = HydraConfig.get().runtime.choices
+    if before is None:
+        check(config, choices)
+    trainer = _build_trainer(config, folder)
+    if trainer.world_size == 1:
+        raise ProcessError(
+            f"{rank_variable()} says that this is one of several processes of a run, whose settings ask for one. "
+            "Set trainer.devices=N, or unset the variable."
+        )
+    count = trainer.num_devices if starts_others(trainer) else 1
+    with process_group():
+        point = meeting_point(trainer) if count > 1 else {}
+        with Others(count, take_start_method(config.trainer.copy()), point) as others:
+            datamodule = build_data(config, {"data": choices.data})
+            module = _build_module(config, trainer, datamodule, before)
+            threads = build_threads(config, module, datamodule, trainer)
+            others.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
+            _train_along(config, trainer, module, datamodule, before)
+            others.end()
+
+
+def _build_trainer(config: DictConfig, folder: Path) -> Trainer:
+    # Lightning's loggers write nothing in this process.
+    return build_trainer(config, folder, None, Beginning(_nothing))
+
+
+def _build_module(
+    config: DictConfig, trainer: Trainer, datamodule: LightningDataModule, before: Resumed | None
+) -> LightningModule:
+    module = build_module(config)
+    if config.compile:
+        getattr(module, "network", module).compile()
+    prepare_trainer(trainer, datamodule, config.seed, before)
+    return module
+
+
+def _train_along(
+    config: DictConfig,
+    trainer: Trainer,
+    module: LightningModule,
+    datamodule: LightningDataModule,
+    before: Resumed | None,
+) -> None:
+    try:
+        fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: True)
+    except StoppedError:
+        return
+    if not tests_alone(trainer):
+        for data in (datamodule, *build_other_data(config).values()):
+            test(trainer, module, data)
+
+
+def _nothing() -> None:
+    pass
