@@ -310,7 +310,9 @@ def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
             settings.pop(name, None)
         settings.devices = 1 if device.index is None else [device.index]
     plugins = [one for one in build_all(config.trainer.get("plugins")) if isinstance(one, Precision)]
-    return make_trainer(settings, trainer.callbacks, trainer.loggers, plugins, Path(trainer.default_root_dir))
+    # Lightning puts others in their place for a fast_dev_run.
+    loggers = [] if trainer.fast_dev_run else trainer.loggers
+    return make_trainer(settings, trainer.callbacks, loggers, plugins, Path(trainer.default_root_dir))
 
 
 def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule, seed: int, before: Resumed | None) -> None:
