@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import composing
+import numpy as np
 import pytest
 import torch
 from comparing import named
@@ -21,7 +22,7 @@ def validations(run: RunFolder) -> list[dict[str, float]]:
     """Return the rows of validations.csv, each of which must be whole."""
     with (run.path / "validations.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
-    return [dict(zip(header, map(float, row), strict=True)) for row in rows]
+    return [{name: float(cell or "nan") for name, cell in zip(header, row, strict=True)} for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,13 @@ def test_the_best_checkpoint_may_be_of_any_validation(launch, tmp_path: Path):
     found = load_checkpoint(run.path / "checkpoints" / "best.ckpt")
     assert found["global_step"] == expected["global_step"]
     assert all(torch.equal(found["state_dict"][name], value) for name, value in expected["state_dict"].items())
+
+
+def test_a_metric_that_is_logged_later_has_a_column_of_its_own(launch):
+    run = launch(*SETTING, "+trainer.val_check_interval=0.5", "model.module._target_=own_tasks.MeasuresLater")
+    rows = validations(run)
+    assert [row["val/1;5"] for row in rows if row["epoch"] > 1] == [row["step"] for row in rows if row["epoch"] > 1]
+    assert all(np.isnan(row["val/1;5"]) for row in rows if row["epoch"] == 1)
+    # Of several validations in an epoch, the last.
+    by_epoch = {row["epoch"]: row["val/1;5"] for row in rows}
+    assert np.array_equal(run.column("val/1;5"), list(by_epoch.values()), equal_nan=True)

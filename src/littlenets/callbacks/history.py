@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 POINTS_A_CURVE = 500
 # With fewer batches an epoch, the curve over epochs tells as much as one over steps.
 MANY_BATCHES = 20
+# A name with a comma in it would be two columns.
+_IN_A_CELL = str.maketrans({",": ";", "\n": " ", "\r": " "})
 
 
 class History(Callback):
@@ -164,7 +166,7 @@ class History(Callback):
         self._known = dict(metrics)
         # A metric logged for steps and epochs is there under three names.
         doubled = {f"{name}_{kind}" for name in new for kind in ("step", "epoch")}
-        found = {name: value.item() for name, value in new.items() if name not in doubled}
+        found = {name.translate(_IN_A_CELL): value.item() for name, value in new.items() if name not in doubled}
         self._row.update(found)
         return found
 
@@ -210,19 +212,9 @@ class History(Callback):
     def _open(self, trainer: Trainer, new: Sequence[str]) -> None:
         """Open the file, with a column for each new name, which is empty in the rows so far."""
         self._close()
-        header, *rows = (self._path.read_text().splitlines() if self._path.is_file() else None) or ["epoch"]
-        there = header.split(",")[1:]
-        self._columns = [*there, *(name for name in new if name not in there)]
-        if self._path.is_file() and self._columns == there:
-            self._file = self._path.open("a")
-        elif rows:
-            empty = "," * (len(self._columns) - len(there))
-            header = ",".join(["epoch", *self._columns])
-            write_atomically(self._path, "\n".join([header, *(row + empty for row in rows)]) + "\n")
-            self._file = self._path.open("a")
-        else:
-            self._file = self._path.open("w")
-            self._file.write(",".join(["epoch", *self._columns]) + "\n")
+        if self._folder:
+            self._columns = _add_columns(self._path, ["epoch"], new)
+        self._file = self._path.open("a")
         self._presence = Presence(self._path)
         for logger in trainer.loggers:
             log_layout(logger, [name for name in self._columns if name not in trainer.logged_metrics])
@@ -237,12 +229,10 @@ class History(Callback):
 
     def _record_validation(self, trainer: Trainer, measured: dict[str, float]) -> None:
         path = self._folder / "validations.csv"
-        names = ["epoch", "step", *measured]
-        if not path.is_file():
-            path.write_text(",".join(names) + "\n")
+        columns = _add_columns(path, ["epoch", "step"], measured)
+        cells = [f"{measured[name]:.9g}" if name in measured else "" for name in columns]
         with path.open("a") as file:
-            cells = [str(trainer.current_epoch + 1), str(trainer.global_step), *(f"{v:.9g}" for v in measured.values())]
-            file.write(",".join(cells) + "\n")
+            file.write(",".join([str(trainer.current_epoch + 1), str(trainer.global_step), *cells]) + "\n")
 
     def _log_steps(self, trainer: Trainer, losses: Sequence[float]) -> None:
         if self._steps_every is not None:
@@ -253,6 +243,26 @@ class History(Callback):
                     for logger in loggers:
                         log_point(logger, step, {BATCH_LOSS: loss})
         self._steps += len(losses)
+
+
+def _add_columns(path: Path, first: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Give a CSV file a column for each new name, which is empty in the rows so far.
+
+    Args:
+        path: to the file, which is made where there is none.
+        first: its first columns.
+        names: of columns that it is to have after these.
+
+    Returns:
+        All columns after the first.
+    """
+    header, *rows = (path.read_text().splitlines() if path.is_file() else None) or [",".join(first)]
+    there = header.split(",")[len(first) :]
+    columns = [*there, *(name for name in names if name not in there)]
+    if columns != there or not path.is_file():
+        empty = "," * (len(columns) - len(there))
+        write_atomically(path, "\n".join([",".join([*first, *columns]), *(row + empty for row in rows)]) + "\n")
+    return columns
 
 
 def keep_rows(path: Path, epochs: int) -> None:
