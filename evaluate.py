@@ -5,13 +5,14 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from littlenets import command, startup
+from littlenets.cli import command
+from littlenets.fast_imports import fast_imports
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 @command.tool
 def main(config: DictConfig) -> dict[str, Any]:
-    with startup.fast_imports():
+    with fast_imports():
         from littlenets.evaluation import evaluate
 
     return evaluate(config)

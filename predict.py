@@ -3,13 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from littlenets import command, startup
+from littlenets.cli import command
+from littlenets.fast_imports import fast_imports
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="predict")
 @command.tool
 def main(config: DictConfig) -> None:
-    with startup.fast_imports():
+    with fast_imports():
         from littlenets.prediction import predict
 
     predict(config)

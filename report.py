@@ -3,13 +3,13 @@
 import hydra
 from omegaconf import DictConfig
 
-from littlenets import command
+from littlenets.cli import command
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="report")
 @command.tool
 def main(config: DictConfig) -> None:
-    from littlenets.reporting import report
+    from littlenets.cli.reporting import report
 
     report(config)
 

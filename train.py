@@ -5,14 +5,15 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from littlenets import command, startup
+from littlenets.cli import command
+from littlenets.fast_imports import fast_imports
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @command.job
 def main(config: DictConfig, folder: Path) -> dict[str, float]:
     # Torch and Lightning take seconds to import, and a typo should not.
-    with startup.fast_imports():
+    with fast_imports():
         from littlenets.training import train
 
     return train(config, folder)

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
-from littlenets.config import resolvers
+from littlenets.runs import resolvers
 
 CONF = Path(__file__).parents[1] / "conf"
 

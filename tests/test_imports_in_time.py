@@ -16,9 +16,9 @@ import gc, json, runpy, sys
 from pathlib import Path
 
 modules = {}
-import littlenets.command
+import littlenets.cli.command
 modules["command"] = sorted(sys.modules)
-from littlenets import startup
+from littlenets import fast_imports as startup
 with startup.fast_imports():
     import pytorch_lightning
 assert gc.isenabled()
@@ -43,7 +43,7 @@ Path("modules.json").write_text(json.dumps(modules))
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The modules after importing littlenets.command, then Lightning, and after training ``linear`` without figures.
+    """The modules after importing littlenets.cli.command, then Lightning, and after training ``linear`` without figures.
 
     And the names in ``scipy.signal``, imported after all of it, and where what a metric plots then comes from.
     """

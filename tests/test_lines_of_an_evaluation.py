@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from littlenets.data import FashionMNIST
-from littlenets.summary import evaluation_lines
+from littlenets.runs.summary import evaluation_lines
 
 
 def lines(confusion: list[list[int]], names: Sequence[str] = ()) -> list[str]:

@@ -10,8 +10,8 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from littlenets.cli.like import expand_like
 from littlenets.errors import SettingError
-from littlenets.reusing import expand_like
 from littlenets.training import train
 
 TRAIN = composing.CONF.parent / "train.py"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from littlenets.sparkline import in_encoding, logarithmic, sparkline
+from littlenets.console.sparkline import in_encoding, logarithmic, sparkline
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
+from littlenets.console.streams import keep_streams, nobody_reads
 from littlenets.prediction import show
-from littlenets.streams import keep_streams, nobody_reads
 from littlenets.sweeps.live import tell
 
 TRAIN = Path(__file__).parents[1] / "train.py"
@@ -95,7 +95,7 @@ def test_a_full_disk_is_an_error(output):
 # In a process that has no such stream from the start, the next file to be opened would be it.
 CLOSED = """
 import os, sys
-from littlenets.streams import keep_streams
+from littlenets.console.streams import keep_streams
 keep_streams()
 with open("file.txt", "w") as file:
     os.write(1, b"from a library"), os.write(2, b"from a library")

@@ -12,9 +12,9 @@ import pytest
 from rich.text import Text
 
 from littlenets.callbacks.progress import fit_readings
+from littlenets.console.terminal import TerminalStreamHandler
+from littlenets.runs.summary import summarize
 from littlenets.speed import run_ahead
-from littlenets.summary import summarize
-from littlenets.terminal import TerminalStreamHandler
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?3[0-9](?:;[0-9;]*)?m")

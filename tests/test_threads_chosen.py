@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from littlenets import threads
 from littlenets.networks import CNN, LinearRegression, MultiSpiralNet, SpiralNet
-from littlenets.threads import choose_threads
+from littlenets.speed import threads
+from littlenets.speed.threads import choose_threads
 
 RECIPES = {
     "linear": (LinearRegression, (2, 1), 5),

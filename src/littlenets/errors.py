@@ -41,3 +41,7 @@ class StoppedError(KeyboardInterrupt):
 
 class DataUnavailableError(SettingError):
     """Data that can be neither found nor downloaded."""
+
+
+class JobFailedError(Exception):
+    """A job of a sweep failed, and has said so."""

@@ -20,7 +20,6 @@ from pytorch_lightning.plugins import Precision
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from .building import build_all, check_fit
 from .config.accelerators import present
 from .config.check import check_settings
 from .config.trust import check_links
@@ -28,12 +27,13 @@ from .data import TensorLoader
 from .data.names import class_names
 from .data.samples import lacks, loaders_of
 from .errors import SettingError, StoppedError
+from .instantiation import build_all, check_fit
 from .modules import SupervisedModule
 from .ranges import Count
 from .runs.files import write_atomically
 from .runs.folder import file_name
 from .runs.loading import SavedRun, load_datamodule, load_module, load_run
-from .summary import evaluation_lines
+from .runs.summary import evaluation_lines
 
 log = logging.getLogger(__name__)
 

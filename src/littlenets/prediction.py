@@ -14,8 +14,9 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from .building import build
 from .config.check import normalize
+from .console.streams import nobody_reads
+from .console.text import printable
 from .data import DatasetModule, TensorDataModule
 from .data.datasets import is_picture
 from .data.images import ImageDataModule
@@ -26,11 +27,10 @@ from .inference.asking import predicted
 from .inference.formats import FORMATS, Answer
 from .inference.rows import batched, read_rows, rows_in
 from .inference.samples import Samples
+from .instantiation import build
 from .modules import SupervisedModule
 from .runs.files import user_path
 from .runs.loading import SavedRun, load_datamodule, load_module, load_run
-from .streams import nobody_reads
-from .text import printable
 
 # Exactly one of these says what is wanted.
 WANTED = ("x", "image", "index", "export")

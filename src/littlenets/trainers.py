@@ -1,25 +1,28 @@
-"""Lightning's Trainer from its settings, and what Lightning refuses of them before any data are loaded."""
+"""Lightning's Trainer: made of its settings, tried before any data are loaded, and run."""
 
 import functools
 import json
+import signal
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning_fabric.plugins import ClusterEnvironment
 from omegaconf import DictConfig, OmegaConf, open_dict
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelSummary
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from .building import build, build_all
-from .callbacks import Checkpoints, Progress
+from .callbacks import Checkpoints, Progress, Stopping
 from .config.targets import INSTALLED, installed_target
-from .errors import SettingError
+from .data.samples import lacks
+from .errors import DivergedError, SettingError, StoppedError
+from .instantiation import build, build_all
 from .parallel.environment import own_processes, take_start_method
-from .speed import NoProfiler
+from .speed.no_profiler import NoProfiler
 
 
 def make_trainer(
@@ -111,6 +114,59 @@ def _refused(nodes: str) -> str | None:
         except SettingError as error:
             return str(error)
     return None
+
+
+def fit(
+    trainer: Trainer,
+    module: LightningModule,
+    datamodule: LightningDataModule,
+    checkpoint: Path | None,
+    begun: Callable[[], bool],
+) -> None:
+    """``trainer.fit``, which the first Ctrl-C or SIGTERM ends soon, at the end of a batch, and the second at once.
+
+    Args:
+        checkpoint: what to go on from; None is from the beginning.
+        begun: whether training has begun, and what is to be restored has been.
+
+    Raises:
+        StoppedError: stopped by a signal.
+        SettingError: Lightning refuses a setting, or the checkpoint.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Loaders are put back to the batch that follows.
+            warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
+            # Data need not have what a task could be validated on.
+            warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
+            if lacks(datamodule, "val"):
+                # A loader for validation is there all the same.
+                warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no `validation_step`")
+            # A limit of time may be taken away when a run is gone on with.
+            warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
+            # Lightning converts it after it has loaded the weights, which would round them.
+            trainer.precision_plugin.convert_module(module)
+            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
+    except SystemExit as end:
+        # Lightning turns the second signal into an exit, which would end a whole sweep without a word.
+        raise StoppedError(getattr(end.__context__, "signal", signal.SIGINT), at_once=True) from None
+    except MisconfigurationException as error:
+        raise SettingError(f"trainer: {error}") from error
+    except (SettingError, DivergedError, OSError):
+        raise
+    except Exception as error:
+        if begun():
+            raise
+        if checkpoint is None:
+            if isinstance(error, ValueError) and raised_by_lightning(error):
+                raise SettingError(f"trainer: {' '.join(str(error).split())}") from error
+            raise
+        # Lightning restores parts of the state without a check of its own.
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SettingError(f"{checkpoint} could not be restored: {reason}") from error
+    received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
+    if received is not None:
+        raise StoppedError(received)
 
 
 def raised_by_lightning(error: BaseException) -> bool:

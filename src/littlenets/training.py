@@ -1,56 +1,53 @@
 """Training: from a composed configuration to a trained network and its run folder."""
 
 import logging
-import os
 import re
-import signal
-import warnings
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.plugins import Precision
-from pytorch_lightning.strategies import DDPStrategy
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from rich.text import Text
 
-from .building import build, build_all, build_module, check_fit
-from .callbacks import Beginning, Divergence, Figures, History, Monitors, Stopping, TrainingState
+from .callbacks import Beginning, Figures, History, TrainingState
 from .callbacks.length import finished_epochs
 from .callbacks.stopping import early_end
 from .config.check import check
-from .config.choices import load_choice, other_data
-from .config.fit import evaluating, is_plain_task
+from .config.fit import is_plain_task
 from .data import DatasetModule, TensorDataModule
 from .data.names import class_names
-from .data.resumable import make_resumable
-from .data.samples import lacks, sample_batch
+from .data.samples import sample_batch
 from .diagnosis import diagnose
-from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
+from .errors import DivergedError, StoppedError
 from .evaluation import measured, test
-from .loggers import close_loggers, log_end, log_start, open_logger
-from .parallel.environment import leave_group, meeting_point, process_group, starts_others, take_start_method
-from .parallel.processes import Others, ProcessError, Task
+from .instantiation import build_module, check_fit
+from .loggers import close_loggers, log_end, log_start
+from .loggers.hyperparameters import telling_settings
+from .parallel.environment import leave_group, process_group
+from .parallel.processes import ProcessError, Task
 from .parallel.ranks import follows
-from .parallel.shares import Shares
-from .resuming import Resumed, resume
+from .run_setup import (
+    build_data,
+    build_other_data,
+    build_tester,
+    build_threads,
+    build_trainer,
+    hydra_parts,
+    prepare_trainer,
+    start_others,
+    tests_alone,
+)
 from .runs import Run
-from .runs.checkpoints import SafeCheckpointIO
 from .runs.environment import environment
 from .runs.files import write_atomically
 from .runs.folder import make_latest
-from .settings import telling_settings
-from .speed import RunAhead, SharedSteps
-from .summary import describe, places, stand_in_warning, summarize
-from .threads import choose_threads
-from .trainers import make_trainer, raised_by_lightning
+from .runs.resuming import Resumed, resume
+from .runs.summary import describe, places, stand_in_warning, summarize
+from .trainers import fit
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +76,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         config, origin = before.config, OmegaConf.to_container(before.config.origin)
     said = {name: origin[name] for name in ("model", "data", "overrides")}
     if follows():
-        from .following import follow_from_outside
+        from .other_ranks import follow_from_outside
 
         follow_from_outside(config, folder, before)
         return {}
@@ -181,202 +178,12 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
     return metrics
 
 
-def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModule:
-    """The data, ready to be loaded; where it is unavailable, its stand-in, named in ``config`` and ``origin``."""
-    datamodule = build(config.data)
-    try:
-        datamodule.prepare_data()
-    except DataUnavailableError as error:
-        if datamodule.stand_in is None:
-            raise SettingError(
-                f"{error}\nTo train on digits that need no download: data=digits, or data.stand_in=digits."
-            ) from None
-        wanted, used = origin["data"], datamodule.stand_in
-        stand_in = load_choice("data", used)
-        log.warning(stand_in_warning(wanted, used, str(error)))
-        stand_in.update({key: config.data[key] for key in ("batch_size", "shuffle", "validation")})
-        with open_dict(config):
-            config.data = stand_in
-        origin.update(data=used, stand_in_for=wanted)
-        datamodule = build(config.data)
-        datamodule.prepare_data()
-    datamodule.setup("fit")
-    return datamodule
-
-
-def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
-    """The data of ``also_test`` by name, with the settings of ``data`` that it has as well."""
-    others = {}
-    for name in config.get("also_test", []):
-        others[name] = build(other_data(config, name))
-        others[name].prepare_data()
-        others[name].setup("test")
-    return others
-
-
-def build_threads(
-    config: DictConfig, module: LightningModule, datamodule: LightningDataModule, trainer: Trainer
-) -> int:
-    """Sets the number of CPU threads, of each process, before anything starts them."""
-    network, sample, batch_size = None, None, 1
-    if isinstance(datamodule, TensorDataModule) and is_plain_task(type(module)):
-        samples = len(datamodule.splits["train"].x) // trainer.world_size
-        network, sample = module, datamodule.sample().x
-        batch_size = max(1, min(datamodule.batch_size or samples, samples))
-    with evaluating(module):
-        threads = choose_threads(config.threads, network, sample, batch_size, trainer.num_devices)
-    if trainer.world_size > 1:
-        # Otherwise Lightning would choose.
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    return threads
-
-
-def start_others(config: DictConfig, trainer: Trainer) -> Others:
-    """Starts the other processes of this machine, which import what they need meanwhile."""
-    method = take_start_method(config.trainer.copy())
-    if not starts_others(trainer):
-        return Others(1, method, {})
-    if method == "fork" and torch.cuda.is_initialized():
-        raise SettingError("trainer.strategy=ddp_fork: this process uses a GPU already. Set trainer.strategy=ddp.")
-    return Others(trainer.num_devices, method, meeting_point(trainer))
-
-
-def hydra_parts(config: DictConfig) -> dict[str, Any]:
-    """What other processes have to know of the configuration, resolved, and of Hydra."""
-    return {"config": OmegaConf.to_container(config, resolve=True), "hydra": HydraConfig.instance().cfg}
-
-
 def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
     """Of a single run by default; a sweep may be of hundreds, so it names them, or the group on its command line."""
     if hydra.mode is not RunMode.MULTIRUN or config.figures is None:
         return config.figures is not None
     named = config.figures.get("only") is not None
     return named or any(override.startswith("figures=") for override in hydra.overrides.task)
-
-
-def build_trainer(
-    config: DictConfig,
-    folder: Path,
-    check_folder: Callable[[], None] | None,
-    beginning: Beginning,
-    before: Resumed | None = None,
-) -> Trainer:
-    """Lightning's trainer with the configured callbacks and loggers, all of which write below the run's folder.
-
-    Args:
-        config: the checked configuration.
-        folder: the run's.
-        check_folder: raises where the folder is no longer there.
-        beginning: comes after the other callbacks.
-        before: the run that is gone on with.
-
-    Raises:
-        SettingError: Lightning refuses a setting, or this machine cannot do what it asks for.
-    """
-    # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    callbacks = [
-        Stopping(),
-        # A run from before there were figures has none in its configuration.
-        *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
-        Monitors(),
-        Divergence(),
-        TrainingState(),
-        Shares(),
-        SharedSteps(),
-        RunAhead(config.get("run_ahead", True)),
-        beginning,
-    ]
-    loggers = [
-        open_logger(build(node), folder, before and before.logged)
-        for node in (config.logger or {}).values()
-        if OmegaConf.is_dict(node)
-    ]
-    places = [folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
-    return make_trainer(config.trainer, callbacks, loggers, [SafeCheckpointIO(check_folder, places)], folder)
-
-
-def tests_alone(trainer: Trainer) -> bool:
-    """Whether one process is to test what several have trained: each has the whole network."""
-    return trainer.world_size > 1 and isinstance(trainer.strategy, DDPStrategy)
-
-
-def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
-    """A trainer for this process alone, with what ``trainer`` has else."""
-    settings = config.trainer.copy()
-    device = trainer.strategy.root_device
-    with open_dict(settings):
-        for name in ("strategy", "num_nodes", "sync_batchnorm", "max_time", "plugins", "logger"):
-            settings.pop(name, None)
-        settings.devices = 1 if device.index is None else [device.index]
-    plugins = [one for one in build_all(config.trainer.get("plugins")) if isinstance(one, Precision)]
-    # Lightning puts others in their place for a fast_dev_run.
-    loggers = [] if trainer.fast_dev_run else trainer.loggers
-    return make_trainer(settings, trainer.callbacks, loggers, plugins, Path(trainer.default_root_dir))
-
-
-def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule, seed: int, before: Resumed | None) -> None:
-    """What is left of its set-up once the data are there, and nothing was refused."""
-    if lacks(datamodule, "val"):
-        # Lightning sees that there could be a validation, not that there is nothing to validate on.
-        trainer.limit_val_batches = 0
-    for logger in trainer.loggers:
-        # Makes it open its files and import what it needs: set-up, which Lightning would leave to the fit.
-        _ = logger.experiment
-    make_resumable(datamodule, seed, *((before.finished_epochs, before.steps_of_epoch) if before else ()))
-
-
-def fit(
-    trainer: Trainer,
-    module: LightningModule,
-    datamodule: LightningDataModule,
-    checkpoint: Path | None,
-    begun: Callable[[], bool],
-) -> None:
-    """``trainer.fit``, which the first Ctrl-C or SIGTERM ends soon, at the end of a batch, and the second at once.
-
-    Args:
-        checkpoint: what to go on from; None is from the beginning.
-        begun: whether training has begun, and what is to be restored has been.
-
-    Raises:
-        StoppedError: stopped by a signal.
-        SettingError: Lightning refuses a setting, or the checkpoint.
-    """
-    try:
-        with warnings.catch_warnings():
-            # Loaders are put back to the batch that follows.
-            warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
-            # Data need not have what a task could be validated on.
-            warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
-            if lacks(datamodule, "val"):
-                # A loader for validation is there all the same.
-                warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no `validation_step`")
-            # A limit of time may be taken away when a run is gone on with.
-            warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
-            # Lightning converts it after it has loaded the weights, which would round them.
-            trainer.precision_plugin.convert_module(module)
-            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
-    except SystemExit as end:
-        # Lightning turns the second signal into an exit, which would end a whole sweep without a word.
-        raise StoppedError(getattr(end.__context__, "signal", signal.SIGINT), at_once=True) from None
-    except MisconfigurationException as error:
-        raise SettingError(f"trainer: {error}") from error
-    except (SettingError, DivergedError, OSError):
-        raise
-    except Exception as error:
-        if begun():
-            raise
-        if checkpoint is None:
-            if isinstance(error, ValueError) and raised_by_lightning(error):
-                raise SettingError(f"trainer: {' '.join(str(error).split())}") from error
-            raise
-        # Lightning restores parts of the state without a check of its own.
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise SettingError(f"{checkpoint} could not be restored: {reason}") from error
-    received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
-    if received is not None:
-        raise StoppedError(received)
 
 
 def final_metrics(trainer: Trainer) -> dict[str, float]:

@@ -18,8 +18,8 @@ from littlenets.article.experiments import (
     provide,
 )
 from littlenets.article.writing import EXPERIMENTS
-from littlenets.config import resolvers
 from littlenets.errors import SettingError
+from littlenets.runs import resolvers
 
 CONF = Path(__file__).parents[2] / "conf"
 RATES = ["0.001", "0.01", "0.05", "0.1"]

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torchvision.datasets import FakeData
 from torchvision.transforms import ToTensor
 
-from littlenets import gallery
+from littlenets import run_figures as gallery
 from littlenets.callbacks import Figures
 from littlenets.data import Digits, Spirals
 from littlenets.errors import DivergedError, SettingError
 from littlenets.figures import NAMES, images, plane, saturation
-from littlenets.moments import moments_of
+from littlenets.figures.snapshots import moments_of
 from littlenets.training import figures_wanted
 
 SPIRAL = ["model=spiral", "model.network.hidden=[4,4]", "data.n_points=40", "trainer.max_epochs=9"]

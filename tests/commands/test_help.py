@@ -9,7 +9,7 @@ import yaml
 from conftest import TRAIN, Process
 from hydra import compose, initialize_config_dir
 
-from littlenets.config import resolvers
+from littlenets.runs import resolvers
 
 CONF = TRAIN.parent / "conf"
 GROUPS = ("model", "data", "optimizer", "scheduler", "logger", "callbacks", "figures", "trainer", "experiment")

@@ -25,7 +25,7 @@ from littlenets.errors import SettingError
         "torchvision.datasets.utils.download_url",
         "torchvision.datasets.LSUN",  # unpickles what it finds
         "torchvision.transforms.functional.to_tensor",
-        "littlenets.command.os.system",
+        "littlenets.cli.command.os.system",
         "littlenets.training.train",
         "littlenets.runs.files.write_atomically",
         "pytorch_lightning.os.remove",

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.utils import configure_log
 from omegaconf import DictConfig, OmegaConf
 
-from littlenets.config import resolvers
+from littlenets.runs import resolvers
 from littlenets.runs.log import NoLogFile, traceback_log, written_to
 from littlenets.sweeps import worker
 

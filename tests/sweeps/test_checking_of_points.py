@@ -7,8 +7,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from littlenets.config import resolvers
 from littlenets.config.metrics import unmeasured_objective
+from littlenets.runs import resolvers
 from littlenets.sweeps.checking import check_points, expected_of_points
 from littlenets.sweeps.points import Composition, Point, Points
 

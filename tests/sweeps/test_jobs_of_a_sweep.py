@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from littlenets.config import resolvers
 from littlenets.errors import SettingError
+from littlenets.runs import resolvers
 from littlenets.sweeps.sweep import Sweep
 
 

@@ -13,8 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf, flag_override
 
-from littlenets.config import resolvers
 from littlenets.errors import SettingError
+from littlenets.runs import resolvers
 from littlenets.sweeps.grid import expand
 from littlenets.sweeps.points import Points, swept
 

@@ -9,7 +9,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from littlenets.config import resolvers
+from littlenets.runs import resolvers
 from littlenets.sweeps import worker
 from littlenets.sweeps.points import Points
 from littlenets.sweeps.worker import Ending, Start

@@ -218,7 +218,7 @@ def _place(records: list[Record]) -> str:
 
 def _run(script: Path, arguments: Sequence[str]) -> tuple[int, list[str]]:
     """Runs train.py, shows what it prints, and returns its exit code and its last lines."""
-    # This one's own, of which a child would make tracebacks (littlenets.command.run).
+    # This one's own, of which a child would make tracebacks (littlenets.cli.command.run).
     environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
     last_lines: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(

@@ -8,7 +8,7 @@ from ..errors import SettingError
 from .records import UnmeasuredError
 
 if TYPE_CHECKING:
-    from ..gallery import Trained
+    from ..run_figures import Trained
 
 # Pixels of a side of the plane.
 SIDE = 200
@@ -29,7 +29,7 @@ def certainty_far_outside(folder: Path) -> tuple[float, float]:
     if not run.on_a_plane:
         raise UnmeasuredError("its data are no points on a plane")
     from ..figures import plane
-    from ..gallery import FAR
+    from ..run_figures import FAR
 
     extent = plane.widened(run.extent, FAR)
     certainty = run.plane_probabilities(extent, SIDE).amax(dim=2)
@@ -78,7 +78,7 @@ def saturated_share(folder: Path) -> float:
 
 
 def _trained(folder: Path) -> "Trained":
-    from ..gallery import Trained
+    from ..run_figures import Trained
     from ..runs.loading import load_datamodule, load_module, load_run
 
     try:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..config.labels import short_names, swept_text
 from ..errors import SettingError
 from ..runs.saved import read_overrides
 from ..sweeps.manifest import Manifest
-from ..sweeps.names import short_names, swept_text
 
 # As runs/folder.py makes them.
 STAMP = re.compile(r"\d{4}-(\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)-[0-9a-f]{4}")

@@ -17,15 +17,15 @@ from ..config.fit import is_plain_task
 from ..data import DatasetModule, TensorDataModule
 from ..errors import SettingError
 from ..figures import NAMES, saturation, tracing
+from ..figures.snapshots import Moment, moments_of, packed, state_row, thinned, unpacked
 from ..loggers import log_image
-from ..moments import Moment, moments_of, packed, state_row, thinned, unpacked
 from ..ranges import Count
 from ..runs.history import read_history
 from ..runs.log import traceback_log
 from .length import planned_epochs
 
 if TYPE_CHECKING:
-    from ..gallery import Picture
+    from ..run_figures import Picture
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Figures(Callback):
             return
         try:
             # matplotlib takes half a second to import.
-            from ..gallery import GALLERY, OF_THE_HISTORY, Trained
+            from ..run_figures import GALLERY, OF_THE_HISTORY, Trained
 
             known = isinstance(self._data, TensorDataModule | DatasetModule) and is_plain_task(type(module))
             data = self._data if known else None

@@ -14,9 +14,9 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..board.forgetting import BATCH_LOSS
 from ..errors import SettingError
 from ..loggers import log_layout, log_point
+from ..loggers.rewinding import BATCH_LOSS
 from ..modules import SupervisedModule
 from ..modules.records import wide_dtype
 from ..ranges import Count

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from ..terminal import terminal
+from ..console.terminal import terminal
 from .length import ends_epoch, planned_epochs
 
 log = logging.getLogger(__name__)

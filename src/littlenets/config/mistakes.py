@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from .. import startup
+from ..fast_imports import fast_imports
 from .choices import open_configuration
 from .names import nearest, nearest_setting
 from .signatures import argument_names
@@ -114,7 +114,7 @@ class _CommandLine:
 
     def wrong_values(self) -> Iterator[str]:
         """What is wrong with the rest, which takes importing torch to know."""
-        with startup.fast_imports():
+        with fast_imports():
             import pytorch_lightning  # noqa: F401
 
             from .check import find_problems

@@ -19,8 +19,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 
+from ..console.text import printable
 from ..errors import SettingError
-from ..text import printable
 from .targets import installed_target
 
 # Whose classes may be named. Torch has functions that load and run code; of each package only the kinds of class below

@@ -230,12 +230,11 @@ def _input(sample: Any) -> Any:
 def _built(node: Any) -> Any:
     if not (isinstance(node, dict) and "_target_" in node):
         return node
+    import hydra
     from hydra.errors import InstantiationException
 
-    from ..config.constructors import instantiate
-
     try:
-        return instantiate(node)
+        return hydra.utils.instantiate({"_convert_": "all", **node})
     except InstantiationException as error:
         raise error.__cause__ or error from None
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from ..console.text import printable, spreadsheet_row
 from ..errors import SettingError
-from ..text import printable, spreadsheet_row
 from .samples import Samples
 
 # Characters of a probability of 1.

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import pickle
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -81,16 +82,18 @@ class Others:
         count: of all processes on this machine, with this one.
         method: ``spawn`` is a new Python each, ``fork`` a copy of this process, as it is now.
         variables: of the environment, for each of them.
+        function: what each of them calls with its `Task`, with a function that reports it to be ready, and with one
+            that waits for the first process; as ``package.module:name``.
     """
 
-    def __init__(self, count: int, method: Literal["spawn", "fork"], variables: dict[str, str]) -> None:
+    def __init__(self, count: int, method: Literal["spawn", "fork"], variables: dict[str, str], function: str) -> None:
         self._others: list[_Other] = []
         self._done = threading.Event()
         start = _spawn if method == "spawn" else _fork
         try:
             for rank in range(1, count):
                 told = {**variables, "LOCAL_RANK": str(rank)}
-                self._others.append(_Other(rank, *start(told, [other.orders for other in self._others])))
+                self._others.append(_Other(rank, *start(function, told, [other.orders for other in self._others])))
         except BaseException:
             self._end()
             raise
@@ -186,8 +189,8 @@ class Others:
                 os._exit(1)
 
 
-def _spawn(variables: dict[str, str], others: list[BinaryIO]) -> tuple[_Process, BinaryIO, BinaryIO]:
-    code = f"import sys; sys.path[:] = {sys.path!r}; from littlenets.parallel.processes import main; main()"
+def _spawn(function: str, variables: dict[str, str], others: list[BinaryIO]) -> tuple[_Process, BinaryIO, BinaryIO]:
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main({function!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         env={**os.environ, **variables},
@@ -198,12 +201,12 @@ def _spawn(variables: dict[str, str], others: list[BinaryIO]) -> tuple[_Process,
     return process, process.stdin, process.stdout
 
 
-def main() -> None:
+def main(function: str) -> None:
     """What a new process runs."""
     answers = os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-    _obey(sys.stdin.buffer, answers, os.getppid())
+    _obey(function, sys.stdin.buffer, answers, os.getppid())
 
 
 class _Forked:
@@ -223,7 +226,7 @@ class _Forked:
         os.kill(self.pid, signal.SIGKILL)
 
 
-def _fork(variables: dict[str, str], others: list[BinaryIO]) -> tuple[_Process, BinaryIO, BinaryIO]:
+def _fork(function: str, variables: dict[str, str], others: list[BinaryIO]) -> tuple[_Process, BinaryIO, BinaryIO]:
     orders, to_orders = os.pipe()
     from_answers, answers = os.pipe()
     for stream in (sys.stdout, sys.stderr):
@@ -247,12 +250,12 @@ def _fork(variables: dict[str, str], others: list[BinaryIO]) -> tuple[_Process, 
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
         # Whatever the first process does at its end, this is not it.
-        _obey(os.fdopen(orders, "rb"), os.fdopen(answers, "wb"), parent)
+        _obey(function, os.fdopen(orders, "rb"), os.fdopen(answers, "wb"), parent)
     finally:
         os._exit(1)
 
 
-def _obey(orders: BinaryIO, answers: BinaryIO, parent: int) -> None:
+def _obey(function: str, orders: BinaryIO, answers: BinaryIO, parent: int) -> None:
     """Take part in a run; never return."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if hasattr(signal, "pthread_sigmask"):
@@ -261,10 +264,10 @@ def _obey(orders: BinaryIO, answers: BinaryIO, parent: int) -> None:
     logging.disable()
     code = 1
     try:
-        from ..startup import fast_imports
+        from ..fast_imports import fast_imports
 
         with fast_imports():
-            from ..following import follow
+            follow = pkgutil.resolve_name(function)
 
         with contextlib.suppress(EOFError):  # the first process has ended before the run began
             follow(pickle.load(orders), _say(answers), lambda: orders.read())

@@ -5,8 +5,8 @@ from math import nan
 from pathlib import Path
 from typing import NamedTuple
 
+from ..console.text import printable
 from ..errors import SettingError
-from ..text import printable
 from .reading import damaged, read_text
 
 # Of more than ten million epochs.

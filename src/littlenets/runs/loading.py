@@ -15,10 +15,10 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from ..building import build, build_module
 from ..config.check import check
 from ..config.trust import check_trusted, refusals
 from ..errors import SettingError
+from ..instantiation import build, build_module
 from .checkpoints import read_checkpoint
 from .saved import SavedRun, find_run
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
+from ..console.text import printable
 from ..errors import SettingError
-from ..text import printable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError

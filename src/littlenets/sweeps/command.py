@@ -9,8 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..command import JobFailedError
-from ..errors import SettingError
+from ..errors import JobFailedError, SettingError
 from ..runs.files import NO_ROOM
 from ..runs.folder import occupied
 from .points import Point
@@ -98,7 +97,7 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         if sweep.resumed:
             held.enter_context(occupied(sweep.resumed))
         sweep.compose()
-        from ..startup import fast_imports
+        from ..fast_imports import fast_imports
 
         with fast_imports():
             from .checking import check_points, expected_of_points

@@ -13,10 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..terminal import terminal
-from ..text import printable
+from ..config.labels import number_text
+from ..console.terminal import terminal
+from ..console.text import printable
 from .manifest import Job
-from .names import number_text
 from .outcomes import Outcome
 from .table import SweepTable
 from .worker import Ending

@@ -3,9 +3,9 @@
 import shlex
 from collections.abc import Iterable, Sequence
 
+from ..config.labels import number_text
 from ..config.values import shown
 from . import commands
-from .names import number_text
 from .outcomes import Outcome
 from .table import SEED, SweepTable
 from .verdict import verdict

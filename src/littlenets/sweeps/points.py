@@ -22,7 +22,7 @@ from ..config.check import SETTINGS
 from ..config.constructors import holds_whole_float
 from ..config.normalization import normalized_values, set_value
 from ..errors import SettingError
-from ..startup import fast_imports
+from ..fast_imports import fast_imports
 
 # What a run is told besides its settings: two points that differ in nothing else are the same.
 NO_SETTINGS = {"sweep", "like", "resume", "trust"}

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf, open_dict
 
+from ..config.labels import short_names, swept_text
 from . import worker
-from .names import short_names, swept_text
 from .points import Point
 from .pool import Workers
 from .sweep import Sweep

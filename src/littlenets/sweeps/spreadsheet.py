@@ -3,7 +3,7 @@
 import csv
 import io
 
-from ..text import spreadsheet_row
+from ..console.text import spreadsheet_row
 from .table import SweepTable
 
 

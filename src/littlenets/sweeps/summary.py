@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..config.labels import number_text
 from ..config.values import shown
+from ..console.terminal import terminal
 from ..runs.files import write_atomically
-from ..terminal import terminal
 from . import commands
-from .names import number_text
 from .page import page_text
 from .spreadsheet import csv_text
 from .table import SEED, Group, SweepTable

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config.labels import number_text, short_names, swept_text
 from ..config.values import shown
 from ..errors import SettingError
 from .manifest import Job, Manifest
-from .names import number_text, short_names, swept_text
 from .objective import Objective, choose_objective
 from .outcomes import ENDS, Outcome, read_outcome
 

@@ -2,7 +2,7 @@
 
 import math
 
-from .names import number_text, swept_text
+from ..config.labels import number_text, swept_text
 from .table import Group, SweepTable
 
 # Runs or settings that a sentence names, before it counts the others.

@@ -19,10 +19,10 @@ from pathlib import Path
 from hydra.core.utils import configure_log, setup_globals
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from ..config import resolvers
 from ..config.metrics import Expected
 from ..config.trust import refusals
 from ..errors import DivergedError, RemovedError, SettingError
+from ..runs import resolvers
 from ..runs.files import NO_ROOM
 from ..runs.folder import occupied
 from ..runs.log import written_to

@@ -12,10 +12,10 @@ from pytorch_lightning.callbacks import Timer
 from rich.text import Text
 from torch import nn
 
-from .data import DatasetModule, TensorDataModule
-from .runs.history import read_history
-from .sparkline import logarithmic, sparkline
-from .text import printable
+from ..console.sparkline import logarithmic, sparkline
+from ..console.text import printable
+from ..data import DatasetModule, TensorDataModule
+from .history import read_history
 
 # Of a terminal that nobody has made wider.
 WIDTH = 80

@@ -22,7 +22,7 @@ from .data.datasets import Inputs
 from .data.names import class_names
 from .figures import NAMES, activations, convolution, curves, diagram, images, line, neurons, plane, tracing
 from .figures.saturation import activations as hidden_activations
-from .moments import Moment, restore
+from .figures.snapshots import Moment, restore
 
 # Pixels of a side of the plane: in a figure of its own, in an animation, in one of several, and in one neuron's.
 SIDE, FRAME_SIDE, SMALL_SIDE, NEURON_SIDE = 300, 200, 120, 48

@@ -15,13 +15,13 @@ def report(config: DictConfig) -> None:
             is no such experiment, or none has a setting that is to be passed on.
     """
     if config.sweep is None:
-        from .article.writing import write_article
+        from ..article.writing import write_article
 
         write_article(config)
         return
-    from .config.trust import check_links
-    from .runs.files import user_path
-    from .sweeps.summary import write_summary
+    from ..config.trust import check_links
+    from ..runs.files import user_path
+    from ..sweeps.summary import write_summary
 
     folder = user_path(config.sweep)
     check_links(folder)

@@ -14,13 +14,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .config.choices import Configuration, open_configuration
-from .config.mistakes import in_words
-from .config.overrides import typed
-from .errors import SettingError
-from .runs.files import user_path
-from .runs.saved import find_folder, read_config
-from .startup import fast_imports
+from ..config.choices import Configuration, open_configuration
+from ..config.mistakes import in_words
+from ..config.overrides import typed
+from ..errors import SettingError
+from ..fast_imports import fast_imports
+from ..runs.files import user_path
+from ..runs.saved import find_folder, read_config
 
 # What the earlier run was told besides its settings, and what was written down about it. And what Hydra itself is told
 # never comes from a file.
@@ -69,7 +69,7 @@ def expand_like(script: Path, arguments: Sequence[str]) -> list[str]:
     saved = read_config(folder)
     trust = values["trust"].value() if "trust" in values else []
     with fast_imports():
-        from .runs.loading import check_saved
+        from ..runs.loading import check_saved
 
     check_saved(saved, [str(module) for module in trust] if isinstance(trust, list) else [str(trust)])
     with open_configuration(script, arguments) as configuration:
@@ -167,7 +167,7 @@ def _changes(composed: DictConfig, values: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_setting(key: str) -> bool:
-    from .config.check import SETTINGS
+    from ..config.check import SETTINGS
 
     return key in SETTINGS
 

@@ -10,10 +10,10 @@ from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from .board import content
-from .board.forgetting import forget_after
-from .errors import SettingError
-from .modules import SupervisedModule
+from ..errors import SettingError
+from ..modules import SupervisedModule
+from . import tensorboard as content
+from .rewinding import forget_after
 
 # Under which argument a logger takes a run's name, where it would otherwise make up one.
 NAMED_BY = {WandbLogger: "name", MLFlowLogger: "run_name"}

@@ -26,19 +26,19 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .config import resolvers
-from .config.overrides import expand_home, typed
-from .config.trust import check_links
-from .errors import DivergedError, RemovedError, SettingError, StoppedError
-from .parallel.processes import ProcessError
-from .parallel.ranks import follows, started_by
-from .runs.files import NO_ROOM, Presence, user_path
-from .runs.folder import is_untouched, occupied, remove_run_folder
-from .runs.log import traceback_log, written_to
-from .runs.saved import find_folder
-from .streams import keep_streams
-from .sweeps.resuming import expand_resume
-from .text import printable
+from ..config.overrides import expand_home, typed
+from ..config.trust import check_links
+from ..console.streams import keep_streams
+from ..console.text import printable
+from ..errors import DivergedError, JobFailedError, RemovedError, SettingError, StoppedError
+from ..parallel.processes import ProcessError
+from ..parallel.ranks import follows, started_by
+from ..runs import resolvers
+from ..runs.files import NO_ROOM, Presence, user_path
+from ..runs.folder import is_untouched, occupied, remove_run_folder
+from ..runs.log import traceback_log, written_to
+from ..runs.saved import find_folder
+from ..sweeps.resuming import expand_resume
 
 resolvers.register()
 
@@ -51,10 +51,6 @@ _tracebacks_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 def _stop(number: int, frame: Any) -> None:
     raise StoppedError(number)
-
-
-class JobFailedError(Exception):
-    """A job of a sweep failed, and has said so."""
 
 
 def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], Any]:
@@ -190,7 +186,7 @@ def run(main: Callable[[], Any]) -> None:
         sys.argv[1:] = expand_resume(sys.argv[1:], _script(main))
         if any("like=" in argument for argument in sys.argv[1:]):
             # Much else would be imported in vain.
-            from .reusing import expand_like
+            from .like import expand_like
 
             sys.argv[1:] = expand_like(_script(main), sys.argv[1:])
         sys.argv += _resumed_folder(sys.argv[1:])
@@ -206,7 +202,7 @@ def run(main: Callable[[], Any]) -> None:
         if isinstance(error, SettingError):
             sys.exit(_complain(str(error), 2))
         # Jobs answer for themselves above, so this one is Hydra's.
-        from .config.mistakes import find_mistakes, in_words
+        from ..config.mistakes import find_mistakes, in_words
 
         told = [_complain(line, 2) for line in find_mistakes(_script(main), sys.argv[1:])]
         sys.exit(2 if told else _complain(in_words(error), 2))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..config.values import shown
+from .values import shown
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:

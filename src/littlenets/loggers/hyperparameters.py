@@ -5,8 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from .config.values import shown
-from .sweeps.names import short_names
+from ..config.labels import short_names
+from ..config.values import shown
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "trainer")
 # Beside those of the network and the module, all of which tell something.

@@ -9,14 +9,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from .config.check import ON_THIS_MACHINE, wrong_settings
-from .config.values import shown
-from .errors import SettingError
-from .modules import SupervisedModule
-from .runs.checkpoints import check_optimizer_states, read_training_state
-from .runs.files import user_path
-from .runs.loading import check_fits, check_saved
-from .runs.saved import find_folder, read_config, read_results
+from ..config.check import ON_THIS_MACHINE, wrong_settings
+from ..config.values import shown
+from ..errors import SettingError
+from ..modules import SupervisedModule
+from .checkpoints import check_optimizer_states, read_training_state
+from .files import user_path
+from .loading import check_fits, check_saved
+from .saved import find_folder, read_config, read_results
 
 # What a resumed run may have other than before; everything else would make it another run.
 CHANGEABLE = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "run_ahead", "resume", "trust")

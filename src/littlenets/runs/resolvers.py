@@ -4,8 +4,8 @@ import sys
 
 from omegaconf import OmegaConf
 
-from ..runs.folder import job_folder, name_run_folder, new_run_folder
-from . import help_page
+from ..config import help_page
+from .folder import job_folder, name_run_folder, new_run_folder
 
 
 def register(make_folders: bool = False) -> None:

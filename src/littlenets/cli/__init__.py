@@ -1,0 +1,1 @@
+"""The command line: errors, exit codes, and command lines that stand for a saved run."""

@@ -1,0 +1,176 @@
+"""Build what a run needs from its configuration: data, threads, Trainer, and the processes of other devices."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.plugins import Precision
+from pytorch_lightning.strategies import DDPStrategy
+
+from .callbacks import Beginning, Divergence, Monitors, Stopping, TrainingState
+from .config.choices import load_choice, other_data
+from .config.fit import evaluating, is_plain_task
+from .data import TensorDataModule
+from .data.resumable import make_resumable
+from .data.samples import lacks
+from .errors import DataUnavailableError, SettingError
+from .instantiation import build, build_all
+from .loggers import open_logger
+from .parallel.environment import meeting_point, starts_others, take_start_method
+from .parallel.processes import Others
+from .parallel.shares import Shares
+from .runs.checkpoints import SafeCheckpointIO
+from .runs.resuming import Resumed
+from .runs.summary import stand_in_warning
+from .speed.run_ahead import RunAhead
+from .speed.shared_steps import SharedSteps
+from .speed.threads import choose_threads
+from .trainers import make_trainer
+
+log = logging.getLogger(__name__)
+
+# What the processes of other devices call. It is named since that module needs this one.
+FOLLOW = "littlenets.other_ranks:follow"
+
+
+def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModule:
+    """The data, ready to be loaded; where it is unavailable, its stand-in, named in ``config`` and ``origin``."""
+    datamodule = build(config.data)
+    try:
+        datamodule.prepare_data()
+    except DataUnavailableError as error:
+        if datamodule.stand_in is None:
+            raise SettingError(
+                f"{error}\nTo train on digits that need no download: data=digits, or data.stand_in=digits."
+            ) from None
+        wanted, used = origin["data"], datamodule.stand_in
+        stand_in = load_choice("data", used)
+        log.warning(stand_in_warning(wanted, used, str(error)))
+        stand_in.update({key: config.data[key] for key in ("batch_size", "shuffle", "validation")})
+        with open_dict(config):
+            config.data = stand_in
+        origin.update(data=used, stand_in_for=wanted)
+        datamodule = build(config.data)
+        datamodule.prepare_data()
+    datamodule.setup("fit")
+    return datamodule
+
+
+def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
+    """The data of ``also_test`` by name, with the settings of ``data`` that it has as well."""
+    others = {}
+    for name in config.get("also_test", []):
+        others[name] = build(other_data(config, name))
+        others[name].prepare_data()
+        others[name].setup("test")
+    return others
+
+
+def build_threads(
+    config: DictConfig, module: LightningModule, datamodule: LightningDataModule, trainer: Trainer
+) -> int:
+    """Sets the number of CPU threads, of each process, before anything starts them."""
+    network, sample, batch_size = None, None, 1
+    if isinstance(datamodule, TensorDataModule) and is_plain_task(type(module)):
+        samples = len(datamodule.splits["train"].x) // trainer.world_size
+        network, sample = module, datamodule.sample().x
+        batch_size = max(1, min(datamodule.batch_size or samples, samples))
+    with evaluating(module):
+        threads = choose_threads(config.threads, network, sample, batch_size, trainer.num_devices)
+    if trainer.world_size > 1:
+        # Otherwise Lightning would choose.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    return threads
+
+
+def start_others(config: DictConfig, trainer: Trainer) -> Others:
+    """Starts the other processes of this machine, which import what they need meanwhile."""
+    method = take_start_method(config.trainer.copy())
+    if not starts_others(trainer):
+        return Others(1, method, {}, FOLLOW)
+    if method == "fork" and torch.cuda.is_initialized():
+        raise SettingError("trainer.strategy=ddp_fork: this process uses a GPU already. Set trainer.strategy=ddp.")
+    return Others(trainer.num_devices, method, meeting_point(trainer), FOLLOW)
+
+
+def hydra_parts(config: DictConfig) -> dict[str, Any]:
+    """What other processes have to know of the configuration, resolved, and of Hydra."""
+    return {"config": OmegaConf.to_container(config, resolve=True), "hydra": HydraConfig.instance().cfg}
+
+
+def build_trainer(
+    config: DictConfig,
+    folder: Path,
+    check_folder: Callable[[], None] | None,
+    beginning: Beginning,
+    before: Resumed | None = None,
+) -> Trainer:
+    """Lightning's trainer with the configured callbacks and loggers, all of which write below the run's folder.
+
+    Args:
+        config: the checked configuration.
+        folder: the run's.
+        check_folder: raises where the folder is no longer there.
+        beginning: comes after the other callbacks.
+        before: the run that is gone on with.
+
+    Raises:
+        SettingError: Lightning refuses a setting, or this machine cannot do what it asks for.
+    """
+    # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    callbacks = [
+        Stopping(),
+        # A run from before there were figures has none in its configuration.
+        *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
+        Monitors(),
+        Divergence(),
+        TrainingState(),
+        Shares(),
+        SharedSteps(),
+        RunAhead(config.get("run_ahead", True)),
+        beginning,
+    ]
+    loggers = [
+        open_logger(build(node), folder, before and before.logged)
+        for node in (config.logger or {}).values()
+        if OmegaConf.is_dict(node)
+    ]
+    places = [folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
+    return make_trainer(config.trainer, callbacks, loggers, [SafeCheckpointIO(check_folder, places)], folder)
+
+
+def tests_alone(trainer: Trainer) -> bool:
+    """Whether one process is to test what several have trained: each has the whole network."""
+    return trainer.world_size > 1 and isinstance(trainer.strategy, DDPStrategy)
+
+
+def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
+    """A trainer for this process alone, with what ``trainer`` has else."""
+    settings = config.trainer.copy()
+    device = trainer.strategy.root_device
+    with open_dict(settings):
+        for name in ("strategy", "num_nodes", "sync_batchnorm", "max_time", "plugins", "logger"):
+            settings.pop(name, None)
+        settings.devices = 1 if device.index is None else [device.index]
+    plugins = [one for one in build_all(config.trainer.get("plugins")) if isinstance(one, Precision)]
+    # Lightning puts others in their place for a fast_dev_run.
+    loggers = [] if trainer.fast_dev_run else trainer.loggers
+    return make_trainer(settings, trainer.callbacks, loggers, plugins, Path(trainer.default_root_dir))
+
+
+def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule, seed: int, before: Resumed | None) -> None:
+    """What is left of its set-up once the data are there, and nothing was refused."""
+    if lacks(datamodule, "val"):
+        # Lightning sees that there could be a validation, not that there is nothing to validate on.
+        trainer.limit_val_batches = 0
+    for logger in trainer.loggers:
+        # Makes it open its files and import what it needs: set-up, which Lightning would leave to the fit.
+        _ = logger.experiment
+    make_resumable(datamodule, seed, *((before.finished_epochs, before.steps_of_epoch) if before else ()))
