@@ -8,7 +8,7 @@ import pytest
 import torch
 from composing import RunFolder
 
-from littlenets.callbacks.length import planned_epochs
+from littlenets.callbacks.epoch_counts import planned_epochs
 from littlenets.errors import SettingError
 
 SMALL = ("model=spiral", "data.n_points=50", "data.batch_size=40")  # 3 batches an epoch

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from littlenets.errors import SettingError
-from littlenets.inference.samples import Samples
+from littlenets.inference.inputs import Samples
 from littlenets.modules import Regression, SupervisedModule
 from littlenets.networks import LinearRegression
 from littlenets.prediction import answers, check_module, with_doubts

@@ -15,7 +15,7 @@ from torch import Tensor
 from .config.fit import is_plain_task
 from .data import TensorDataModule
 from .data.base import Split
-from .data.names import class_names
+from .data.class_names import class_names
 from .figures.saturation import saturated_shares
 from .figures.tracing import outputs, trace
 from .modules import SupervisedModule

@@ -24,7 +24,7 @@ from .config.accelerators import present
 from .config.check import check_settings
 from .config.trust import check_links
 from .data import TensorLoader
-from .data.names import class_names
+from .data.class_names import class_names
 from .data.samples import lacks, loaders_of
 from .errors import SettingError, StoppedError
 from .instantiation import build_all, check_fit

@@ -14,9 +14,9 @@ from .config.check import check
 from .errors import StoppedError
 from .evaluation import test
 from .instantiation import build_module
-from .parallel.environment import process_group
 from .parallel.processes import ProcessError, Task
 from .parallel.ranks import rank_variable
+from .parallel.rendezvous import process_group
 from .run_setup import (
     build_data,
     build_other_data,

@@ -18,15 +18,15 @@ from .config.check import normalize
 from .console.streams import nobody_reads
 from .console.text import printable
 from .data import DatasetModule, TensorDataModule
+from .data.class_names import class_names
 from .data.datasets import is_picture
 from .data.images import ImageDataModule
-from .data.names import class_names
 from .data.samples import lacks, loaders_of, sample_batch
 from .errors import SettingError
 from .inference.asking import predicted
 from .inference.formats import FORMATS, Answer
+from .inference.inputs import Samples
 from .inference.rows import batched, read_rows, rows_in
-from .inference.samples import Samples
 from .instantiation import build
 from .modules import SupervisedModule
 from .runs.files import user_path

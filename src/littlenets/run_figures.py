@@ -18,8 +18,8 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from .data import ColourLines, DatasetModule, Spirals, TensorDataModule
+from .data.class_names import class_names
 from .data.datasets import Inputs
-from .data.names import class_names
 from .figures import NAMES, activations, convolution, curves, diagram, images, line, neurons, plane, tracing
 from .figures.saturation import activations as hidden_activations
 from .figures.snapshots import Moment, restore

@@ -22,8 +22,8 @@ from .data.samples import lacks
 from .errors import DataUnavailableError, SettingError
 from .instantiation import build, build_all
 from .loggers import open_logger
-from .parallel.environment import meeting_point, starts_others, take_start_method
 from .parallel.processes import Others
+from .parallel.rendezvous import meeting_point, starts_others, take_start_method
 from .parallel.shares import Shares
 from .runs.checkpoints import SafeCheckpointIO
 from .runs.resuming import Resumed

@@ -21,7 +21,7 @@ from .config.targets import INSTALLED, installed_target
 from .data.samples import lacks
 from .errors import DivergedError, SettingError, StoppedError
 from .instantiation import build, build_all
-from .parallel.environment import own_processes, take_start_method
+from .parallel.rendezvous import own_processes, take_start_method
 from .speed.no_profiler import NoProfiler
 
 

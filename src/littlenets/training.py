@@ -14,12 +14,12 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from rich.text import Text
 
 from .callbacks import Beginning, Figures, History, TrainingState
-from .callbacks.length import finished_epochs
+from .callbacks.epoch_counts import finished_epochs
 from .callbacks.stopping import early_end
 from .config.check import check
 from .config.fit import is_plain_task
 from .data import DatasetModule, TensorDataModule
-from .data.names import class_names
+from .data.class_names import class_names
 from .data.samples import sample_batch
 from .diagnosis import diagnose
 from .errors import DivergedError, StoppedError
@@ -27,9 +27,9 @@ from .evaluation import measured, test
 from .instantiation import build_module, check_fit
 from .loggers import close_loggers, log_end, log_start
 from .loggers.hyperparameters import telling_settings
-from .parallel.environment import leave_group, process_group
 from .parallel.processes import ProcessError, Task
 from .parallel.ranks import follows
+from .parallel.rendezvous import leave_group, process_group
 from .run_setup import (
     build_data,
     build_other_data,

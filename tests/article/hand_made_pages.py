@@ -6,9 +6,9 @@ from hand_made_runs import write_run
 from omegaconf import OmegaConf
 
 from littlenets.article.experiments import Experiment, Outcome
+from littlenets.article.illustrations import CURVES
+from littlenets.article.measured_runs import Record
 from littlenets.article.page import judge_all, render
-from littlenets.article.pictures import CURVES
-from littlenets.article.records import Record
 from littlenets.article.writing import EXPERIMENTS
 
 # The values of a sweep's setting.

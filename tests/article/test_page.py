@@ -10,8 +10,8 @@ import pytest
 from hand_made_pages import page_of, write_outcomes
 from PIL import Image
 
+from littlenets.article.illustrations import SMALL_SIZE, SMALL_WIDTH, write_small
 from littlenets.article.page import judge_all
-from littlenets.article.pictures import SMALL_SIZE, SMALL_WIDTH, write_small
 from littlenets.article.statements import STATEMENTS
 
 VOID = {"meta", "link", "img", "br", "wbr"}

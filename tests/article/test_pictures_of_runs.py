@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from littlenets.article import pictures
-from littlenets.article.pictures import figure_of
-from littlenets.article.records import Record
+from littlenets.article.illustrations import figure_of
+from littlenets.article.measured_runs import Record
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hand_made_runs import write_run
 
 from littlenets.article import statements
-from littlenets.article.records import Record
+from littlenets.article.measured_runs import Record
 from littlenets.article.statements import STATEMENTS, verdict
 
 NAMES = {statement.name: statement for statement in STATEMENTS}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from littlenets.board.names import LONGEST, holds_runs, overrides_label, run_names
 from littlenets.board.plugin import RunLinks, ShortRunNames
+from littlenets.board.run_names import LONGEST, holds_runs, overrides_label, run_names
 from littlenets.sweeps.manifest import Job, Manifest
 
 

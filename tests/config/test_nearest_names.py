@@ -2,7 +2,7 @@
 
 import pytest
 
-from littlenets.config.names import nearest, nearest_setting
+from littlenets.config.suggestions import nearest, nearest_setting
 
 KEYS = [
     *("seed", "threads", "compile", "checkpoint", "checkpoint.every", "data", "data.n_points", "data.noise"),

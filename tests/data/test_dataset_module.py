@@ -12,7 +12,7 @@ from torchvision import datasets, transforms
 
 from littlenets.config.constructors import instantiate
 from littlenets.data import EMNIST, KMNIST, DatasetModule, Digits, FashionMNIST
-from littlenets.data.names import class_names
+from littlenets.data.class_names import class_names
 from littlenets.errors import SettingError
 
 COLOURS = {"blue": (20, 20, 200), "green": (20, 200, 20), "red": (200, 20, 20)}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from littlenets.errors import SettingError
 from littlenets.inference.formats import Answer, as_csv, as_json, as_text
-from littlenets.inference.samples import Samples
+from littlenets.inference.inputs import Samples
 
 
 def answer(predictions: dict[str, Tensor], names: dict | None = None, known: dict | None = None) -> Answer:

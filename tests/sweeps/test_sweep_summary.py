@@ -12,7 +12,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from run_folders import diverged, write_run, write_sweep
 
-from littlenets.sweeps import commands
+from littlenets.sweeps import next_commands
 from littlenets.sweeps.summary import Summary, write_summary
 from littlenets.sweeps.table import SweepTable
 
@@ -164,7 +164,7 @@ def test_commands_can_be_pasted(grid: Path, monkeypatch: pytest.MonkeyPatch):
 )
 def test_any_path_comes_through_the_shell_and_hydra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     monkeypatch.chdir(tmp_path)
-    for made, key in ((commands.evaluate, "run"), (commands.report, "sweep")):
+    for made, key in ((next_commands.evaluate, "run"), (next_commands.report, "sweep")):
         (override,) = shlex.split(made(tmp_path / "some" / name))[2:]
         parsed = OverridesParser.create().parse_override(override)
         assert parsed.key_or_group == key
@@ -176,7 +176,7 @@ def test_any_path_comes_through_the_shell_and_hydra(tmp_path: Path, monkeypatch:
     [["model.network.hidden=[16,16]"], ["+name='two words'"], ["~scheduler"], ['x="$HOME; rm"'], ["seed=1", "a={b:1}"]],
 )
 def test_any_override_comes_through_the_shell(overrides: list[str]):
-    assert shlex.split(commands.repeat(overrides)) == ["python", "train.py", *overrides]
+    assert shlex.split(next_commands.repeat(overrides)) == ["python", "train.py", *overrides]
     OverridesParser.create().parse_overrides(overrides)
 
 

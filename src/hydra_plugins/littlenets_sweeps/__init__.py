@@ -53,7 +53,7 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from littlenets.sweeps.command import run_by_launcher, run_in_workers
+        from littlenets.sweeps.multirun import run_by_launcher, run_in_workers
         from littlenets.sweeps.sweep import Sweep
 
         overrides = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]

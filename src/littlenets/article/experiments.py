@@ -19,10 +19,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ..config.mistakes import in_words
-from ..config.names import nearest
+from ..config.suggestions import nearest
 from ..errors import SettingError
 from ..runs.saved import read_config
-from .records import Record
+from .measured_runs import Record
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SettingError
-from .records import UnmeasuredError
+from .measured_runs import UnmeasuredError
 
 if TYPE_CHECKING:
     from ..run_figures import Trained

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from .experiments import Outcome
-from .pictures import CURVES, activation_functions, curves_of_sweep, embedded, figure_of
+from .illustrations import CURVES, activation_functions, curves_of_sweep, embedded, figure_of
 from .statements import STATEMENTS, Statement, Verdict, verdict
 
 TEMPLATE = "page.html"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from .measured_runs import Record, UnmeasuredError, with_value
 from .measuring import accuracy_further_out, certainty_far_outside, saturated_share
-from .records import Record, UnmeasuredError, with_value
 
 
 @dataclass(frozen=True)

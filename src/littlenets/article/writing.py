@@ -14,8 +14,8 @@ from ..config.check import check_settings
 from ..errors import SettingError
 from ..runs.files import user_path, write_atomically
 from .experiments import Outcome, check_names, compose_experiments, provide
+from .illustrations import README_FIGURES, figure_of, write_small
 from .page import judge_all, render
-from .pictures import README_FIGURES, figure_of, write_small
 from .statements import STATEMENTS
 
 log = logging.getLogger(__name__)

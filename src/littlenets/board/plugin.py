@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tensorboard.plugins.base_plugin import TBLoader
 
-from .names import holds_runs, run_names
+from .run_names import holds_runs, run_names
 
 # As often as TensorBoard looks for new runs itself.
 SECONDS_BETWEEN_LOOKS = 5.0

@@ -1,6 +1,5 @@
 """What is recorded and shown while a network trains."""
 
-from .beginning import Beginning
 from .checkpoints import Checkpoints
 from .divergence import Divergence
 from .figures import Figures
@@ -9,6 +8,7 @@ from .history import History
 from .monitors import Monitors
 from .progress import Progress
 from .stopping import Stopping
+from .train_start import Beginning
 from .training_state import TrainingState
 
 __all__ = [

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..ranges import Count
 from ..runs.checkpoints import read_checkpoint
 from ..runs.files import copy_atomically
-from .length import planned_epochs
+from .epoch_counts import planned_epochs
 
 # Each takes 5 ms, and none of them may cost a run of 4 seconds a hundredth.
 CHECKPOINTS_A_RUN = 10

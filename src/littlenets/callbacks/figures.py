@@ -22,7 +22,7 @@ from ..loggers import log_image
 from ..ranges import Count
 from ..runs.history import read_history
 from ..runs.log import traceback_log
-from .length import planned_epochs
+from .epoch_counts import planned_epochs
 
 if TYPE_CHECKING:
     from ..run_figures import Picture

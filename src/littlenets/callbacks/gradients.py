@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from ..errors import SettingError
-from .length import planned_epochs
+from .epoch_counts import planned_epochs
 
 # Each takes about 1 ms a weight matrix, and TensorBoard shows no more of them well.
 HISTOGRAMS_A_RUN = 12

@@ -23,7 +23,7 @@ from ..ranges import Count
 from ..runs.files import Presence, write_atomically
 from ..runs.history import MOST_ROWS
 from ..runs.reading import damaged
-from .length import ends_epoch, planned_epochs
+from .epoch_counts import ends_epoch, planned_epochs
 from .watched import watched_by
 
 log = logging.getLogger(__name__)

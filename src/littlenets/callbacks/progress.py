@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from ..console.terminal import terminal
-from .length import ends_epoch, planned_epochs
+from .epoch_counts import ends_epoch, planned_epochs
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from ..errors import SettingError
 from ..modules import SupervisedModule
 from ..randomness import random_states, restore_random_states, set_apart
-from .logged import LoggedSoFar
+from .logged_means import LoggedSoFar
 
 _NOT_LOGGED = {"means": {}, "metrics": {}}
 _NO_RECORDS = {"names": [], "sizes": [], "measured": torch.empty(0, dtype=torch.float64)}

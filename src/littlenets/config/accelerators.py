@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from .names import nearest
+from .suggestions import nearest
 
 
 def known(name: str) -> str:

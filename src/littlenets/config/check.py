@@ -15,7 +15,6 @@ from ..ranges import Count
 from .accelerators import present
 from .choices import find_choice, other_data
 from .constructors import Signature, signature_of, wrong_value
-from .names import nearest, nearest_setting
 from .normalization import (
     Place,
     adapter,
@@ -26,6 +25,7 @@ from .normalization import (
     source_key,
     unresolved_value,
 )
+from .suggestions import nearest, nearest_setting
 from .values import shown
 
 # The settings that end in no constructor, since the jobs themselves read them: by dotted key.

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, ConfigDict, PydanticUserError, TypeAdapter,
 
 from ..ranges import Count, NotNegative, Positive, Share
 from . import accelerators
-from .names import nearest
+from .suggestions import nearest
 from .targets import LIGHTNING, installed_target
 from .values import shown
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hydra.errors import InstantiationException
 
 from .constructors import find, instantiate
-from .names import nearest
+from .suggestions import nearest
 
 if TYPE_CHECKING:
     from ..modules import Step, SupervisedModule

@@ -18,8 +18,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from ..fast_imports import fast_imports
 from .choices import open_configuration
-from .names import nearest, nearest_setting
 from .signatures import argument_names
+from .suggestions import nearest, nearest_setting
 
 # More keys than these are looked up, not read.
 MANY_KEYS = 16

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..console.text import printable, spreadsheet_row
 from ..errors import SettingError
-from .samples import Samples
+from .inputs import Samples
 
 # Characters of a probability of 1.
 BAR_WIDTH = 40

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SettingError
-from .samples import Samples
+from .inputs import Samples
 
 # Rows in memory at a time: enough to keep a small network busy, few enough to need a few megabytes.
 BATCH = 8192

@@ -1,6 +1,6 @@
 """Loggers: opening them, what is written to them, and the hyperparameters that they get."""
 
-from .base import TensorBoard, close_loggers, log_end, log_image, log_layout, log_point, log_start, open_logger
+from .writing import TensorBoard, close_loggers, log_end, log_image, log_layout, log_point, log_start, open_logger
 
 __all__ = [
     "TensorBoard",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from ..config.labels import number_text
 from ..config.values import shown
-from . import commands
+from . import next_commands
 from .outcomes import Outcome
 from .table import SEED, SweepTable
 from .verdict import verdict
@@ -52,9 +52,9 @@ def _best(table: SweepTable) -> str:
             *(f"{sentence}\n" for sentence in verdict(table)),
             f"The best run is {table.best_so_far}:",
             "",
-            *([f"    {commands.look_at(run)}"] if commands.has_events(run) else []),
-            f"    {commands.evaluate(run)}",
-            f"    {commands.repeat(table.best.job.overrides)}",
+            *([f"    {next_commands.look_at(run)}"] if next_commands.has_events(run) else []),
+            f"    {next_commands.evaluate(run)}",
+            f"    {next_commands.repeat(table.best.job.overrides)}",
         ]
     )
 
@@ -129,7 +129,7 @@ def _listed(title: str, table: SweepTable, outcomes: Iterable[tuple[Outcome, str
 
 def _more(table: SweepTable) -> str:
     others = [f"`{name}`" for name in table.measures if not table.objective or name != table.objective.metric]
-    again = f"`sweep.csv` has the same for other programs. `{commands.report(table.folder)}` makes all of it anew"
+    again = f"`sweep.csv` has the same for other programs. `{next_commands.report(table.folder)}` makes all of it anew"
     return f"{again}; with `objective=NAME` by another metric: {', '.join(others)}." if others else f"{again}."
 
 

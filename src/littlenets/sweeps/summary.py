@@ -10,7 +10,7 @@ from ..config.labels import number_text
 from ..config.values import shown
 from ..console.terminal import terminal
 from ..runs.files import write_atomically
-from . import commands
+from . import next_commands
 from .page import page_text
 from .spreadsheet import csv_text
 from .table import SEED, Group, SweepTable
@@ -67,9 +67,9 @@ class Summary:
         return [
             *(line for sentence in verdict(self.table) for line in textwrap.wrap(sentence, width)),
             *textwrap.wrap(f"Best run: {self.table.best_so_far}", width),
-            *([f"  look at it       {commands.look_at(run)}"] if commands.has_events(run) else []),
-            f"  evaluate it      {commands.evaluate(run)}",
-            f"  repeat it alone  {commands.repeat(best.job.overrides)}",
+            *([f"  look at it       {next_commands.look_at(run)}"] if next_commands.has_events(run) else []),
+            f"  evaluate it      {next_commands.evaluate(run)}",
+            f"  repeat it alone  {next_commands.repeat(best.job.overrides)}",
         ]
 
     def _files(self, width: int) -> list[str]:
@@ -78,7 +78,7 @@ class Summary:
         return [
             *(line for remark in self.remarks for line in textwrap.wrap(remark, width)),
             f"Sweep folder     {os.path.relpath(folder)} ({', '.join(files)})",
-            *([f"TensorBoard      {commands.look_at(folder)}"] if commands.has_events(folder) else []),
+            *([f"TensorBoard      {next_commands.look_at(folder)}"] if next_commands.has_events(folder) else []),
         ]
 
 

@@ -22,9 +22,9 @@ from ..errors import SettingError
 from ..runs.files import user_path
 from ..runs.folder import job_folder, make_latest, occupied, started
 from ..runs.saved import read_results
-from .commands import path_value
 from .grid import expand
 from .manifest import FILE, Job, Manifest, is_folder_name
+from .next_commands import path_value
 from .points import Composition, Point, Points, swept
 from .settings import SweepSettings
 

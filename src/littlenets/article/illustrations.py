@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runs.files import write_atomically
-from .records import Record
+from .measured_runs import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
