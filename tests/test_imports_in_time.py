@@ -43,7 +43,7 @@ Path("modules.json").write_text(json.dumps(modules))
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The modules after importing littlenets.cli.command, then Lightning, and after training ``linear`` without figures.
+    """The modules after importing cli.command, then Lightning, and after training ``linear`` without figures.
 
     And the names in ``scipy.signal``, imported after all of it, and where what a metric plots then comes from.
     """
