@@ -1,6 +1,5 @@
 """What is kept of a training for its figures, and the drawing of them afterwards: figures/*.png in the run folder."""
 
-import difflib
 import io
 import logging
 from collections import defaultdict
@@ -14,6 +13,7 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
 from ..config.fit import is_plain_task
+from ..config.suggestions import nearest
 from ..data import DatasetModule, TensorDataModule
 from ..errors import SettingError
 from ..figures import NAMES, saturation, tracing
@@ -52,8 +52,8 @@ class Figures(Callback):
     def __init__(self, only: Sequence[str] | None = None, moments: Count = 12) -> None:
         for name in only or ():
             if name not in NAMES:
-                near = difflib.get_close_matches(name, NAMES, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}."
+                near = nearest(name, NAMES)
+                hint = f"did you mean {near}?" if near else f"there are {', '.join(NAMES)}."
                 raise SettingError(f"figures.only: there is no figure {name}; {hint}")
         self.only = only
         self.count = moments
