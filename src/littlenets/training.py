@@ -22,7 +22,7 @@ from .data import DatasetModule, TensorDataModule
 from .data.class_names import class_names
 from .data.samples import sample_batch
 from .diagnosis import diagnose
-from .errors import DivergedError, StoppedError
+from .errors import DivergedError, StoppedError, keep_interrupts
 from .evaluation import measured, test
 from .instantiation import build_module, check_fit
 from .loggers import close_loggers, log_end, log_start
@@ -80,7 +80,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
 
         follow_from_outside(config, folder, before)
         return {}
-    with Run(folder, **said) as run, ExitStack() as at_end:
+    with Run(folder, **said) as run, keep_interrupts(), ExitStack() as at_end:
 
         def begin() -> None:
             run.check()
