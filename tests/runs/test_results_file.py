@@ -102,7 +102,8 @@ def test_a_run_whose_interruption_made_a_library_fail(tmp_path: Path, monkeypatc
             patch.setattr(ListConfig, "_set_item_impl", stop)
             ListConfig([1, 2])
 
-    def stop(*arguments: object, **keywords: object) -> None:
+    def stop(made: ListConfig, *arguments: object) -> None:
+        OmegaConf.is_readonly(made)  # which it remembers, and forgets in the clean-up
         raise StoppedError(signal.SIGTERM)
 
     monkeypatch.setattr(training, "build_data", interrupted)
