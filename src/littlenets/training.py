@@ -1,4 +1,4 @@
-"""Training: from a composed configuration to a trained network and its run folder."""
+"""Train a network from a composed configuration and write its run folder."""
 
 import logging
 import os
@@ -56,18 +56,20 @@ log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig, folder: Path) -> dict[str, float]:
-    """Trains one network and leaves all that it made in ``folder``; returns the final metrics by name.
+    """Train a network, write all results to ``folder``, and return the final metrics by name.
 
-    Where ``config.resume`` names a run's folder, that run is gone on with, and ``folder`` is that folder.
-    The caller keeps other processes out of it with `occupied`.
+    If ``config.resume`` is the folder of a run, that run is resumed, and ``folder`` must be the same folder.
+    The caller must hold the folder with `occupied`, which excludes other processes.
 
     Raises:
-        SettingError: a setting is wrong; the message says what would work.
-        StoppedError: the user stopped it, and what was reached is written.
-        RemovedError: the folder was removed or moved meanwhile.
+        SettingError: a setting is wrong; the message states what would work.
+        StoppedError: the user interrupted the run; results so far have been written.
+        DivergedError: the loss became infinite or NaN.
+        ProcessError: one of the other processes of the run failed.
+        RemovedError: the folder was removed or moved during the run.
     """
     choices = HydraConfig.get().runtime.choices
-    # As typed: the list would resolve what stands in an override.
+    # As typed: an OmegaConf list would resolve interpolations in the overrides.
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
     origin = {"model": choices.model, "data": choices.data, "stand_in_for": None, "overrides": overrides}
     before: Resumed | None = None
@@ -102,7 +104,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             else:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
-            # Before any data are looked for: Lightning knows what this machine cannot do.
+            # Built before the data, since Lightning detects settings that this machine does not support.
             trainer = build_trainer(config, folder, run.check, beginning, before)
             at_end.enter_context(process_group())
             processes = at_end.enter_context(start_others(config, trainer))
@@ -116,7 +118,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 run.results["classes"] = names
             threads = build_threads(config, module, datamodule, trainer)
             if config.compile:
-                # In place: a compiled copy would carry other names in the checkpoint.
+                # In place, since a compiled copy would have other parameter names in the checkpoint.
                 getattr(module, "network", module).compile()
             prepare_trainer(trainer, datamodule, config.seed, before)
             at_end.callback(close_loggers, trainer.loggers)
@@ -146,11 +148,12 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 with run.timed("figures"):
                     draw_figures(trainer, module, metrics, completed=False)
             if isinstance(end, DivergedError):
-                # Its curves are what there is to look at; whoever stopped a run is told how to go on.
+                # The figures help to see why the run diverged; for an interrupted run, the command to resume it is
+                # printed instead.
                 log.info(Text(places(folder)))
             raise
         if tests_alone(trainer):
-            # Several would have to test some samples twice, where their number is not a multiple of the processes'.
+            # Several processes would test some samples twice if the number of samples is not a multiple of theirs.
             processes.end()
             leave_group()
             trainer = build_tester(config, trainer)
@@ -163,12 +166,12 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         with run.timed("test"):
             for name, other in others.items():
                 tested = test(trainer, module, other)
-                # Modules of others may log test_loss, or anything.
+                # User modules may log test_loss or other names.
                 own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
                 metrics.update({f"{name}/{own[metric]}": value for metric, value in tested.items()})
             if steps and not trainer.fast_dev_run:
                 run.results["warnings"] = diagnose(module, datamodule, folder, steps)
-        # It would make the folder again.
+        # Checked first, since the loggers would create a removed folder again.
         run.check()
         log_end(trainer, run.results, stages=("test", *others))
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
@@ -182,7 +185,15 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
 
 
 def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModule:
-    """The data, ready to be loaded; where it is unavailable, its stand-in, named in ``config`` and ``origin``."""
+    """Build the datamodule, download its data and set it up; use the stand-in data if the data is unavailable.
+
+    Args:
+        config: the configuration; ``data`` is replaced if the stand-in is used.
+        origin: the names of the data; ``data`` and ``stand_in_for`` are set if the stand-in is used.
+
+    Raises:
+        SettingError: the data is unavailable and no stand-in is configured.
+    """
     datamodule = build(config.data)
     try:
         datamodule.prepare_data()
@@ -205,7 +216,7 @@ def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModul
 
 
 def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
-    """The data of ``also_test`` by name, with the settings of ``data`` that it has as well."""
+    """Build the datamodules of ``also_test`` by name, using the settings of ``data`` that they share."""
     others = {}
     for name in config.get("also_test", []):
         others[name] = build(other_data(config, name))
@@ -217,7 +228,7 @@ def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
 def build_threads(
     config: DictConfig, module: LightningModule, datamodule: LightningDataModule, trainer: Trainer
 ) -> int:
-    """Sets the number of CPU threads, of each process, before anything starts them."""
+    """Set the number of CPU threads of each process, before any threads are started, and return it."""
     network, sample, batch_size = None, None, 1
     if isinstance(datamodule, TensorDataModule) and is_plain_task(type(module)):
         samples = len(datamodule.splits["train"].x) // trainer.world_size
@@ -226,13 +237,17 @@ def build_threads(
     with evaluating(module):
         threads = choose_threads(config.threads, network, sample, batch_size, trainer.num_devices)
     if trainer.world_size > 1:
-        # Otherwise Lightning would choose.
+        # Otherwise Lightning would set it.
         os.environ["OMP_NUM_THREADS"] = str(threads)
     return threads
 
 
 def start_others(config: DictConfig, trainer: Trainer) -> Others:
-    """Starts the other processes of this machine, which import what they need meanwhile."""
+    """Start the other processes of this machine, which import their modules in the meantime.
+
+    Raises:
+        SettingError: the processes are to be forked, but this process uses a GPU already.
+    """
     method = take_start_method(config.trainer.copy())
     if not starts_others(trainer):
         return Others(1, method, {})
@@ -242,12 +257,16 @@ def start_others(config: DictConfig, trainer: Trainer) -> Others:
 
 
 def hydra_parts(config: DictConfig) -> dict[str, Any]:
-    """What other processes have to know of the configuration, resolved, and of Hydra."""
+    """Return the resolved configuration and Hydra's configuration, which other processes need."""
     return {"config": OmegaConf.to_container(config, resolve=True), "hydra": HydraConfig.instance().cfg}
 
 
 def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
-    """Of a single run by default; a sweep may be of hundreds, so it names them, or the group on its command line."""
+    """Return whether to draw figures, which a sweep does not by default, since it may have hundreds of jobs.
+
+    A single run draws figures unless ``figures`` is empty. A sweep draws them if ``figures.only`` is set or the group
+    ``figures`` is chosen on its command line.
+    """
     if hydra.mode is not RunMode.MULTIRUN or config.figures is None:
         return config.figures is not None
     named = config.figures.get("only") is not None
@@ -261,23 +280,23 @@ def build_trainer(
     beginning: Beginning,
     before: Resumed | None = None,
 ) -> Trainer:
-    """Lightning's trainer with the configured callbacks and loggers, all of which write below the run's folder.
+    """Build Lightning's Trainer with the configured callbacks and loggers, all of which write below the run folder.
 
     Args:
         config: the checked configuration.
-        folder: the run's.
-        check_folder: raises where the folder is no longer there.
-        beginning: comes after the other callbacks.
-        before: the run that is gone on with.
+        folder: the run folder.
+        check_folder: raises an error if the folder no longer exists.
+        beginning: the callback that runs when training starts; placed after the other callbacks.
+        before: the run to resume; None for a new run.
 
     Raises:
-        SettingError: Lightning refuses a setting, or this machine cannot do what it asks for.
+        SettingError: Lightning rejects a setting, or this machine does not support it.
     """
-    # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
+    # Memory that is overwritten anyway need not be filled; only reading uninitialized memory could change the results.
     torch.utils.deterministic.fill_uninitialized_memory = False
     callbacks = [
         Stopping(),
-        # A run from before there were figures has none in its configuration.
+        # Configurations of runs from before figures existed have no key ``figures``.
         *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
         Monitors(),
         Divergence(),
@@ -297,12 +316,12 @@ def build_trainer(
 
 
 def tests_alone(trainer: Trainer) -> bool:
-    """Whether one process is to test what several have trained: each has the whole network."""
+    """Return whether to test in one process after training in several, each of which has the whole network."""
     return trainer.world_size > 1 and isinstance(trainer.strategy, DDPStrategy)
 
 
 def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
-    """A trainer for this process alone, with what ``trainer`` has else."""
+    """Build a Trainer for this process alone, with the other settings, callbacks and loggers of ``trainer``."""
     settings = config.trainer.copy()
     device = trainer.strategy.root_device
     with open_dict(settings):
@@ -310,18 +329,25 @@ def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
             settings.pop(name, None)
         settings.devices = 1 if device.index is None else [device.index]
     plugins = [one for one in build_all(config.trainer.get("plugins")) if isinstance(one, Precision)]
-    # Lightning puts others in their place for a fast_dev_run.
+    # For a fast_dev_run, Lightning replaces the loggers.
     loggers = [] if trainer.fast_dev_run else trainer.loggers
     return make_trainer(settings, trainer.callbacks, loggers, plugins, Path(trainer.default_root_dir))
 
 
 def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule, seed: int, before: Resumed | None) -> None:
-    """What is left of its set-up once the data are there, and nothing was refused."""
+    """Complete the setup of a Trainer after the data has been loaded and checked.
+
+    Args:
+        trainer: the trainer.
+        datamodule: the data.
+        seed: the seed for the order of the samples.
+        before: the run to resume; None for a new run.
+    """
     if lacks(datamodule, "val"):
-        # Lightning sees that there could be a validation, not that there is nothing to validate on.
+        # Lightning detects that a validation loader exists, but not that it has no data.
         trainer.limit_val_batches = 0
     for logger in trainer.loggers:
-        # Makes it open its files and import what it needs: set-up, which Lightning would leave to the fit.
+        # Makes the logger open its files and import its package during setup instead of during the fit.
         _ = logger.experiment
     make_resumable(datamodule, seed, *((before.finished_epochs, before.steps_of_epoch) if before else ()))
 
@@ -333,32 +359,35 @@ def fit(
     checkpoint: Path | None,
     begun: Callable[[], bool],
 ) -> None:
-    """``trainer.fit``, which the first Ctrl-C or SIGTERM ends soon, at the end of a batch, and the second at once.
+    """Call ``trainer.fit``; the first Ctrl-C or SIGTERM ends it at the end of a batch, the second one at once.
 
     Args:
-        checkpoint: what to go on from; None is from the beginning.
-        begun: whether training has begun, and what is to be restored has been.
+        trainer: the trainer, with the callback `Stopping`.
+        module: the module to train.
+        datamodule: the data.
+        checkpoint: the checkpoint to resume from; None for a new run.
+        begun: returns whether training has started, which is after the checkpoint was restored.
 
     Raises:
-        StoppedError: stopped by a signal.
-        SettingError: Lightning refuses a setting, or the checkpoint.
+        StoppedError: the user interrupted the training.
+        SettingError: Lightning rejects a setting or the checkpoint.
     """
     try:
         with warnings.catch_warnings():
-            # Loaders are put back to the batch that follows.
+            # Loaders are restored to the batch that follows.
             warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
-            # Data need not have what a task could be validated on.
+            # The data need not have validation samples, even if the task supports validation.
             warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
             if lacks(datamodule, "val"):
-                # A loader for validation is there all the same.
+                # The datamodule has a validation loader even if it has no validation samples.
                 warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no `validation_step`")
-            # A limit of time may be taken away when a run is gone on with.
+            # A time limit may be removed when a run is resumed.
             warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
-            # Lightning converts it after it has loaded the weights, which would round them.
+            # Lightning would convert the module after loading the weights, which would round them.
             trainer.precision_plugin.convert_module(module)
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
     except SystemExit as end:
-        # Lightning turns the second signal into an exit, which would end a whole sweep without a word.
+        # Lightning turns the second signal into SystemExit, which would end a whole sweep without a message.
         raise StoppedError(getattr(end.__context__, "signal", signal.SIGINT), at_once=True) from None
     except MisconfigurationException as error:
         raise SettingError(f"trainer: {error}") from error
@@ -371,7 +400,7 @@ def fit(
             if isinstance(error, ValueError) and raised_by_lightning(error):
                 raise SettingError(f"trainer: {' '.join(str(error).split())}") from error
             raise
-        # Lightning restores parts of the state without a check of its own.
+        # Lightning restores parts of the state without checking them.
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise SettingError(f"{checkpoint} could not be restored: {reason}") from error
     received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
@@ -380,11 +409,11 @@ def fit(
 
 
 def final_metrics(trainer: Trainer) -> dict[str, float]:
-    """The metrics of the last epoch that was finished, and of the last validation, by name."""
+    """Return the metrics of the last completed epoch and of the last validation, by name."""
     metrics = {}
     for callback in trainer.callbacks:
         if isinstance(callback, TrainingState):
-            # Those of a run that was killed after its last epoch, and had only to be tested.
+            # Used if a run was killed after its last epoch and only had to be tested.
             metrics.update(callback.latest)
     metrics.update(measured(trainer))
     for callback in trainer.callbacks:
@@ -394,11 +423,11 @@ def final_metrics(trainer: Trainer) -> dict[str, float]:
 
 
 def draw_figures(trainer: Trainer, module: LightningModule, metrics: dict[str, float], completed: bool) -> None:
-    """What the network learned, where the configuration wants that drawn."""
+    """Draw the figures of the run, if the configuration enables them."""
     for callback in trainer.callbacks:
         if isinstance(callback, Figures):
             if completed:
-                # It takes seconds, after the bar has ended.
+                # Logged, since drawing takes seconds after the progress bar has ended.
                 log.info("Drawing what it learned ...")
             callback.draw(trainer, module, metrics, completed)
 
@@ -411,7 +440,7 @@ def announce(
     results: dict[str, Any],
     stand_in_for: str | None,
 ) -> None:
-    """Tells the loggers what is about to be trained, and how."""
+    """Log the settings of the run and the network before training, and print warnings of the loggers."""
     settings = telling_settings(config, results["model"], results["data"], results["overrides"])
     known = isinstance(datamodule, TensorDataModule | DatasetModule) and is_plain_task(type(module))
     sample = sample_batch(datamodule)[0] if known else None

@@ -1,4 +1,4 @@
-"""What is recorded and shown while a network trains."""
+"""Lightning callbacks that save, record and show training."""
 
 from .beginning import Beginning
 from .checkpoints import Checkpoints

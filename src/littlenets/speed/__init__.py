@@ -1,4 +1,4 @@
-"""What makes training fast: applied from outside, the same numbers, and out of the way of whatever it does not know."""
+"""Speed up training without changing its results; disabled for code that is not known to be compatible."""
 
 from .no_profiler import NoProfiler
 from .run_ahead import RunAhead
