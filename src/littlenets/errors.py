@@ -1,5 +1,7 @@
 """Errors that are reported with one message and no stack trace."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -51,3 +53,21 @@ class StoppedError(KeyboardInterrupt):
 
 class DataUnavailableError(SettingError):
     """The data can be neither found nor downloaded."""
+
+
+@contextmanager
+def keep_interrupts() -> Iterator[None]:
+    """Raise a KeyboardInterrupt again where the clean-up that it caused in a library failed with another error.
+
+    A signal may arrive anywhere. OmegaConf, for example, raises ConfigKeyError if it is interrupted while it builds a
+    list.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None

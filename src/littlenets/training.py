@@ -33,7 +33,7 @@ from .data.names import class_names
 from .data.resumable import make_resumable
 from .data.samples import lacks, sample_batch
 from .diagnosis import diagnose
-from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError
+from .errors import DataUnavailableError, DivergedError, SettingError, StoppedError, keep_interrupts
 from .evaluation import measured, test
 from .loggers import close_loggers, log_end, log_start, open_logger
 from .parallel.environment import leave_group, meeting_point, process_group, starts_others, take_start_method
@@ -85,7 +85,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
 
         follow_from_outside(config, folder, before)
         return {}
-    with Run(folder, **said) as run, ExitStack() as at_end:
+    with Run(folder, **said) as run, keep_interrupts(), ExitStack() as at_end:
 
         def begin() -> None:
             run.check()

@@ -12,10 +12,10 @@ import numpy as np
 import plain_pytorch
 import pytest
 import torch
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 from plain_pytorch import PlainFit
 
-from littlenets.errors import DivergedError, SettingError
+from littlenets.errors import DivergedError, SettingError, StoppedError
 
 KEYS = {
     *(
@@ -91,6 +91,25 @@ def test_the_saved_configuration_is_resolved_and_makes_the_same_run(launch, run:
     train(config, again.path)
     assert again.rows == run.rows
     assert all(torch.equal(a, b) for a, b in zip(again.weights(), run.weights(), strict=True))
+
+
+def test_a_run_whose_interruption_made_a_library_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The signal comes while a list of OmegaConf's is made, whose clean-up then raises an error of its own."""
+    from littlenets import training
+
+    def interrupted(*arguments: object) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(ListConfig, "_set_item_impl", stop)
+            ListConfig([1, 2])
+
+    def stop(made: ListConfig, *arguments: object) -> None:
+        OmegaConf.is_readonly(made)  # which it remembers, and forgets in the clean-up
+        raise StoppedError(signal.SIGTERM)
+
+    monkeypatch.setattr(training, "build_data", interrupted)
+    with pytest.raises(StoppedError):
+        composing.launch(tmp_path / "run", "model=linear")
+    assert composing.RunFolder(tmp_path / "run").results["status"] == "interrupted"
 
 
 def test_a_failed_run(launch, run: composing.RunFolder):
