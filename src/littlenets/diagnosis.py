@@ -1,4 +1,4 @@
-"""Look at a trained network for signs that it learned nothing, and say what to try.
+"""Detect trained networks that learned nothing, and suggest settings to try.
 
 Shapes: N samples, K classes.
 """
@@ -24,38 +24,38 @@ from .runs.history import read_history
 from .runs.log import traceback_log
 from .runs.results import LEARNED_NOTHING, NOT_LEARNED_YET
 
-# Enough to tell an accuracy of 54% from guessing between two classes, and few enough numbers (334 images of MNIST) for
-# the convolutional network to take some tenths of a second at most.
+# Enough samples to distinguish an accuracy of 54% from guessing between two classes, and few enough numbers (334 images
+# of MNIST) that the convolutional network takes some tenths of a second at most.
 SAMPLES, NUMBERS = 2000, 2**18
-# Recording what every layer gives takes memory; a layer that is flat on so many samples is flat.
+# Recording the output of every layer takes memory, and this many samples are enough to detect a saturated layer.
 PROBES = 100
-# Guessing is more than three standard deviations better than its chances once in 700 runs.
+# Guessing exceeds its expected accuracy by more than three standard deviations once in 700 runs.
 DEVIATIONS = 3
-# A loss is clearly lower than another if it is less than this share of it.
+# A loss counts as clearly lower than another if it is less than this fraction of it.
 CLEARLY_LOWER = 0.95
-# A loss still falls if it is less than this share of what it was a quarter of the epochs before.
+# A loss counts as still falling if it is less than this fraction of its value a quarter of the epochs before.
 FALLING = 0.99
-# With fewer optimizer steps, a loss that has not fallen may still fall.
+# With fewer optimizer steps than this, a loss that has not fallen yet may still fall.
 FEW_STEPS = 50
 
 
 def diagnose(module: LightningModule, data: LightningDataModule, folder: Path, steps: int) -> dict[str, str]:
-    """Return what is wrong with a trained network: a few words for a table, and sentences with what to try.
+    """Return the problems of a trained network: short labels for tables as keys, sentences with advice as values.
 
-    The network is looked at on a fixed sample of its training data, in evaluation mode, without drawing from the global
-    random number generators; of data that is no `TensorDataModule`, or a module that is no plain task, only the losses
-    are judged. Where looking fails, train.log has the reason, and nothing is returned.
+    The network is evaluated on a fixed sample of its training data, in evaluation mode, without using the global random
+    number generators. If the data is not a `TensorDataModule`, or the module is not a plain task, only the training
+    losses are judged. If the check itself fails, the error is written to train.log and an empty dictionary is returned.
 
     Args:
-        module: after its training.
-        data: what it was trained on.
-        folder: the run's, with its history.csv.
-        steps: optimizer steps that it took.
+        module: the trained module.
+        data: the data it was trained on.
+        folder: the run folder, which contains history.csv.
+        steps: number of optimizer steps taken.
     """
     try:
         losses = read_history(folder, only=["train/loss"]).get("train/loss", [])
         return _diagnose(module, data, losses, steps)
-    except Exception as error:  # any: a network from outside may be like none of these
+    except Exception as error:  # any error, since a user's network may behave in ways not foreseen here
         traceback_log.error("The trained network could not be looked at.", exc_info=error)
         return {}
 
@@ -82,7 +82,8 @@ def _diagnose(
         return {LEARNED_NOTHING: f"{guessing} {f'{change}: {advice}.' if change else f'{advice.capitalize()}.'}"}
     found = {}
     if "ReLU" in flat:
-        # A network that learned all the same goes around it, or has a single tanh that is rightly at its ends.
+        # If the network learned, saturated layers other than ReLU are not reported: the network may bypass such a
+        # layer, or have a single tanh unit that is saturated for good reason.
         found["dead layer"] = f"{flat} Lower optimizer.lr, or use another activation."
     if rose and steps >= FEW_STEPS:
         found["loss rose"] = f"{change}: lower optimizer.lr."
@@ -90,7 +91,7 @@ def _diagnose(
 
 
 def _sample(data: TensorDataModule) -> Split:
-    """Training samples as the network gets them, in random order."""
+    """Return training samples in the form that the network receives, in random order."""
     x, y = data.splits["train"]
     count = min(SAMPLES, NUMBERS // x[:1].numel())
     chosen = torch.randperm(len(x), generator=stream(0, "diagnosis"))[: max(PROBES, count)]
@@ -98,7 +99,7 @@ def _sample(data: TensorDataModule) -> Split:
 
 
 def _flat_layers(module: SupervisedModule, sample: Split) -> str:
-    """A sentence on hidden activations of which no unit has a gradient on any sample; empty where there is none."""
+    """Return a sentence on hidden activations where no unit has a gradient on any sample; empty if there are none."""
     shares = saturated_shares(trace(module.network, sample.x[:PROBES]))
     flat = [name for name, share in shares.items() if share == 1]
     if not flat:
@@ -108,7 +109,7 @@ def _flat_layers(module: SupervisedModule, sample: Split) -> str:
 
 
 def _guessing(module: SupervisedModule, sample: Split, classes: int | None, names: Sequence[str] | None) -> str:
-    """A sentence if the network is not clearly better than one answer for all samples; empty where it is."""
+    """Return a sentence if the network is not clearly better than a constant answer; empty if it is better."""
     predicted = module.predictions(outputs(module.network, sample.x))
     if classes is None:
         return _guessing_numbers(predicted["y"], sample.y) if "y" in predicted else ""
@@ -134,8 +135,9 @@ def _guessing_classes(
     shares = torch.bincount(y, minlength=classes).double() / len(y)  # (K,)
     most = shares.max().item()
     accuracy = (predicted == y).double().mean().item()
-    by_chance = DEVIATIONS * math.sqrt(most * (1 - most) / len(y))  # of a binomial distribution
-    # Few samples, or a class that nearly all are of, leave no accuracy beyond chance. The probabilities tell more.
+    by_chance = DEVIATIONS * math.sqrt(most * (1 - most) / len(y))  # standard deviation of a binomial distribution
+    # With few samples, or with one class that almost all samples belong to, no accuracy can exceed chance by that much.
+    # The cross entropy of the probabilities is more sensitive.
     tiny = torch.finfo(torch.float32).tiny
     entropy = -torch.special.xlogy(shares, shares).sum()
     cross_entropy = -probabilities.double().gather(1, y[:, None]).clamp_min(tiny).log().mean()
@@ -149,7 +151,7 @@ def _guessing_classes(
 
 
 def _falls(losses: Sequence[float]) -> bool:
-    """Whether the loss was falling at the end. Medians, as single epochs may be far off."""
+    """Return whether the loss was still falling at the end; compares medians, as single epochs may be outliers."""
     quarter = max(1, len(losses) // 4)
     latest, before = losses[-quarter:], losses[-2 * quarter : -quarter]
     return bool(before) and statistics.median(latest) < FALLING * statistics.median(before)

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one message, no traceback."""
+"""Errors that are reported with one message and no stack trace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,11 +6,17 @@ from pathlib import Path
 
 
 class SettingError(Exception):
-    """A setting, or what it points to, is wrong; the message says what would work."""
+    """A setting, or the file or class it refers to, is wrong; the message states what would work."""
 
 
 class DivergedError(Exception):
-    """The loss became infinite or no number at all."""
+    """The loss became infinite or NaN.
+
+    Args:
+        epoch: the epoch in which it happened, counted from 1.
+        last_loss: the last finite loss; None if there was none.
+        advice: sentence with a setting to try.
+    """
 
     def __init__(self, epoch: int, last_loss: float | None, advice: str = "Lower optimizer.lr.") -> None:
         self.epoch, self.last_loss = epoch, last_loss
@@ -19,7 +25,11 @@ class DivergedError(Exception):
 
 
 class RemovedError(Exception):
-    """The folder of a run or a sweep, or a file in it, was removed, moved or replaced while it was written to."""
+    """The folder of a run or a sweep, or a file in it, was removed, moved or replaced while it was written to.
+
+    Args:
+        path: the folder or file.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(
@@ -29,11 +39,11 @@ class RemovedError(Exception):
 
 
 class StoppedError(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM: no failure, and no reason to try the next thing.
+    """The user interrupted the program with Ctrl-C or SIGTERM; this is not a failure, and nothing is retried.
 
     Args:
-        signal_number: which of them.
-        at_once: whether it was the second, by somebody who does not want to wait.
+        signal_number: number of the signal.
+        at_once: whether it was the second signal, which ends the program without waiting.
     """
 
     def __init__(self, signal_number: int, at_once: bool = False) -> None:
@@ -42,11 +52,11 @@ class StoppedError(KeyboardInterrupt):
 
 
 class DataUnavailableError(SettingError):
-    """Data that can be neither found nor downloaded."""
+    """The data can be neither found nor downloaded."""
 
 
 class JobFailedError(Exception):
-    """A job of a sweep failed, and has said so."""
+    """Raised to Hydra when a job of a sweep failed and its message has already been logged."""
 
 
 @contextmanager

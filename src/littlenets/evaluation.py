@@ -1,4 +1,4 @@
-"""Evaluation: from a run folder to what its network gets right and wrong.
+"""Evaluate the network of a run on test data, overall and by class.
 
 Shapes: N samples, K classes.
 """
@@ -47,7 +47,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """Tests the network of a run; what came of it, which is also stored in the run's folder ``evaluations``.
+    """Test the network of a run; return the result, which is also written to the run's folder ``evaluations``.
 
     Raises:
         SettingError: a setting is wrong, the run or the data is unavailable, or they do not fit each other.
@@ -69,7 +69,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     trainer = Trainer(
         accelerator=config.accelerator,
         devices=1,
-        # What the numbers depend on.
+        # Settings of the run that affect the metrics.
         precision=saved.config.trainer.get("precision", "32-true"),
         plugins=[one for one in build_all(saved.config.trainer.get("plugins")) if isinstance(one, Precision)],
         deterministic=saved.config.trainer.get("deterministic", True),
@@ -106,30 +106,30 @@ def _decides_data(override: str) -> bool:
 
 
 def test(trainer: Trainer, module: LightningModule, datamodule: LightningDataModule) -> dict[str, float]:
-    """The metrics on the test data, by name; none where there are no test data, or the module has no test.
+    """Return the test metrics by name; empty if there is no test data or the module has no ``test_step``.
 
     Raises:
-        StoppedError: stopped by Ctrl-C or SIGTERM.
+        StoppedError: the user interrupted the test with Ctrl-C or SIGTERM.
     """
     if lacks(datamodule, "test") or not is_overridden("test_step", module):
         return {}
     try:
         trainer.test(module, datamodule=datamodule, verbose=False)
     except SystemExit as end:
-        # What Lightning makes of it.
+        # Lightning turns the interruption into SystemExit.
         raise StoppedError(getattr(end.__context__, "signal", signal.SIGINT)) from None
     return measured(trainer)
 
 
 def measured(trainer: Trainer) -> dict[str, float]:
-    """The metrics of the stage that has just ended."""
+    """Return the metrics of the stage that has just ended."""
     return {name: value.item() for name, value in trainer.callback_metrics.items()}
 
 
 def choose_data(saved: SavedRun, config: DictConfig) -> tuple[str, SavedRun]:
-    """The name of the data to test on, and the run with that data in its configuration.
+    """Return the name of the test data, and the run with that data in its configuration.
 
-    ``data=NAME`` takes another choice; ``+data.KEY=VALUE`` alone changes the run's own, and so does ``seed``.
+    ``data=NAME`` selects other data; ``+data.KEY=VALUE`` without it changes the run's own data, and so does ``seed``.
     """
     chosen = HydraConfig.get().runtime.choices.get("data")
     seed = config.seed
@@ -147,14 +147,14 @@ def choose_data(saved: SavedRun, config: DictConfig) -> tuple[str, SavedRun]:
 
 
 def threads(config: DictConfig, saved: SavedRun) -> int:
-    """As many as the run had, since sums in another order differ in the last digit."""
+    """Return the number of CPU threads; auto is that of the run, since the order of sums affects the last digit."""
     if config.threads != "auto":
         return config.threads
     return (saved.results.get("environment") or {}).get("threads") or torch.get_num_threads()
 
 
 def count_samples(datamodule: LightningDataModule) -> int | None:
-    """The number of samples that are tested; None where a loader does not tell."""
+    """Return the number of test samples; None if a loader does not provide it."""
     loaders = loaders_of(datamodule.test_dataloader())
     try:
         return sum(len(loader.x if isinstance(loader, TensorLoader) else loader.dataset) for loader in loaders)
@@ -163,15 +163,15 @@ def count_samples(datamodule: LightningDataModule) -> int | None:
 
 
 class _Answers(Callback):
-    """Count, in a test, how often each class was taken for which.
+    """Callback that computes the confusion matrix during a test.
 
     Args:
-        classes: how many there are.
-        names: what they are called.
+        classes: number of classes.
+        names: names of the classes.
     """
 
     def __init__(self, classes: int, names: Sequence[str] | None) -> None:
-        self._confusion = torch.zeros(classes, classes, dtype=torch.int64)  # (K, K): true, predicted
+        self._confusion = torch.zeros(classes, classes, dtype=torch.int64)  # (K, K): true class, predicted class
         self._names, self._counted = names, True
 
     def on_test_batch_end(
@@ -188,7 +188,7 @@ class _Answers(Callback):
             told = pl_module.predictions(outputs).get("class")
         y = batch[1] if isinstance(batch, tuple | list) and len(batch) == 2 else None
         if told is None or not isinstance(y, Tensor) or y.shape != told.shape:
-            # Something else than a class is told, or not of each sample.
+            # The module does not predict one class for each sample.
             self._counted = False
             return
         classes = len(self._confusion)
@@ -196,7 +196,7 @@ class _Answers(Callback):
         self._confusion += pairs.view(classes, classes)
 
     def by_class(self) -> dict[str, Any]:
-        """Return accuracy and precision of each class, and the confusion matrix; nothing if no classes were told."""
+        """Return accuracy and precision by class, and the confusion matrix; empty if no classes were predicted."""
         if not self._counted:
             return {}
         hits = self._confusion.diagonal()
@@ -206,7 +206,7 @@ class _Answers(Callback):
                 "class": index,
                 **({"name": self._names[index]} if self._names else {}),
                 "samples": int(true[index]),
-                # null where there is nothing to divide by
+                # null where the denominator is zero
                 "acc": hits[index].item() / true[index].item() if true[index] else None,
                 "precision": hits[index].item() / predicted[index].item() if predicted[index] else None,
             }

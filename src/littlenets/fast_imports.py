@@ -1,4 +1,4 @@
-"""Half the time from the command to the first step, and from the last to the prompt, spent on nothing."""
+"""Speed up importing torch and Lightning."""
 
 import gc
 import importlib
@@ -12,15 +12,15 @@ from typing import Any
 
 @contextmanager
 def fast_imports() -> Iterator[None]:
-    """For importing PyTorch and Lightning: 2.5 instead of 4 seconds, and 0.1 instead of 1 to exit in the end.
+    """Import PyTorch and Lightning in 2.5 instead of 4 seconds, and exit in 0.1 instead of 1 second.
 
-    Garbage collection finds nothing among modules, which stay for good; it is off meanwhile, and does not look at them
-    again, at the end of the process in particular.
+    Garbage collection is disabled during the imports, since modules are never collected, and the imported objects are
+    excluded from later collections, such as the one at exit.
 
-    And torchmetrics imports two large packages that hardly anybody needs from it: all of ``scipy.signal``, where there
-    is one, to give it back a name that SciPy removed, ``hamming``; and ``matplotlib.pyplot``, for metrics that plot
-    themselves. Here it meets modules that have the names it looks for, which are taken away again at once: whoever
-    imports the packages later gets the real ones, and a metric that is asked to plot itself does so with them.
+    torchmetrics imports two large packages that are rarely needed: all of ``scipy.signal``, if it is installed, to
+    restore the name ``hamming`` that SciPy removed; and ``matplotlib.pyplot``, for metrics that plot themselves. During
+    the imports they are replaced by placeholder modules with the names that torchmetrics uses. The placeholders are
+    removed afterwards: later imports get the real packages, and a metric that plots itself uses them.
     """
     collecting = gc.isenabled()
     gc.disable()
@@ -46,7 +46,7 @@ def _placeholders() -> list[types.ModuleType]:
         types.ModuleType, ("scipy.signal", "matplotlib", "matplotlib.axes", "matplotlib.pyplot")
     )
     signal.hamming = None
-    # What torchmetrics.utilities.plot takes from them for its annotations.
+    # Names that torchmetrics.utilities.plot uses in its annotations.
     axes.Axes = pyplot.Figure = type("Unused", (), {})
     pyplot.style = SimpleNamespace(context=_real_style)
     matplotlib.axes, matplotlib.pyplot = axes, pyplot
@@ -56,7 +56,7 @@ def _placeholders() -> list[types.ModuleType]:
 
 @contextmanager
 def _real_style(style: Any) -> Iterator[None]:
-    """Around each function of torchmetrics that plots: gives it matplotlib, and then does as matplotlib's own does."""
+    """Replace ``matplotlib.style.context`` in torchmetrics: import the real matplotlib and use its context."""
     plot = sys.modules["torchmetrics.utilities.plot"]
     plot.plt = importlib.import_module("matplotlib.pyplot")
     plot._AX_TYPE = importlib.import_module("matplotlib.axes").Axes

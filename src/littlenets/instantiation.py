@@ -1,4 +1,4 @@
-"""From configuration nodes to objects: data, network and module, each built in one way for every command."""
+"""Build datamodules, networks and modules from configuration nodes, in the same way for every command."""
 
 import logging
 import warnings
@@ -19,8 +19,8 @@ from .errors import SettingError
 from .modules import Schedule
 from .randomness import random_states, restore_random_states
 
-# What Lightning greets with (GPU available: False, ...) is in the line that training prints. What callbacks, profilers
-# and tuners say was asked for.
+# Lightning's start-up messages (GPU available: False, ...) repeat the line that training prints, so they are dropped.
+# Messages of callbacks, profilers and tuners are kept, because the user configured those.
 TALKING = ("callbacks", "profilers", "tuner")
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -30,16 +30,20 @@ logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
     lambda record: record.levelno > logging.INFO or Path(record.pathname).parent.name in TALKING
 )
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-# One message says what ended a run, and PyTorch's says which processes ended with it.
+# The run prints why it ended; PyTorch's warnings only list the processes that ended with it.
 logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
-# Lightning's own use of torch, which nobody here can change.
+# Caused by Lightning's own use of torch, which this project cannot change.
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
-# Somebody who wants a bare trainer knows that it records nothing.
+# A user who sets barebones=True has asked for a trainer that logs nothing.
 warnings.filterwarnings("ignore", "You are trying to `self.log\\(\\)` but `Trainer\\(barebones=True\\)`")
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
-    """Hydra's ``instantiate``, with the error of the constructor instead of Hydra's around it."""
+    """Instantiate a node with Hydra, raising the constructor's own error instead of Hydra's wrapper around it.
+
+    Raises:
+        SettingError: the constructor raised ValueError or MisconfigurationException, or a required argument is missing.
+    """
     try:
         return instantiate(node, **arguments)
     except InstantiationException as error:
@@ -50,13 +54,16 @@ def build(node: DictConfig, **arguments: Any) -> Any:
 
 
 def build_all(nodes: Any) -> list[Any]:
-    """Return the objects of one node or several; what is no node stays as it is."""
+    """Instantiate one node or a list of nodes; items that are not nodes are returned unchanged."""
     nodes = list(nodes) if OmegaConf.is_list(nodes) else [] if nodes in (None, True) else [nodes]
     return [build(one) if OmegaConf.is_dict(one) else one for one in nodes]
 
 
 def build_module(config: DictConfig) -> LightningModule:
-    """The task with its network, or a module of another kind; the initial weights depend on the seed alone."""
+    """Seed all generators with ``config.seed`` and build the module with its network, optimizer and schedule.
+
+    The initial weights depend on the seed alone.
+    """
     pl.seed_everything(config.seed, workers=True, verbose=False)
     nodes = {"network": config.model.get("network"), "optimizer": config.optimizer}
     parts = {name: build(node) for name, node in nodes.items() if node}
@@ -65,7 +72,10 @@ def build_module(config: DictConfig) -> LightningModule:
 
 
 def build_schedule(node: DictConfig | None) -> Schedule | None:
-    """The schedule of learning rates, of which Lightning's part stands beside the settings of PyTorch's class."""
+    """Build the learning rate schedule; return None if there is none.
+
+    In the node, Lightning's settings (such as ``interval``) stand beside those of PyTorch's scheduler class.
+    """
     if not node:
         return None
     node = node.copy()
@@ -75,13 +85,13 @@ def build_schedule(node: DictConfig | None) -> Schedule | None:
 
 
 def check_fit(module: LightningModule, datamodule: LightningDataModule, data: str) -> None:
-    """Try the network, and the task's loss, on two samples.
+    """Run the network, and the task's loss, on two samples.
 
-    Only a plain task is tried, and not on data whose samples are known when they are loaded.
+    Only a plain task is checked, and only if the data can provide samples before it is loaded. The random states are
+    restored afterwards.
 
     Raises:
-        SettingError: a sample cannot be loaded, the network does not take it, or gives something else than the task
-            needs.
+        SettingError: a sample cannot be loaded, the network does not accept it, or its output does not suit the task.
     """
     if not is_plain_task(type(module)):
         return

@@ -1,4 +1,7 @@
-"""Training as one of several processes, which is not the first: that one alone writes, prints and tests."""
+"""Train in a process other than the first of a run.
+
+Such a process writes and prints nothing, and tests only if the first process cannot test alone (`tests_alone`).
+"""
 
 import os
 from collections.abc import Callable
@@ -33,12 +36,12 @@ from .trainers import fit
 
 
 def follow(task: Task, say: Callable[[None], None], wait: Callable[[], object]) -> None:
-    """Train in a process that the first one on this machine has started.
+    """Train in a process that was started by the first process on this machine.
 
     Args:
-        task: what to do.
-        say: tells that process that this one is ready.
-        wait: returns when that one needs it no more.
+        task: the run to take part in.
+        say: called with None to report that this process is ready.
+        wait: blocks until the first process no longer needs this one.
     """
     resolvers.register()
     if task.hydra is not None:
@@ -58,13 +61,13 @@ def follow_from_outside(config: DictConfig, folder: Path, before: Resumed | None
     """Train in a process that was started with the same command as the first, on this machine or another.
 
     Args:
-        config: as it was composed here.
-        folder: for whatever writes files without asking which process it is in.
-        before: the run that is gone on with.
+        config: the configuration as composed in this process.
+        folder: a folder for code that writes files without checking the rank.
+        before: the run to resume; None for a new run.
 
     Raises:
-        SettingError: a setting is wrong, which the first process says as well.
-        ProcessError: there is no first process, or one that was started here failed.
+        SettingError: a setting is wrong; the first process reports it too.
+        ProcessError: there is no first process, or a process that was started here failed.
     """
     choices = HydraConfig.get().runtime.choices
     if before is None:
@@ -85,7 +88,7 @@ def follow_from_outside(config: DictConfig, folder: Path, before: Resumed | None
 
 
 def _build_trainer(config: DictConfig, folder: Path) -> Trainer:
-    # Lightning's loggers write nothing in this process.
+    # Lightning's loggers write nothing in a process whose rank is not 0.
     return build_trainer(config, folder, None, Beginning(_nothing))
 
 

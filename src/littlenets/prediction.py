@@ -1,4 +1,4 @@
-"""Prediction: a trained network, found by its run's folder, is asked about numbers, pictures or test samples."""
+"""Predict numbers, images or test samples with the network of a run, or export that network."""
 
 import io
 import itertools
@@ -32,7 +32,7 @@ from .modules import SupervisedModule
 from .runs.files import user_path
 from .runs.loading import SavedRun, load_datamodule, load_module, load_run
 
-# Exactly one of these says what is wanted.
+# Exactly one of these settings must be given.
 WANTED = ("x", "image", "index", "export")
 SETTINGS = {
     "format": Literal["text", "json", "csv"],
@@ -41,19 +41,19 @@ SETTINGS = {
     "trust": list[str],
 }
 
-# Pictures are decoded one by one; so many are answered together.
+# Images are decoded one by one; this many are predicted in one batch.
 PICTURES_AT_ONCE = 32
 
-# The highest probability below which a picture is remarked upon: the baseline of Hendrycks and Gimpel (2017). After an
-# epoch of training, 1.3 % of MNIST's test digits are below this.
+# Images whose highest probability is below this are marked as unsure: the baseline of Hendrycks and Gimpel (2017).
+# After an epoch of training, 1.3 % of MNIST's test digits are below this.
 UNSURE = 0.6
 
 
 def predict(config: DictConfig) -> None:
-    """Prints what a trained network says of what it is given, or writes it to a file for other programs.
+    """Print the predictions of a trained network for the given input, or export the network for other programs.
 
     Raises:
-        SettingError: a setting, the run or the input is wrong; what was answered before that was seen is printed.
+        SettingError: a setting, the run or the input is wrong; predictions made before the error are printed first.
     """
     wanted = check_request(config)
     saved = load_run(str(config.run), config.checkpoint, config.trust)
@@ -68,17 +68,17 @@ def predict(config: DictConfig) -> None:
 
 
 def data_of(saved: SavedRun, wanted: str) -> LightningDataModule:
-    """The run's data, loaded where they do not say by themselves what a sample is like."""
-    datamodule = build(saved.config.data)  # checked together with the module
+    """Return the run's datamodule; load its data only if it does not declare its sample shape, or for ``index``."""
+    datamodule = build(saved.config.data)  # was checked together with the module
     known = isinstance(datamodule, TensorDataModule) and datamodule.sample_shape is not None
     return datamodule if known and wanted != "index" else load_datamodule(saved)
 
 
 def check_request(config: DictConfig) -> str:
-    """Which of ``WANTED`` is given.
+    """Return the one of ``WANTED`` that is given.
 
     Raises:
-        SettingError: none or several are, or another setting is wrong.
+        SettingError: none or several of them are given, or another setting is wrong.
     """
     problems = list(normalize(config, SETTINGS).values())
     given = [name for name in WANTED if config[name] is not None]
@@ -94,7 +94,7 @@ def _count(given: list[str]) -> str:
 
 
 def check_module(module: LightningModule) -> None:
-    """Makes sure that a module of somebody's own says what it predicts.
+    """Check that a user's module implements prediction.
 
     Raises:
         SettingError: it does not.
@@ -108,22 +108,22 @@ def check_module(module: LightningModule) -> None:
 
 
 def samples_of_numbers(datamodule: LightningDataModule, config: DictConfig) -> Iterator[Samples]:
-    """``x``: rows of numbers, from the command line or from standard input."""
+    """Yield batches for ``x``: rows of numbers from the command line or from standard input."""
     x = OmegaConf.to_container(config).get("x")
     features, dtype = row_form(datamodule)
     if x == "-":
-        # A byte that is no text becomes a character that is no number.
+        # Bytes that are not valid text become characters that are rejected as numbers.
         stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
         return batched(read_rows(stream, features), dtype)
-    # All of it at once: a mistake on the command line is told before anything is answered.
+    # All rows are parsed first, so that an error on the command line is reported before any prediction is printed.
     return iter(list(batched(rows_in(x, features), dtype)))
 
 
 def row_form(datamodule: LightningDataModule) -> tuple[int, torch.dtype]:
-    """How many numbers the network takes a sample, and of which kind.
+    """Return the number of inputs of the network for a sample, and their dtype.
 
     Raises:
-        SettingError: it takes something else.
+        SettingError: the network does not take rows of numbers.
     """
     x = two_inputs(datamodule)
     if x.dim() == 2:
@@ -134,10 +134,10 @@ def row_form(datamodule: LightningDataModule) -> tuple[int, torch.dtype]:
 
 
 def two_inputs(datamodule: LightningDataModule) -> Tensor:
-    """Two samples (2, ...) as the network takes them, if perhaps zeros.
+    """Return two samples (2, ...) in the form that the network receives; they may be zeros.
 
     Raises:
-        SettingError: it takes something else than one tensor.
+        SettingError: the network takes more than one tensor.
     """
     if isinstance(datamodule, TensorDataModule) and datamodule.sample_shape is not None:
         return torch.zeros(2, *datamodule.sample_shape, dtype=datamodule.sample_dtype)
@@ -151,17 +151,17 @@ def two_inputs(datamodule: LightningDataModule) -> Tensor:
 
 
 def takes_pictures(datamodule: LightningDataModule) -> bool:
-    """Whether the inputs are pictures."""
+    """Return whether the network takes images."""
     if isinstance(datamodule, DatasetModule):
         return is_picture(two_inputs(datamodule)[0])
     return isinstance(datamodule, ImageDataModule)
 
 
 def samples_of_pictures(datamodule: LightningDataModule, config: DictConfig) -> Iterator[Samples]:
-    """``image``: a file, or the files of a folder.
+    """Yield batches for ``image``: a file, or all image files of a folder.
 
     Raises:
-        SettingError: a picture cannot be read; those of a folder that can are answered first.
+        SettingError: an image cannot be read; the other images of the folder are predicted first.
     """
     from .inference.pictures import open_picture, picture_files, read_picture
 
@@ -191,10 +191,10 @@ def samples_of_pictures(datamodule: LightningDataModule, config: DictConfig) -> 
 
 
 def test_sample(datamodule: LightningDataModule, config: DictConfig) -> Iterator[Samples]:
-    """``index``: one sample of the run's own test data, and its label or number.
+    """Yield the batch for ``index``: one sample of the run's own test data, with its label or number.
 
     Raises:
-        SettingError: there are not so many, or they cannot be told apart.
+        SettingError: there is no sample with this index, or the batches cannot be split into samples.
     """
     if lacks(datamodule, "test"):
         raise SettingError(f"index={config.index}: this run's data has no samples for testing.")
@@ -205,10 +205,10 @@ def test_sample(datamodule: LightningDataModule, config: DictConfig) -> Iterator
 
 
 def find_sample(loaders: Iterable[Any], index: int) -> Any:
-    """A batch of the one sample with an index, in the form that its loader gives to batches.
+    """Return a batch with the one sample at an index, in the form of the batches of its loader.
 
     Raises:
-        SettingError: there are not so many, or they cannot be told apart.
+        SettingError: there is no sample with this index, or the batches cannot be split into samples.
     """
     first = 0
     for loader in loaders:
@@ -232,15 +232,16 @@ def find_sample(loaders: Iterable[Any], index: int) -> Any:
 def answers(
     module: LightningModule, batches: Iterable[Samples], classes: Sequence[str] | None = None
 ) -> Iterator[Answer]:
-    """What the network says of each batch, as soon as it is asked for.
+    """Yield the network's predictions for each batch as soon as they are computed.
 
     Args:
-        module: trained.
-        batches: what it is asked.
+        module: the trained module.
+        batches: the samples to predict.
         classes: the names of the classes.
 
     Raises:
-        SettingError: it cannot take one, or an answer is no finite number; those before it are given first.
+        SettingError: the network does not accept a sample, or a prediction is not finite; predictions for the samples
+            before it are yielded first.
     """
     for samples in batches:
         predictions = predicted(module, samples.x)
@@ -258,7 +259,7 @@ def answers(
 
 
 def with_doubts(samples: Samples, predictions: dict[str, Tensor]) -> Samples:
-    """Add a remark to each picture of which no class is likely."""
+    """Add a remark to each image for which no class has a high probability."""
     if samples.remarks is None or "probabilities" not in predictions:
         return samples
     highest = predictions["probabilities"].flatten(1).amax(dim=1).tolist()  # (N,)
@@ -268,21 +269,21 @@ def with_doubts(samples: Samples, predictions: dict[str, Tensor]) -> Samples:
 
 
 def show(texts: Iterable[str]) -> None:
-    """Writes to standard output until nobody reads it any more."""
+    """Write to standard output until its reader has ended."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files can hold anything
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names can contain any character
     try:
         for text in texts:
             sys.stdout.write(text)
             if nobody_reads():
                 return
     finally:
-        # Answers stand above the message that there are no more.
+        # Prints all predictions before a following error message.
         sys.stdout.flush()
 
 
 def export_to(path: Path, module: LightningModule, datamodule: LightningDataModule) -> str:
-    """``export``: writes the network to a file; what that takes and gives, in words."""
+    """Export the network to the file of ``export``; return a description of its inputs and outputs."""
     from .inference.export import export
 
     said = export(module, two_inputs(datamodule), path)

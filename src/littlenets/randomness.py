@@ -1,4 +1,4 @@
-"""One seed, many independent streams of random numbers."""
+"""Derive independent streams of random numbers from one seed, and save and restore generator states."""
 
 import hashlib
 import random
@@ -9,20 +9,20 @@ import torch
 
 
 def stream(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator that depends on the seed and on what it is for, and on nothing that ran before.
+    """Return a CPU generator that depends only on the seed and its purpose, not on what ran before.
 
-    So the order of epoch 7 is the same whether or not epochs 1 to 6 were run in this process, and test points are
-    never those of another seed's training set.
+    For example, the order of samples in epoch 7 is the same whether or not epochs 1 to 6 ran in this process, and test
+    points never equal the training points of another seed.
     """
     digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
-    # The Mersenne Twister behind torch.Generator takes 32 bits.
+    # The Mersenne Twister behind torch.Generator takes a seed of 32 bits.
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
 
 
 def set_apart(rank: int) -> None:
-    """Seed the global generators of one of several processes, which all have begun with the same seed.
+    """Seed the global generators of one of several processes, which all started with the same seed.
 
-    Those of rank 0 stay as they are, as they would where it is alone.
+    Those of rank 0 are unchanged, so that they are the same as in a run with one process.
     """
     if rank:
         seed = int(torch.randint(2**32, (), generator=stream(torch.initial_seed(), "process", rank)))
@@ -32,10 +32,10 @@ def set_apart(rank: int) -> None:
 
 
 def random_states(all_gpus: bool = True) -> dict[str, Any]:
-    """Where the global generators of Python, NumPy and PyTorch are, as tensors and plain containers.
+    """Return the states of the global generators of Python, NumPy and PyTorch, as tensors and plain containers.
 
     Args:
-        all_gpus: whether those of all GPUs are asked for, or of the current one alone.
+        all_gpus: whether to include the generators of all GPUs, or only that of the current GPU.
     """
     kind, keys, *rest = np.random.get_state()
     return {
@@ -48,7 +48,7 @@ def random_states(all_gpus: bool = True) -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Puts the global generators back to where `random_states` found them."""
+    """Restore the states returned by `random_states`."""
     random.setstate(states["python"])
     kind, keys, *rest = states["numpy"]
     np.random.set_state((kind, keys.numpy().astype("uint32"), *rest))

@@ -1,4 +1,4 @@
-"""Numbers that not every value will do for, as annotations: the configuration check reads them."""
+"""Annotated number types with allowed ranges, which the configuration check reads."""
 
 from math import inf
 from typing import Annotated
@@ -6,11 +6,11 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le, Lt
 
 Count = Annotated[int, Gt(0)]
-#: Of points that are drawn: a configuration from elsewhere must not fill the memory.
+#: Number of points to generate, limited so that a configuration from elsewhere cannot fill the memory.
 PointCount = Annotated[int, Gt(0), Le(1_000_000)]
 ArmCount = Annotated[int, Gt(0), Le(100)]
 Finite = Annotated[float, Gt(-inf), Lt(inf)]
 NotNegative = Annotated[float, Ge(0), Lt(inf)]
 Positive = Annotated[float, Gt(0), Lt(inf)]
-#: A share of a whole that leaves something over.
+#: A fraction of a whole, which leaves a remainder.
 Share = Annotated[float, Ge(0), Lt(1)]

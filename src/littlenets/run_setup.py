@@ -40,7 +40,15 @@ FOLLOW = "littlenets.other_ranks:follow"
 
 
 def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModule:
-    """The data, ready to be loaded; where it is unavailable, its stand-in, named in ``config`` and ``origin``."""
+    """Build the datamodule, download its data and set it up; use the stand-in data if the data is unavailable.
+
+    Args:
+        config: the configuration; ``data`` is replaced if the stand-in is used.
+        origin: the names of the data; ``data`` and ``stand_in_for`` are set if the stand-in is used.
+
+    Raises:
+        SettingError: the data is unavailable and no stand-in is configured.
+    """
     datamodule = build(config.data)
     try:
         datamodule.prepare_data()
@@ -63,7 +71,7 @@ def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModul
 
 
 def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
-    """The data of ``also_test`` by name, with the settings of ``data`` that it has as well."""
+    """Build the datamodules of ``also_test`` by name, using the settings of ``data`` that they share."""
     others = {}
     for name in config.get("also_test", []):
         others[name] = build(other_data(config, name))
@@ -75,7 +83,7 @@ def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
 def build_threads(
     config: DictConfig, module: LightningModule, datamodule: LightningDataModule, trainer: Trainer
 ) -> int:
-    """Sets the number of CPU threads, of each process, before anything starts them."""
+    """Set the number of CPU threads of each process, before any threads are started, and return it."""
     network, sample, batch_size = None, None, 1
     if isinstance(datamodule, TensorDataModule) and is_plain_task(type(module)):
         samples = len(datamodule.splits["train"].x) // trainer.world_size
@@ -84,13 +92,17 @@ def build_threads(
     with evaluating(module):
         threads = choose_threads(config.threads, network, sample, batch_size, trainer.num_devices)
     if trainer.world_size > 1:
-        # Otherwise Lightning would choose.
+        # Otherwise Lightning would set it.
         os.environ["OMP_NUM_THREADS"] = str(threads)
     return threads
 
 
 def start_others(config: DictConfig, trainer: Trainer) -> Others:
-    """Starts the other processes of this machine, which import what they need meanwhile."""
+    """Start the other processes of this machine, which import their modules in the meantime.
+
+    Raises:
+        SettingError: the processes are to be forked, but this process uses a GPU already.
+    """
     method = take_start_method(config.trainer.copy())
     if not starts_others(trainer):
         return Others(1, method, {}, FOLLOW)
@@ -100,7 +112,7 @@ def start_others(config: DictConfig, trainer: Trainer) -> Others:
 
 
 def hydra_parts(config: DictConfig) -> dict[str, Any]:
-    """What other processes have to know of the configuration, resolved, and of Hydra."""
+    """Return the resolved configuration and Hydra's configuration, which other processes need."""
     return {"config": OmegaConf.to_container(config, resolve=True), "hydra": HydraConfig.instance().cfg}
 
 
@@ -111,23 +123,23 @@ def build_trainer(
     beginning: Beginning,
     before: Resumed | None = None,
 ) -> Trainer:
-    """Lightning's trainer with the configured callbacks and loggers, all of which write below the run's folder.
+    """Build Lightning's Trainer with the configured callbacks and loggers, all of which write below the run folder.
 
     Args:
         config: the checked configuration.
-        folder: the run's.
-        check_folder: raises where the folder is no longer there.
-        beginning: comes after the other callbacks.
-        before: the run that is gone on with.
+        folder: the run folder.
+        check_folder: raises an error if the folder no longer exists.
+        beginning: the callback that runs when training starts; placed after the other callbacks.
+        before: the run to resume; None for a new run.
 
     Raises:
-        SettingError: Lightning refuses a setting, or this machine cannot do what it asks for.
+        SettingError: Lightning rejects a setting, or this machine does not support it.
     """
-    # Memory that is about to be overwritten needs no filling; only reading it could make a run differ.
+    # Memory that is overwritten anyway need not be filled; only reading uninitialized memory could change the results.
     torch.utils.deterministic.fill_uninitialized_memory = False
     callbacks = [
         Stopping(),
-        # A run from before there were figures has none in its configuration.
+        # Configurations of runs from before figures existed have no key ``figures``.
         *(build(node) for node in [*(config.callbacks or {}).values(), config.get("figures")] if node),
         Monitors(),
         Divergence(),
@@ -147,12 +159,12 @@ def build_trainer(
 
 
 def tests_alone(trainer: Trainer) -> bool:
-    """Whether one process is to test what several have trained: each has the whole network."""
+    """Return whether to test in one process after training in several, each of which has the whole network."""
     return trainer.world_size > 1 and isinstance(trainer.strategy, DDPStrategy)
 
 
 def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
-    """A trainer for this process alone, with what ``trainer`` has else."""
+    """Build a Trainer for this process alone, with the other settings, callbacks and loggers of ``trainer``."""
     settings = config.trainer.copy()
     device = trainer.strategy.root_device
     with open_dict(settings):
@@ -160,17 +172,24 @@ def build_tester(config: DictConfig, trainer: Trainer) -> Trainer:
             settings.pop(name, None)
         settings.devices = 1 if device.index is None else [device.index]
     plugins = [one for one in build_all(config.trainer.get("plugins")) if isinstance(one, Precision)]
-    # Lightning puts others in their place for a fast_dev_run.
+    # For a fast_dev_run, Lightning replaces the loggers.
     loggers = [] if trainer.fast_dev_run else trainer.loggers
     return make_trainer(settings, trainer.callbacks, loggers, plugins, Path(trainer.default_root_dir))
 
 
 def prepare_trainer(trainer: Trainer, datamodule: LightningDataModule, seed: int, before: Resumed | None) -> None:
-    """What is left of its set-up once the data are there, and nothing was refused."""
+    """Complete the setup of a Trainer after the data has been loaded and checked.
+
+    Args:
+        trainer: the trainer.
+        datamodule: the data.
+        seed: the seed for the order of the samples.
+        before: the run to resume; None for a new run.
+    """
     if lacks(datamodule, "val"):
-        # Lightning sees that there could be a validation, not that there is nothing to validate on.
+        # Lightning detects that a validation loader exists, but not that it has no data.
         trainer.limit_val_batches = 0
     for logger in trainer.loggers:
-        # Makes it open its files and import what it needs: set-up, which Lightning would leave to the fit.
+        # Makes the logger open its files and import its package during setup instead of during the fit.
         _ = logger.experiment
     make_resumable(datamodule, seed, *((before.finished_epochs, before.steps_of_epoch) if before else ()))

@@ -1,8 +1,8 @@
-"""A batch shared out among CPU threads, each of which takes its samples through the whole network.
+"""Split a batch among CPU threads, each of which computes the whole network for its part of the samples.
 
-Left to itself, PyTorch divides every operation among the threads, and at the end of each all wait for the slowest:
-some thirty times a step of `cnn`. Where the samples go through the network without touching each other, the batch can
-be divided instead, and the threads wait for each other once a step.
+By default, PyTorch splits every operation among the threads, and all of them wait for the slowest at the end of each
+operation: about thirty times in a step of `cnn`. If the samples do not interact in the network, the batch can be split
+instead, and the threads wait for each other once in a step.
 
 Shapes: N batch.
 """
@@ -18,26 +18,27 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def sample_by_sample(function: Function) -> Function:
-    """Says of a network's ``forward``, or of a mean ``loss``, that a batch may be computed in parts at the same time.
+    """Mark a network's ``forward``, or a mean ``loss``, as computable in parts of a batch at the same time.
 
-    So it may not compare the samples of a batch (as batch normalisation does), draw at random (dropout) or keep
-    anything in the network.
+    Such a function must not combine the samples of a batch (as batch normalization does), use random numbers (dropout)
+    or store anything in the network.
     """
     function.sample_by_sample = True
     return function
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody wants to know when this module is called, or goes backward."""
+    """Return whether a module has forward or backward hooks."""
     return bool(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     )
 
 
 def can_share(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> bool:
-    """Whether both say that they go sample by sample, and the network has no hooks and is not compiled.
+    """Return whether a batch can be split among threads.
 
-    A hook would be called for each part, on any thread, and one for accumulated gradients not at all.
+    Network and loss must be marked by `sample_by_sample`, and the network must have no hooks and not be compiled. A
+    hook would be called for each part, on any thread, and a hook for accumulated gradients not at all.
     """
     said = all(getattr(function, "sample_by_sample", False) for function in (type(network).forward, loss))
     hooked = any(has_hooks(part) for part in network.modules()) or any(
@@ -47,10 +48,16 @@ def can_share(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> b
 
 
 class SharedBatch:
-    """Forward and backward of a batch on several threads, to be used where PyTorch itself has one thread.
+    """Forward and backward of a batch on several threads; PyTorch itself must be limited to one thread.
 
-    The parts are decided by their number alone, and summed in order, so the same seed gives the same weights whichever
-    thread is ready first.
+    The split depends only on the number of threads, and the parts are summed in order, so the same seed gives the same
+    weights regardless of which thread finishes first.
+
+    Args:
+        network: the network, whose ``forward`` is marked by `sample_by_sample`.
+        loss: the mean loss of output and target, marked by `sample_by_sample`.
+        parameters: the parameters to compute gradients for.
+        threads: number of threads, including the calling one.
     """
 
     def __init__(
@@ -61,18 +68,18 @@ class SharedBatch:
         threads: int,
     ) -> None:
         self._network, self._loss, self._parameters, self._threads = network, loss, parameters, threads
-        # They end when this is forgotten.
+        # The threads end when this object is deleted.
         self._others = ThreadPoolExecutor(threads - 1, "part of a batch", torch.set_num_threads, (1,))
-        # As the optimizers' kernels want them: in the same order in memory as the parameters.
+        # The optimizers' kernels need gradients with the same memory layout as the parameters.
         self._sums = {parameter: torch.empty_like(parameter) for parameter in parameters}
 
     def gradients(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, dict[nn.Parameter, Tensor]]:
         """Return the batch's mean loss, 0-dimensional, its output (N, ...), and the gradients of that loss.
 
-        All are detached; parameters that the loss does not depend on have no gradient. The memory of the gradients is
-        used again by the next call.
+        All are detached. Parameters that the loss does not depend on have no gradient. The next call reuses the memory
+        of the gradients.
         """
-        # A callback may freeze some for a while.
+        # A callback may freeze some parameters temporarily.
         trained = [parameter for parameter in self._parameters if parameter.requires_grad]
         count = min(self._threads, len(x))
         parts = list(zip(x.tensor_split(count), target.tensor_split(count), strict=True))
@@ -89,16 +96,16 @@ class SharedBatch:
     def _part(
         self, x: Tensor, target: Tensor, samples: int, trained: Sequence[nn.Parameter]
     ) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
-        """Its share of the mean loss, its output, and its share of the gradients."""
+        """Return the loss and the gradients of a part, as its share of the batch's mean loss, and its output."""
         output = self._network(x)
         loss = self._loss(output, target) * (len(x) / samples)
-        # Not backward(), which is not made for several threads with the same parameters.
+        # Not backward(), which does not support several threads with the same parameters.
         gradients = torch.autograd.grad(loss, trained, allow_unused=True)
         return loss.detach(), output.detach(), gradients
 
 
 def _add_up(terms: Sequence[Tensor], total: Tensor) -> Tensor:
-    """The terms' sum, in ``total``: memory that stays is not asked for anew at every step."""
+    """Return the sum of the terms in ``total``, which is reused to avoid allocating memory at every step."""
     if len(terms) == 1:
         return total.copy_(terms[0])
     torch.add(terms[0], terms[1], out=total)

@@ -1,4 +1,4 @@
-"""Lightning's Trainer: made of its settings, tried before any data are loaded, and run."""
+"""Build Lightning's Trainer from its settings, report rejected settings before any data is loaded, and run it."""
 
 import functools
 import json
@@ -32,12 +32,19 @@ def make_trainer(
     plugins: Sequence[Any],
     folder: Path,
 ) -> Trainer:
-    """Build a Trainer of a node's settings, its own plugins and loggers added to those given.
+    """Build a Trainer from the settings of a node; its own plugins and loggers are added to the given ones.
 
-    What the settings switch off is left out of the callbacks.
+    Callbacks for the progress bar and for checkpoints are omitted if the settings disable these.
+
+    Args:
+        node: the node ``trainer`` of the configuration.
+        callbacks: the callbacks of the run.
+        loggers: the loggers of the run.
+        plugins: the plugins of the run.
+        folder: the default folder for files of Lightning.
 
     Raises:
-        SettingError: Lightning refuses a setting.
+        SettingError: Lightning rejects a setting.
     """
     settings, more_plugins, more_loggers = trainer_settings(node)
     callbacks = [
@@ -47,7 +54,7 @@ def make_trainer(
         and not (isinstance(callback, Checkpoints) and settings.get("enable_checkpointing") is False)
     ]
     if settings.get("enable_model_summary") and not any(isinstance(one, ModelSummary) for one in callbacks):
-        # Lightning's choice, with rich, prints past the log.
+        # Lightning's default, with rich, prints directly and bypasses the log.
         callbacks.append(ModelSummary())
     if not any(isinstance(plugin, ClusterEnvironment) for plugin in more_plugins):
         more_plugins += own_processes(settings)
@@ -67,33 +74,33 @@ def make_trainer(
 
 
 def trainer_settings(node: DictConfig) -> tuple[DictConfig, list[Any], list[Any] | Literal[False]]:
-    """The settings of the Trainer, its further plugins, and its further loggers (False: it has none at all)."""
+    """Return the Trainer's settings, its additional plugins, and its additional loggers (False: no loggers at all)."""
     node = node.copy()
     with open_dict(node):
         plugins, loggers = node.pop("plugins", None), node.pop("logger", None)
         if node.get("barebones"):
-            # What Lightning wants to have said nothing about, or no.
+            # With barebones, Lightning requires these settings to be unset or False.
             for name in ("log_every_n_steps", "num_sanity_val_steps"):
                 node.pop(name, None)
             node.enable_checkpointing = node.enable_progress_bar = node.enable_model_summary = False
-            # One that was asked for is refused by Lightning.
+            # A configured logger is kept, so that Lightning rejects it with a message.
             loggers = loggers or False
     return node, build_all(plugins), False if loggers is False else build_all(loggers)
 
 
 def refused(config: DictConfig) -> str | None:
-    """Return what Lightning says against the settings of its Trainer and of its own callbacks; None if nothing.
+    """Return Lightning's error message for the settings of its Trainer and callbacks; None if there is no error.
 
     Args:
-        config: whose settings have been checked one by one.
+        config: the configuration, whose settings have been checked one by one.
     """
     trainer = OmegaConf.to_container(config.trainer, resolve=True)
-    # They change the whole process, and suit each other whatever they are.
+    # These change global state of the process, and cannot conflict with other settings.
     trainer = {name: value for name, value in trainer.items() if name not in ("deterministic", "benchmark")}
-    # Which devices a job has is seen where it is trained.
+    # The devices of a job are checked by the process that trains it.
     trainer["devices"] = 1
     callbacks = OmegaConf.to_container(config.callbacks, resolve=True) if config.callbacks else {}
-    # Whoever wrote another one may not expect it to be built without being used.
+    # Callbacks of other packages are skipped, since their constructors may have side effects.
     known = (f"{INSTALLED}.", "littlenets.")
     callbacks = {
         name: node for name, node in callbacks.items() if node and installed_target(node["_target_"]).startswith(known)
@@ -101,12 +108,12 @@ def refused(config: DictConfig) -> str | None:
     return _refused(json.dumps({"trainer": trainer, "callbacks": callbacks}, default=str))
 
 
-# The trainer is the same in most points of a sweep.
+# Cached, since the trainer is the same in most points of a sweep.
 @functools.lru_cache(maxsize=1024)
 def _refused(nodes: str) -> str | None:
     config = OmegaConf.create(json.loads(nodes))
     with warnings.catch_warnings():
-        # Whoever builds it to train with it is warned.
+        # The warnings are shown when the Trainer is built for training.
         warnings.simplefilter("ignore")
         try:
             callbacks = [build(node) for node in config.callbacks.values()]
@@ -123,32 +130,35 @@ def fit(
     checkpoint: Path | None,
     begun: Callable[[], bool],
 ) -> None:
-    """``trainer.fit``, which the first Ctrl-C or SIGTERM ends soon, at the end of a batch, and the second at once.
+    """Call ``trainer.fit``; the first Ctrl-C or SIGTERM ends it at the end of a batch, the second one at once.
 
     Args:
-        checkpoint: what to go on from; None is from the beginning.
-        begun: whether training has begun, and what is to be restored has been.
+        trainer: the trainer, with the callback `Stopping`.
+        module: the module to train.
+        datamodule: the data.
+        checkpoint: the checkpoint to resume from; None for a new run.
+        begun: returns whether training has started, which is after the checkpoint was restored.
 
     Raises:
-        StoppedError: stopped by a signal.
-        SettingError: Lightning refuses a setting, or the checkpoint.
+        StoppedError: the user interrupted the training.
+        SettingError: Lightning rejects a setting or the checkpoint.
     """
     try:
         with warnings.catch_warnings():
-            # Loaders are put back to the batch that follows.
+            # Loaders are restored to the batch that follows.
             warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
-            # Data need not have what a task could be validated on.
+            # The data need not have validation samples, even if the task supports validation.
             warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
             if lacks(datamodule, "val"):
-                # A loader for validation is there all the same.
+                # The datamodule has a validation loader even if it has no validation samples.
                 warnings.filterwarnings("ignore", "You passed in a `val_dataloader` but have no `validation_step`")
-            # A limit of time may be taken away when a run is gone on with.
+            # A time limit may be removed when a run is resumed.
             warnings.filterwarnings("ignore", r".* add the following callbacks: \['Timer'\]")
-            # Lightning converts it after it has loaded the weights, which would round them.
+            # Lightning would convert the module after loading the weights, which would round them.
             trainer.precision_plugin.convert_module(module)
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
     except SystemExit as end:
-        # Lightning turns the second signal into an exit, which would end a whole sweep without a word.
+        # Lightning turns the second signal into SystemExit, which would end a whole sweep without a message.
         raise StoppedError(getattr(end.__context__, "signal", signal.SIGINT), at_once=True) from None
     except MisconfigurationException as error:
         raise SettingError(f"trainer: {error}") from error
@@ -161,7 +171,7 @@ def fit(
             if isinstance(error, ValueError) and raised_by_lightning(error):
                 raise SettingError(f"trainer: {' '.join(str(error).split())}") from error
             raise
-        # Lightning restores parts of the state without a check of its own.
+        # Lightning restores parts of the state without checking them.
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise SettingError(f"{checkpoint} could not be restored: {reason}") from error
     received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
@@ -170,6 +180,6 @@ def fit(
 
 
 def raised_by_lightning(error: BaseException) -> bool:
-    """Return whether an error was raised in Lightning's own code, not in what it calls."""
+    """Return whether an error was raised in Lightning's own code, not in code that Lightning calls."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return frame.f_globals.get("__name__", "").startswith(f"{INSTALLED}.")

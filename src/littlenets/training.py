@@ -1,4 +1,4 @@
-"""Training: from a composed configuration to a trained network and its run folder."""
+"""Train a network from a composed configuration and write its run folder."""
 
 import logging
 import re
@@ -53,18 +53,20 @@ log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig, folder: Path) -> dict[str, float]:
-    """Trains one network and leaves all that it made in ``folder``; returns the final metrics by name.
+    """Train a network, write all results to ``folder``, and return the final metrics by name.
 
-    Where ``config.resume`` names a run's folder, that run is gone on with, and ``folder`` is that folder.
-    The caller keeps other processes out of it with `occupied`.
+    If ``config.resume`` is the folder of a run, that run is resumed, and ``folder`` must be the same folder.
+    The caller must hold the folder with `occupied`, which excludes other processes.
 
     Raises:
-        SettingError: a setting is wrong; the message says what would work.
-        StoppedError: the user stopped it, and what was reached is written.
-        RemovedError: the folder was removed or moved meanwhile.
+        SettingError: a setting is wrong; the message states what would work.
+        StoppedError: the user interrupted the run; results so far have been written.
+        DivergedError: the loss became infinite or NaN.
+        ProcessError: one of the other processes of the run failed.
+        RemovedError: the folder was removed or moved during the run.
     """
     choices = HydraConfig.get().runtime.choices
-    # As typed: the list would resolve what stands in an override.
+    # As typed: an OmegaConf list would resolve interpolations in the overrides.
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
     origin = {"model": choices.model, "data": choices.data, "stand_in_for": None, "overrides": overrides}
     before: Resumed | None = None
@@ -99,7 +101,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             else:
                 run.go_on(before.results, before.steps)
             run.results["seed"] = config.seed
-            # Before any data are looked for: Lightning knows what this machine cannot do.
+            # Built before the data, since Lightning detects settings that this machine does not support.
             trainer = build_trainer(config, folder, run.check, beginning, before)
             at_end.enter_context(process_group())
             processes = at_end.enter_context(start_others(config, trainer))
@@ -113,7 +115,7 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 run.results["classes"] = names
             threads = build_threads(config, module, datamodule, trainer)
             if config.compile:
-                # In place: a compiled copy would carry other names in the checkpoint.
+                # In place, since a compiled copy would have other parameter names in the checkpoint.
                 getattr(module, "network", module).compile()
             prepare_trainer(trainer, datamodule, config.seed, before)
             at_end.callback(close_loggers, trainer.loggers)
@@ -143,11 +145,12 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
                 with run.timed("figures"):
                     draw_figures(trainer, module, metrics, completed=False)
             if isinstance(end, DivergedError):
-                # Its curves are what there is to look at; whoever stopped a run is told how to go on.
+                # The figures help to see why the run diverged; for an interrupted run, the command to resume it is
+                # printed instead.
                 log.info(Text(places(folder)))
             raise
         if tests_alone(trainer):
-            # Several would have to test some samples twice, where their number is not a multiple of the processes'.
+            # Several processes would test some samples twice if the number of samples is not a multiple of theirs.
             processes.end()
             leave_group()
             trainer = build_tester(config, trainer)
@@ -160,12 +163,12 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         with run.timed("test"):
             for name, other in others.items():
                 tested = test(trainer, module, other)
-                # Modules of others may log test_loss, or anything.
+                # User modules may log test_loss or other names.
                 own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
                 metrics.update({f"{name}/{own[metric]}": value for metric, value in tested.items()})
             if steps and not trainer.fast_dev_run:
                 run.results["warnings"] = diagnose(module, datamodule, folder, steps)
-        # It would make the folder again.
+        # Checked first, since the loggers would create a removed folder again.
         run.check()
         log_end(trainer, run.results, stages=("test", *others))
     log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
@@ -179,7 +182,11 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
 
 
 def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
-    """Of a single run by default; a sweep may be of hundreds, so it names them, or the group on its command line."""
+    """Return whether to draw figures, which a sweep does not by default, since it may have hundreds of jobs.
+
+    A single run draws figures unless ``figures`` is empty. A sweep draws them if ``figures.only`` is set or the group
+    ``figures`` is chosen on its command line.
+    """
     if hydra.mode is not RunMode.MULTIRUN or config.figures is None:
         return config.figures is not None
     named = config.figures.get("only") is not None
@@ -187,11 +194,11 @@ def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
 
 
 def final_metrics(trainer: Trainer) -> dict[str, float]:
-    """The metrics of the last epoch that was finished, and of the last validation, by name."""
+    """Return the metrics of the last completed epoch and of the last validation, by name."""
     metrics = {}
     for callback in trainer.callbacks:
         if isinstance(callback, TrainingState):
-            # Those of a run that was killed after its last epoch, and had only to be tested.
+            # Used if a run was killed after its last epoch and only had to be tested.
             metrics.update(callback.latest)
     metrics.update(measured(trainer))
     for callback in trainer.callbacks:
@@ -201,11 +208,11 @@ def final_metrics(trainer: Trainer) -> dict[str, float]:
 
 
 def draw_figures(trainer: Trainer, module: LightningModule, metrics: dict[str, float], completed: bool) -> None:
-    """What the network learned, where the configuration wants that drawn."""
+    """Draw the figures of the run, if the configuration enables them."""
     for callback in trainer.callbacks:
         if isinstance(callback, Figures):
             if completed:
-                # It takes seconds, after the bar has ended.
+                # Logged, since drawing takes seconds after the progress bar has ended.
                 log.info("Drawing what it learned ...")
             callback.draw(trainer, module, metrics, completed)
 
@@ -218,7 +225,7 @@ def announce(
     results: dict[str, Any],
     stand_in_for: str | None,
 ) -> None:
-    """Tells the loggers what is about to be trained, and how."""
+    """Log the settings of the run and the network before training, and print warnings of the loggers."""
     settings = telling_settings(config, results["model"], results["data"], results["overrides"])
     known = isinstance(datamodule, TensorDataModule | DatasetModule) and is_plain_task(type(module))
     sample = sample_batch(datamodule)[0] if known else None

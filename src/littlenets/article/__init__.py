@@ -1,1 +1,1 @@
-"""The article that the four networks come from, reproduced: its statements beside what was measured here, as a page."""
+"""Report on the article that the four networks come from: a page that compares its statements with measured results."""

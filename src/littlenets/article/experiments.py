@@ -1,4 +1,4 @@
-"""The runs that the page tells of: those that are there already, and those that are made for it."""
+"""Provide the runs of the experiments on the page: find existing ones or start new ones."""
 
 import itertools
 import logging
@@ -26,20 +26,22 @@ from .measured_runs import Record
 
 log = logging.getLogger(__name__)
 
-# What decides the outcome of a run: one that has other settings there is another experiment's.
+# Parts of the configuration that determine a run's results. A run with other settings in these parts does not belong to
+# the experiment.
 DECISIVE = ("seed", "trainer", "data", "optimizer", "scheduler", "model", "also_test")
-# Lines of its output that are shown of a command that failed.
+# Number of output lines shown for a command that failed.
 LAST_LINES = 4
 
 
 @dataclass
 class Experiment:
-    """One choice of ``conf/experiment/``.
+    """A choice of ``conf/experiment/``.
 
     Args:
-        overrides: what its command sets besides, the same for all its runs.
-        config: composed.
-        jobs: what each of its runs sets besides; one empty list where it is no sweep.
+        name: name of the choice.
+        overrides: further overrides of its command, the same for all its runs.
+        config: the composed configuration.
+        jobs: for each run, its own overrides; a single empty list if the experiment is not a sweep.
     """
 
     name: str
@@ -62,11 +64,12 @@ class Experiment:
 
 @dataclass
 class Outcome:
-    """What there is of an experiment.
+    """The runs of an experiment, or the reason why there are none.
 
     Args:
-        records: its runs, in the order of `Experiment.jobs`; none where there is a problem.
-        problem: why there are none.
+        experiment: the experiment.
+        records: its runs, in the order of `Experiment.jobs`; empty if there is a problem.
+        problem: why there are no runs.
     """
 
     experiment: Experiment
@@ -75,12 +78,16 @@ class Outcome:
 
 
 def compose_experiments(names: Iterable[str], overrides: Sequence[str]) -> list[Experiment]:
-    """Experiments with those of the overrides that they have a setting for.
+    """Compose the experiments, each with those of the overrides for which it has a setting.
 
-    Hydra must be running, with this project's configuration.
+    Hydra must be initialized with this project's configuration.
+
+    Args:
+        names: names of the experiments.
+        overrides: overrides for all experiments.
 
     Raises:
-        SettingError: an override is for none of them, or is none.
+        SettingError: an override is invalid, or no experiment has a setting for it.
     """
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -110,9 +117,9 @@ _ABSENT = object()
 
 
 def _jobs(params: DictConfig | dict[str, Any]) -> list[list[str]]:
-    """All combinations of the values that an experiment sweeps over."""
+    """Return the overrides of each job: all combinations of the values that an experiment sweeps over."""
     swept = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])
-    # A single value is no sweep to Hydra's parser.
+    # Hydra's parser does not treat a single value as a sweep.
     values = [
         [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
         if override.is_sweep_override()
@@ -123,7 +130,7 @@ def _jobs(params: DictConfig | dict[str, Any]) -> list[list[str]]:
 
 
 def check_names(wanted: Iterable[str], known: Sequence[str]) -> None:
-    """Raises SettingError where there is no experiment of such a name."""
+    """Raise SettingError if ``wanted`` contains a name that is not in ``known``."""
     for name in wanted:
         if name not in known:
             near = nearest(name, known)
@@ -134,10 +141,14 @@ def check_names(wanted: Iterable[str], known: Sequence[str]) -> None:
 
 
 def find_records(experiment: Experiment, outputs: Path) -> list[Record]:
-    """The newest runs of exactly the experiment's command that came to their end; none where there are none.
+    """Return the newest finished runs of exactly the experiment's command; an empty list if there are none.
 
-    A run or sweep counts where its settings are still those that the experiment has today, and each of its runs
+    A run or sweep counts if its settings are equal to the experiment's current settings, and if each of its runs
     completed or, in a sweep, diverged.
+
+    Args:
+        experiment: the experiment.
+        outputs: folder of runs and sweeps.
     """
     depth = "sweeps/*/*/*/results.json" if experiment.is_sweep else "runs/*/*/results.json"
     found: dict[Path, dict[tuple[str, ...], Record]] = defaultdict(dict)
@@ -149,10 +160,10 @@ def find_records(experiment: Experiment, outputs: Path) -> list[Record]:
             record = Record(folder)
             overrides = tuple(sorted(record.results["overrides"]))
         except (SettingError, KeyError, TypeError):
-            continue  # damaged, and so nothing to rely on
+            continue  # damaged files: ignore this run
         found[folder.parent if experiment.is_sweep else folder][overrides] = record
     wanted = [tuple(sorted([*experiment.arguments, *job])) for job in experiment.jobs]
-    # Their names begin with the time.
+    # The folders' names begin with the time, so sort them by name.
     for folder in sorted(found, key=lambda folder: folder.name, reverse=True):
         records = found[folder]
         if set(records) == set(wanted) and all(
@@ -171,7 +182,7 @@ def _is_current(record: Record, experiment: Experiment, job: list[str]) -> bool:
     except (SettingError, OSError):
         return False
     config = compose("train", [*experiment.arguments, *job]) if job else experiment.config
-    # Data that stood in for others were not asked for.
+    # Do not compare the data if it was a stand-in for unavailable data.
     stood_in = (saved.origin or {}).get("stand_in_for") is not None
     return all(
         OmegaConf.select(saved, part) == OmegaConf.create({part: _plain(config, part)})[part]
@@ -186,13 +197,14 @@ def _plain(config: DictConfig, part: str) -> Any:
 
 
 def provide(experiment: Experiment, outputs: Path, script: Path, *, reuse: bool, run: bool) -> Outcome:
-    """The experiment's runs: found, or else made by its command, whose output is shown.
+    """Return the experiment's runs: existing ones, or new ones made by its command, whose output is shown.
 
     Args:
-        outputs: where runs go.
-        script: train.py.
-        reuse: whether runs that are there will do.
-        run: whether any may be made.
+        experiment: the experiment.
+        outputs: folder of runs and sweeps.
+        script: path of train.py.
+        reuse: whether existing runs may be used.
+        run: whether new runs may be started.
     """
     if reuse and (records := find_records(experiment, outputs)):
         log.info("%s: reuses %s", experiment.name, _place(records))
@@ -203,7 +215,7 @@ def provide(experiment: Experiment, outputs: Path, script: Path, *, reuse: bool,
     before = {record.folder for record in find_records(experiment, outputs)}
     code, last_lines = _run(script, experiment.arguments)
     records = find_records(experiment, outputs)
-    # Its runs decide, not its exit code, which is 1 where a single run diverges.
+    # Check the runs instead of the exit code, which is 1 if a single run diverged.
     if records and not before & {record.folder for record in records}:
         return Outcome(experiment, records)
     problem = f"Its command ended with code {code}, and said: {' '.join(last_lines)}"
@@ -217,8 +229,8 @@ def _place(records: list[Record]) -> str:
 
 
 def _run(script: Path, arguments: Sequence[str]) -> tuple[int, list[str]]:
-    """Runs train.py, shows what it prints, and returns its exit code and its last lines."""
-    # This one's own, of which a child would make tracebacks (littlenets.cli.command.run).
+    """Run train.py, print its output, and return its exit code and its last lines."""
+    # Remove a variable that littlenets.command.run sets for this process; it would make the child print stack traces.
     environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
     last_lines: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The pictures of the page: those of runs, those over several runs, and small ones for the README."""
+"""Pictures for the page: figures of single runs, figures over several runs, and small copies for the README."""
 
 import base64
 import io
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-# Of a figure; those of a run have 100 KB, an animation 2 MB.
+# Maximum size of a figure in bytes; the figures of a run have 100 KB, an animation 2 MB.
 MOST_BYTES = 32 << 20
 KINDS = {".png": "image/png", ".gif": "image/gif"}
 
-# Pixels: two of them beside each other fit into the README's column.
+# Width in pixels: two pictures side by side fit into the README's column.
 SMALL_WIDTH = 560
-#: Bytes that one of the README's pictures may have: a page is read in a second.
+#: Maximum size in bytes of a picture in the README, so that the page loads in a second.
 SMALL_SIZE = 60_000
-# Of a palette, most first; drawings have few.
+# Numbers of colours of a palette, tried in this order; drawings have few colours.
 COLOURS = (256, 128, 64, 32)
 
-#: For the README: name of the small file, experiment, file of the figure.
+#: Pictures for the README: name of the small file, experiment, file of the figure.
 README_FIGURES = (
     ("line", "linear_200_epochs", "surface.png"),
     ("two_arms", "spiral_two_arms", "regions.png"),
@@ -33,31 +33,42 @@ README_FIGURES = (
     ("digits", "mnist_digits", "predictions.png"),
 )
 
-# Of a sweep: the setting that its curves are coloured by, and the metric that is shown.
+# For each sweep: the setting shown by the colour of its curves, and the metric shown.
 CURVES = {
     "linear_learning_rates": ("optimizer.lr", "train/loss"),
     "gradient_descent_kinds": ("data.batch_size", "train/loss"),
     "spiral_activations": ("model.network.activation", "train/loss"),
-    # Their losses are in units of their own.
+    # Accuracy, since the two losses have different units.
     "spiral_mse_against_bce": ("model.module.loss", "train/acc"),
 }
 
 
 def figure_of(records: Sequence[Record], name: str, run: int = 0) -> Path | None:
-    """The file of a figure that one of an experiment's runs has drawn; None where it has not."""
+    """Return the file of a figure that a run of an experiment has drawn; None if it does not exist or is too large.
+
+    Args:
+        records: runs of the experiment.
+        name: file name of the figure.
+        run: position of the run in ``records``.
+    """
     file = records[run].figures / name if run < len(records) else None
-    # A folder may come from somebody else: nothing but a picture in it is shown.
+    # The folder may come from another person: embed only files that lie inside it.
     there = file and file.is_file() and file.resolve().is_relative_to(records[run].folder.resolve())
     return file if there and file.stat().st_size <= MOST_BYTES else None
 
 
 def embedded(content: bytes, kind: str) -> str:
-    """A ``data:`` address, for a page that needs no other file."""
+    """Return a ``data:`` URL, so that the page needs no other file.
+
+    Args:
+        content: content of the picture file.
+        kind: its suffix, ``.png`` or ``.gif``.
+    """
     return f"data:{KINDS[kind]};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def curves_of_sweep(experiment: str, records: Sequence[Record]) -> bytes:
-    """All curves of a sweep of `CURVES` in one PNG."""
+    """Draw all curves of a sweep in `CURVES`; return the PNG."""
     from ..figures.sweep_curves import sweep_curves
 
     setting, metric = CURVES[experiment]
@@ -72,7 +83,7 @@ def curves_of_sweep(experiment: str, records: Sequence[Record]) -> bytes:
 
 
 def activation_functions() -> bytes:
-    """ReLU, tanh and sigmoid with their gradients, PNG."""
+    """Draw ReLU, tanh and sigmoid with their gradients; return the PNG."""
     from ..figures.activations import functions
 
     return _png(functions())
@@ -90,7 +101,10 @@ def _curve(record: Record, metric: str) -> tuple[list[int], list[float]]:
 
 
 def _typed(value: str) -> float | str:
-    """Rates are numbers, so that they are sorted by size; batches of all samples are ``null``."""
+    """Convert the text of a finite number to float, so that learning rates are sorted by size.
+
+    Other texts, such as ``null`` for a batch of all samples, are returned unchanged.
+    """
     try:
         number = float(value)
     except ValueError:
@@ -99,11 +113,11 @@ def _typed(value: str) -> float | str:
 
 
 def write_small(figures: Mapping[str, Path], folder: Path) -> list[Path]:
-    """Small copies of figures, each below `SMALL_SIZE`.
+    """Write small copies of figures, each smaller than `SMALL_SIZE`, and return their files.
 
     Args:
-        figures: files by the name that the copy gets.
-        folder: made where it is not there.
+        figures: files of the figures by the names of the copies.
+        folder: folder of the copies; created if it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -114,7 +128,7 @@ def write_small(figures: Mapping[str, Path], folder: Path) -> list[Path]:
 
 
 def shrunk(image: bytes) -> bytes:
-    """A PNG `SMALL_WIDTH` wide with as many of its colours as `SMALL_SIZE` has room for."""
+    """Return a PNG of width `SMALL_WIDTH`, with fewer colours if it would otherwise be larger than `SMALL_SIZE`."""
     import PIL.Image
 
     with PIL.Image.open(io.BytesIO(image)) as opened:

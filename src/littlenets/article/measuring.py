@@ -1,4 +1,7 @@
-"""Numbers that no run records, measured on its trained network. PyTorch is imported where it is used."""
+"""Measure quantities on the trained network of a run that the run itself does not record.
+
+PyTorch is imported inside the functions that use it.
+"""
 
 import math
 from pathlib import Path
@@ -10,20 +13,23 @@ from .measured_runs import UnmeasuredError
 if TYPE_CHECKING:
     from ..run_figures import Trained
 
-# Pixels of a side of the plane.
+# Pixels per side of the plane.
 SIDE = 200
-# On each arm, where it goes on.
+# Number of points on each arm's next turn.
 POINTS = 1000
 
 
 def certainty_far_outside(folder: Path) -> tuple[float, float]:
-    """How sure a classifier of points is of its answers around its data, on the area that the figure ``far`` shows.
+    """Return how confident a classifier of points is outside its data, in the region shown by the figure ``far``.
+
+    Args:
+        folder: run folder.
 
     Returns:
-        The mean probability of the answer given, and the share of the area where it is above 90%.
+        The mean probability of the predicted class, and the share of the region where it is above 90%.
 
     Raises:
-        UnmeasuredError: the network cannot be rebuilt, or is none of the plane.
+        UnmeasuredError: the network cannot be rebuilt, or its data are not points of a plane.
     """
     run = _trained(folder)
     if not run.on_a_plane:
@@ -41,7 +47,10 @@ def certainty_far_outside(folder: Path) -> tuple[float, float]:
 
 
 def accuracy_further_out(folder: Path) -> float:
-    """How often a classifier of spiral arms is right where each arm would go on for another turn, without noise.
+    """Return the accuracy of a classifier of spiral arms on the next turn of each arm, without noise.
+
+    Args:
+        folder: run folder.
 
     Raises:
         UnmeasuredError: the network cannot be rebuilt, or was not trained on spirals.
@@ -55,17 +64,22 @@ def accuracy_further_out(folder: Path) -> float:
         raise UnmeasuredError("its data are no spirals")
     arms = run.datamodule.arms
     labels = torch.arange(arms).repeat_interleave(POINTS)  # (N,)
-    theta = 2 * math.pi * (1 + torch.arange(POINTS) / POINTS).repeat(arms)  # (N,), where the data has 0 .. 2 pi
+    theta = 2 * math.pi * (1 + torch.arange(POINTS) / POINTS).repeat(arms)  # (N,); 0 .. 2 pi in the training data
     angle = theta + 2 * math.pi / arms * labels
     points = (2 * theta + math.pi).unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], dim=1)  # (N, 2)
     return (run.probabilities(points).argmax(dim=1) == labels).float().mean().item()
 
 
 def saturated_share(folder: Path) -> float:
-    """Over all hidden units and training samples, how often the gradient is next to nothing.
+    """Return the share of saturated hidden units over all training samples, averaged over the layers.
+
+    A unit is saturated on a sample if its gradient is close to zero; see `figures.saturation`.
+
+    Args:
+        folder: run folder.
 
     Raises:
-        UnmeasuredError: the network cannot be rebuilt, or has no activations of which this is known.
+        UnmeasuredError: the network cannot be rebuilt, or has no hidden ReLU, tanh or sigmoid layer.
     """
     from ..figures import saturation, tracing
 

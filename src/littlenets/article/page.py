@@ -1,4 +1,7 @@
-"""The page: the template filled in with what the runs say. One file, which opens from the disk."""
+"""Render the page: fill the template with the results of the runs.
+
+The page is a single file, which can be opened from the disk.
+"""
 
 import re
 from collections.abc import Sequence
@@ -15,14 +18,14 @@ from .statements import STATEMENTS, Statement, Verdict, verdict
 
 TEMPLATE = "page.html"
 
-# How a verdict is shown: the sign, and the word.
+# Sign and words for each verdict.
 SIGNS = {True: ("✓", "holds"), False: ("✗", "does not hold"), None: ("–", "not decided")}
 CLASSES = {True: "yes", False: "no", None: "open"}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A statement with what was obtained for it."""
+    """A statement with the verdict on it and the command of its experiment."""
 
     statement: Statement
     verdict: Verdict
@@ -42,7 +45,7 @@ class Judged:
 
 
 def judge_all(outcomes: dict[str, Outcome]) -> list[Judged]:
-    """Every statement, in the order of the story."""
+    """Return the verdicts on all statements, in the page's order."""
     return [
         Judged(
             statement,
@@ -54,11 +57,11 @@ def judge_all(outcomes: dict[str, Outcome]) -> list[Judged]:
 
 
 def render(outcomes: dict[str, Outcome], judged: Sequence[Judged]) -> str:
-    """The HTML of the whole page.
+    """Return the HTML of the whole page.
 
     Args:
-        outcomes: of every experiment by name.
-        judged: every statement.
+        outcomes: outcome of every experiment, by name.
+        judged: all statements with their verdicts.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("littlenets.article", "templates"),
@@ -96,13 +99,13 @@ def _curves(outcome: Outcome) -> Markup | None:
 
 
 def _breakable(command: str) -> Markup:
-    """A command that may be broken where its words end, rather than anywhere."""
+    """Return a command in which the browser may break lines after "_", "=" and "/" instead of anywhere."""
     parts = [escape(part) for part in re.split(r"(?<=[_=/])", command)]
     return Markup("<wbr>").join(parts)
 
 
 def _took(outcome: Outcome) -> str:
-    """How long the runs trained for, and where."""
+    """Return a text with the number of epochs, the duration of the training and the devices."""
     results = [record.results for record in outcome.records]
     seconds = sum((one.get("seconds") or {}).get("fit", 0.0) for one in results)
     epochs = [f"{one.get('epochs', 0):,}" for one in results]
@@ -122,7 +125,7 @@ def _duration(seconds: float) -> str:
 
 
 def _made_with(outcomes: dict[str, Outcome]) -> list[str]:
-    """Versions and source of the runs; several where they are of different ones."""
+    """Return the versions and the commit of the runs; several texts if the runs differ."""
     found: dict[str, Any] = {}
     for outcome in outcomes.values():
         for record in outcome.records:

@@ -1,7 +1,7 @@
-"""What the article says, and how runs tell whether it holds here.
+"""The article's statements, and functions that judge from runs whether they hold.
 
-Of the article itself only the recipes and some numbers are known (the field ``article`` quotes them); the other
-statements put what a chapter of it is about into words that a run can contradict.
+Of the article itself only the recipes and some numbers are known (quoted in the field ``article``). The other
+statements express the topics of its chapters in sentences that a run can contradict.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from .measuring import accuracy_further_out, certainty_far_outside, saturated_sh
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was obtained here.
+    """The result for a statement.
 
     Args:
-        value: numbers, in words.
-        holds: None where the runs cannot say.
+        value: the measured numbers, as a text.
+        holds: whether the statement holds; None if the runs do not show it.
     """
 
     value: str
@@ -27,14 +27,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence that is true or not.
+    """A sentence that is true or false.
 
     Args:
-        name: to refer to it.
-        experiment: the choice of ``conf/experiment/`` whose runs judge it.
+        name: identifier of the statement.
+        experiment: choice of ``conf/experiment/`` whose runs are used to judge the statement.
         text: the sentence.
-        judge: looks at these runs, in the order of their numbers.
-        article: the number that the article reports, where it is known.
+        judge: function that takes these runs, in the order of their numbers, and returns the verdict.
+        article: the number that the article reports, if it is known.
     """
 
     name: str
@@ -45,7 +45,12 @@ class Statement:
 
 
 def verdict(statement: Statement, records: list[Record]) -> Verdict:
-    """What the runs of its experiment say of a statement; undecided where there are none, or they lack a number."""
+    """Return the verdict on a statement; it is undecided if there are no runs, or if they lack a number.
+
+    Args:
+        statement: the statement.
+        records: runs of its experiment.
+    """
     if not records:
         return Verdict("no run", None)
     try:
@@ -66,7 +71,7 @@ def _halves(records: list[Record]) -> Verdict:
     losses = [records[0].after(epochs, "train/loss") for epochs in (100, 200, 300)]
     ratios = [after / before for before, after in pairwise(losses)]
     value = f"{', '.join(f'{loss:.4f}' for loss in losses)}: times {' and '.join(f'{ratio:.2f}' for ratio in ratios)}"
-    # The article's own are 0.51 and 0.51. Where the losses start is a matter of the first weights, their ratio is not.
+    # The article's ratios are 0.51 and 0.51. The losses depend on the initial weights, but their ratios do not.
     return Verdict(value, all(0.45 <= ratio <= 0.55 for ratio in ratios))
 
 
@@ -77,12 +82,12 @@ def _not_there_yet(records: list[Record]) -> Verdict:
 
 def _patience(records: list[Record]) -> Verdict:
     answer = _answer_at_20(records[0])
-    # The article's last digit, and a float32's near 40.
+    # The tolerance covers the article's last digit and the precision of float32 near 40.
     return Verdict(f"f(20) = {answer:.5f}", abs(answer - 39.99997) < 1.5e-5)
 
 
 def _answer_at_20(run: Record) -> float:
-    """What the network itself gave in its test, in the precision of its own."""
+    """Return the network's prediction for x = 20 in its test, in its own precision."""
     below = run.metric("weight") * 20 + run.metric("bias") < 40
     return 40 - run.metric("test/mae") if below else 40 + run.metric("test/mae")
 
@@ -141,7 +146,7 @@ def _fills_the_plane(records: list[Record]) -> Verdict:
 
 def _guesses_further_out(records: list[Record]) -> Verdict:
     share = accuracy_further_out(records[0].folder)
-    # Guessing is right for half.
+    # Guessing is right for half of the points.
     return Verdict(f"{_percent(share)} right on the next turn", share < 0.65)
 
 
@@ -189,7 +194,7 @@ def _all_right_in(run: Record) -> int:
 
 def _useless_on_lines(records: list[Record]) -> Verdict:
     arms, lines = records[0].metric("test/acc"), records[0].metric("colour_lines/acc")
-    # Guessing is right for a third of them; half is far from useful.
+    # Guessing is right for a third of the points; with less than half right, the network is useless.
     return Verdict(f"{_percent(lines)} on the lines, {_percent(arms)} on the arms", arms > 0.9 and lines < 0.5)
 
 
@@ -205,7 +210,7 @@ def _over(least: float) -> Callable[[list[Record]], Verdict]:
 
 
 def _percent(share: float) -> str:
-    """Two digits after the point, unless they are zeros; rounded down, so that 100% means all."""
+    """Return a percentage with up to two decimal places, rounded down so that 100% means all."""
     return f"{int(share * 10_000 + 1e-6) / 100:.4g}%"
 
 

@@ -1,4 +1,4 @@
-"""From the settings of report.py to the page: which experiments are run or reused, and what is written where."""
+"""Write the report: run or reuse the experiments according to the settings of report.py, and write the page."""
 
 import logging
 import os
@@ -20,25 +20,25 @@ from .statements import STATEMENTS
 
 log = logging.getLogger(__name__)
 
-# Where conf/hydra/default.yaml puts runs and sweeps.
+# Folder of runs and sweeps, as in conf/hydra/default.yaml.
 OUTPUTS = Path("outputs")
 SETTINGS = {"experiments": list[str] | None, "reuse": bool, "overrides": list[str]}
-#: Every experiment that the page tells of, in the order of its story.
+#: All experiments on the page, in the page's order.
 EXPERIMENTS = tuple(dict.fromkeys(statement.experiment for statement in STATEMENTS))
 
 
 def write_article(config: DictConfig) -> Path:
-    """Runs or reuses the experiments, and writes the page; what could not be run is a gap in it.
+    """Run or reuse the experiments and write the page, with gaps for experiments that could not be run.
 
     Args:
-        config: that of ``conf/report.yaml``.
+        config: configuration of ``conf/report.yaml``.
 
     Returns:
         The page's file.
 
     Raises:
-        SettingError: there is no such experiment, none has a setting that is to be passed on, or there is no place for
-            the page.
+        SettingError: an experiment does not exist, no experiment has a setting named in ``overrides``, or the folder of
+            the page cannot be created.
     """
     check_settings(config, SETTINGS)
     wanted = EXPERIMENTS if config.experiments is None else tuple(config.experiments)
@@ -65,7 +65,7 @@ def write_article(config: DictConfig) -> Path:
 
 
 def _folder(setting: str, value: Any) -> Path:
-    """Makes it, before hours of training and not after them."""
+    """Create a folder, before hours of training instead of after them, so that an error shows at once."""
     folder = user_path(value)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _folder(setting: str, value: Any) -> Path:
 
 
 def _configuration() -> Path:
-    """The folder conf/ that Hydra was started with, beside which train.py is."""
+    """Return the folder conf/ with which Hydra was started; train.py is beside it."""
     return next(Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.provider == "main")
 
 

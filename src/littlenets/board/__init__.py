@@ -1,1 +1,1 @@
-"""What TensorBoard shows of runs, and what it calls them."""
+"""TensorBoard: content of a run's event files, and names of runs."""

@@ -1,10 +1,11 @@
-"""What makes ``tensorboard --logdir outputs`` show runs by short names.
+"""TensorBoard plugin that shows runs by short names in ``tensorboard --logdir outputs``.
 
-TensorBoard calls a run by the path of its event files below ``--logdir``, such as
-``runs/linear/2026-11-23_14-05-09-3f2a/tensorboard``, and shows it once more for each link that leads there, such as
-``latest``. It also loads every class that an installed package names in its entry points ``tensorboard_plugins``, and
-lets it correct its command line. So it is pointed at a folder of links to the runs, which have the names that it is to
-show; nothing below ``--logdir`` is touched. A TensorBoard that is installed elsewhere shows the long names.
+TensorBoard names a run after the path of its event files relative to ``--logdir``, such as
+``runs/linear/2026-11-23_14-05-09-3f2a/tensorboard``, and shows it again for each link to it, such as ``latest``.
+TensorBoard loads each class that an installed package lists in its entry points ``tensorboard_plugins``, and lets the
+class change the command-line flags. This plugin replaces ``--logdir`` by a temporary folder with one link per run; the
+names of the links are the short names. Nothing in the original folder is changed. A TensorBoard in another Python
+environment shows the long names.
 """
 
 import atexit
@@ -19,32 +20,32 @@ from tensorboard.plugins.base_plugin import TBLoader
 
 from .run_names import holds_runs, run_names
 
-# As often as TensorBoard looks for new runs itself.
+# The interval at which TensorBoard itself looks for new runs.
 SECONDS_BETWEEN_LOOKS = 5.0
-# TensorBoard keeps 10 of a slider's pictures unless told otherwise; a network is drawn at about 12 moments.
+# TensorBoard keeps 10 images per slider by default; a network is drawn at about 12 moments.
 IMAGES = 30
 
 
 class ShortRunNames(TBLoader):
-    """Loaded by TensorBoard where this package is installed; shows nothing of its own."""
+    """Plugin loader that only changes TensorBoard's flags; it adds no plugin of its own."""
 
     def fix_flags(self, flags: Namespace) -> None:
         logdir = Path(os.path.expanduser(getattr(flags, "logdir", "") or ""))
-        # Not for paths on other machines, nor for the event files of others alone.
+        # Do nothing for remote paths, or if all event files are from other programs.
         if not flags.logdir or not logdir.is_dir() or not holds_runs(logdir):
             return
         links = RunLinks(logdir.resolve())
         try:
             links.update()
         except OSError:
-            return  # this system lets nobody make links
+            return  # the system does not allow creating links
         threading.Thread(target=links.follow, daemon=True).start()
         flags.logdir = str(links.folder)
         flags.samples_per_plugin.setdefault("images", IMAGES)
 
 
 class RunLinks:
-    """A temporary folder with one link for each run at or below ``logdir``."""
+    """Temporary folder with one link for each run in ``logdir`` and its subfolders; removed when the process ends."""
 
     def __init__(self, logdir: Path) -> None:
         self.logdir = logdir
@@ -53,7 +54,7 @@ class RunLinks:
         self._linked: dict[str, Path] = {}
 
     def update(self) -> None:
-        """Makes the links of new runs, and takes away those of runs that are gone."""
+        """Create links to new runs, and remove links to runs that no longer exist."""
         named = run_names(self.logdir)
         for name in self._linked.keys() - named.keys():
             (self.folder / name).unlink(missing_ok=True)
@@ -68,10 +69,10 @@ class RunLinks:
             self._linked[name] = target
 
     def follow(self) -> None:
-        """Updates for as long as the program runs."""
+        """Call `update` every `SECONDS_BETWEEN_LOOKS` seconds until the process ends."""
         wait = threading.Event()
         while not wait.wait(SECONDS_BETWEEN_LOOKS):
             try:
                 self.update()
             except OSError:
-                continue  # a run was deleted meanwhile; the next look sees the whole of it
+                continue  # a run was deleted meanwhile; try again at the next update

@@ -1,4 +1,4 @@
-"""What TensorBoard calls each run: few words instead of the path of its event files."""
+"""Make short names for runs in TensorBoard, which by default shows the paths of their event files."""
 
 import functools
 import os
@@ -11,9 +11,10 @@ from ..errors import SettingError
 from ..runs.saved import read_overrides
 from ..sweeps.manifest import Manifest
 
-# As runs/folder.py makes them.
+# Folder names as made by runs/folder.py.
 STAMP = re.compile(r"\d{4}-(\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)-[0-9a-f]{4}")
-# The name begins with the model, and where files lie or go changes nothing that a curve shows.
+# Overrides that are left out of names: the model is already at the beginning of the name, and the others, such as paths
+# of files, do not change the curves.
 LEFT_OUT = re.compile(
     r"(model|threads|compile|histograms|gradient_norm|data\.(root|mirrors)|(logger|checkpoint|figures|hydra)(\.[\w.]+)?)$"
 )
@@ -22,16 +23,22 @@ LONGEST = 80
 
 
 def run_names(logdir: Path) -> dict[str, Path]:
-    """The folders with event files at or below ``logdir``, an absolute path, by the names that are to be shown.
+    """Return the folders with event files in ``logdir`` and its subfolders, by the names to show in TensorBoard.
 
-    - a run: its model, when it started, and what was said on the command line, ``spiral 11-23 14:05:09 lr=0.1``;
-    - a job of a sweep: what was swept, ``sweep linear 11-23 14:20:00/lr=0.01, max_epochs=200``, and that alone where
-      ``logdir`` is the sweep's own folder;
-    - a run in a folder of another name: the path of that folder below ``logdir``;
-    - event files of others: their path below ``logdir``, as TensorBoard itself has it.
+    The names are:
 
-    No run appears twice, whatever links lead to it. Event files of others below a folder with event files are left out:
-    TensorBoard looks for them there by itself.
+    - for a run: its model, start time and overrides, such as ``spiral 11-23 14:05:09 lr=0.1``;
+    - for a job of a sweep: the sweep and the swept settings, such as
+      ``sweep linear 11-23 14:20:00/lr=0.01, max_epochs=200``; only the swept settings if ``logdir`` is the sweep folder
+      or a folder in it;
+    - for a run in a folder with another name: the path of that folder relative to ``logdir``;
+    - for event files of other programs: their path relative to ``logdir``, as in TensorBoard itself.
+
+    Each run appears once, even if links point to it. Event files of other programs in a subfolder of a named folder are
+    left out, because TensorBoard finds them by itself.
+
+    Args:
+        logdir: an absolute path.
     """
     names: dict[str, Path] = {}
     named: set[Path] = set()
@@ -40,9 +47,9 @@ def run_names(logdir: Path) -> dict[str, Path]:
         run = folder.parent
         if not _is_ours(folder):
             if folder.name == "tensorboard" and (STAMP.fullmatch(run.name) or STAMP.fullmatch(run.parent.name)):
-                continue  # it has only just started, and shows nothing so far
+                continue  # a run that has just started and has nothing to show yet
             if named & set(folder.parents):
-                continue  # TensorBoard finds it below the other by itself
+                continue  # TensorBoard finds it by itself below the named folder
             name = os.path.relpath(folder, logdir)
         elif stamp := STAMP.fullmatch(run.name):
             name = _title(run.parent.name, stamp, overrides_label(_overrides(run / "config.yaml")))
@@ -62,15 +69,16 @@ def run_names(logdir: Path) -> dict[str, Path]:
 
 
 def holds_runs(logdir: Path) -> bool:
-    """Whether ``logdir`` is a place of this project's: a run of ours is in it, or nothing to show so far."""
+    """Return whether ``logdir`` contains a run of this package, or no event files yet."""
     folders = list(event_folders(logdir))
     return not folders or any(_is_ours(folder) for folder in folders)
 
 
 def event_folders(logdir: Path) -> Iterator[Path]:
-    """Every folder at or below ``logdir`` that holds event files, once, by its real path where that is below it.
+    """Yield each folder with event files in ``logdir`` and its subfolders once.
 
-    The links ``latest`` are not followed, others are: somebody made them to compare runs.
+    A folder that can also be reached through a link is yielded by its real path if that is below ``logdir``. Links
+    named ``latest`` are not followed; other links are, because users create them to compare runs.
     """
     seen: set[Path] = set()
     for path, folders, files in os.walk(logdir, followlinks=True):
@@ -78,10 +86,11 @@ def event_folders(logdir: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        # Real folders first, so that a run has the name of its own place and not that of a link to it.
+        # Real folders first, so that a run is named after its own folder and not after a link to it.
         folders[:] = [name for name in folders if not (name == "latest" and Path(path, name).is_symlink())]
         if {"config.yaml", "sweep.json"} & set(files):
-            # What is in the folder of a run belongs to it, and a link in one from elsewhere may lead anywhere.
+            # Do not follow links inside of the folder of a run or sweep: if it comes from another person, they may
+            # point anywhere.
             folders[:] = [name for name in folders if not Path(path, name).is_symlink()]
         folders.sort(key=lambda name: (Path(path, name).is_symlink(), name))
         if any("tfevents" in name for name in files):
@@ -89,7 +98,10 @@ def event_folders(logdir: Path) -> Iterator[Path]:
 
 
 def job_labels(sweep: Path) -> dict[str, str]:
-    """What was swept, such as ``lr=0.01, max_epochs=200``, by the names of the jobs' folders; empty if unknown."""
+    """Return the swept settings, such as ``lr=0.01, max_epochs=200``, by name of the job folder.
+
+    The dictionary is empty if the manifest of the sweep cannot be read.
+    """
     try:
         jobs = Manifest.read(sweep).jobs
     except SettingError:
@@ -99,7 +111,7 @@ def job_labels(sweep: Path) -> dict[str, str]:
 
 
 def overrides_label(overrides: Sequence[str]) -> str:
-    """``lr=0.1, hidden=[16]`` for ``optimizer.lr=0.1 model.network.hidden=[16]``."""
+    """Return a label for overrides: ``lr=0.1, hidden=[16]`` for ``optimizer.lr=0.1 model.network.hidden=[16]``."""
     settings = [override.lstrip("+~").partition("=") for override in overrides]
     settings = [(key, sign, value) for key, sign, value in settings if key and not LEFT_OUT.match(key)]
     names = short_names([key for key, _, _ in settings])
@@ -117,7 +129,7 @@ def _title(model: str, stamp: re.Match[str], label: str = "") -> str:
 
 @functools.cache
 def _overrides(config: Path) -> tuple[str, ...]:
-    """What was said on the command line of a run; its config.yaml is written once and never changed."""
+    """Return the overrides of a run. The result is cached, because config.yaml is never changed."""
     try:
         return tuple(read_overrides(config))
     except (FileNotFoundError, SettingError):
@@ -125,7 +137,7 @@ def _overrides(config: Path) -> tuple[str, ...]:
 
 
 def _fit(label: str) -> str:
-    # A slash would make a folder of what stands before it.
+    # A slash would make the part before it a folder.
     label = label.replace("/", "-").strip()
     return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
 

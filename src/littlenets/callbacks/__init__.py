@@ -1,4 +1,4 @@
-"""What is recorded and shown while a network trains."""
+"""Lightning callbacks that save, record and show training."""
 
 from .checkpoints import Checkpoints
 from .divergence import Divergence

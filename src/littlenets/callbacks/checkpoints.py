@@ -1,4 +1,4 @@
-"""When the training state is saved: checkpoints/last.ckpt and checkpoints/best.ckpt."""
+"""Callback that saves checkpoints/last.ckpt and checkpoints/best.ckpt."""
 
 import re
 import time
@@ -16,14 +16,14 @@ from ..runs.checkpoints import read_checkpoint
 from ..runs.files import copy_atomically
 from .epoch_counts import planned_epochs
 
-# Each takes 5 ms, and none of them may cost a run of 4 seconds a hundredth.
+# Saving one takes 5 ms; ten of them take about one percent of a run of 4 seconds.
 CHECKPOINTS_A_RUN = 10
 
 _UNITS = re.compile(r"([1-9]\d*) ?(epoch|batch|minute)(?:s|es)?")
 
 
 def is_interval(text: str) -> bool:
-    """a text such as "200 batches" or "5 minutes"."""
+    """a text such as "200 batches" or "5 minutes"."""  # noqa: D401, D403 (the docstring is part of an error message)
     return _UNITS.fullmatch(text) is not None
 
 
@@ -35,15 +35,15 @@ def _is_own(callback: Callback) -> bool:
 
 
 class Checkpoints(Checkpoint):
-    """Saves ``last.ckpt`` now and then and at the end, and ``best.ckpt`` where the loss is the lowest so far.
+    """Save ``last.ckpt`` at regular intervals and at the end, and ``best.ckpt`` whenever the loss is the lowest so far.
 
-    Best is by ``val/loss`` where there is a validation set. Without one it is by ``train/loss``, which is measured on
-    the data that the network is trained on. Where a module logs neither, nor ``val_loss`` or ``train_loss``, there is
-    no best one.
+    The best checkpoint is chosen by ``val/loss`` if there is a validation set. Without one it is chosen by
+    ``train/loss``, which is measured on the training data. If the module logs no such loss (``val_loss`` and
+    ``train_loss`` are accepted as well), no ``best.ckpt`` is saved.
 
     Args:
-        every: epochs between two checkpoints, or "200 batches", "5 minutes"; ``auto`` makes about 10 in a run,
-            and one a minute in a run of unknown length.
+        every: epochs between two checkpoints, or an interval such as "200 batches" or "5 minutes". ``auto`` saves about
+            10 checkpoints in a run, and one per minute in a run of unknown length.
     """
 
     def __init__(self, every: Interval = "auto") -> None:
@@ -68,19 +68,21 @@ class Checkpoints(Checkpoint):
         self._saved_at = time.monotonic()
         self._epoch_step, self._epoch_batches = trainer.global_step, _batches(trainer)
         if self._improved and trainer.is_global_zero:
-            # Resumed from a last.ckpt that is a best one as well; perhaps there was no time to say so.
+            # The resumed last.ckpt is also the best one; the run may have been killed before best.ckpt was written.
             copy_atomically(self._folder / "last.ckpt", self._folder / "best.ckpt")
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
+        """Return how many epochs after the current one can be trained without this callback; None: any number."""
         if self._unit == "minute":
             return 0 if self._time_is_up(trainer) else None
         if self._unit == "batch":
-            # Those that fall into an epoch are seen if Lightning hears of its batches.
+            # A checkpoint due within an epoch is saved if Lightning's hooks run for that epoch.
             past = _batches(trainer) % self._every
             return (self._every - past) // trainer.num_training_batches if past else 0
         return -(trainer.current_epoch + 1) % self._every
 
     def batches_until_due(self, trainer: Trainer) -> int | None:
+        """Return how many batches after the current one can be trained without this callback; None: any number."""
         if self._unit == "batch":
             return -_batches(trainer) % self._every
         return 0 if self._unit == "minute" and self._time_is_up(trainer) else None
@@ -89,12 +91,13 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.is_last_batch:
-            return  # the epoch's end comes at once
+            return  # on_train_epoch_end follows immediately
         last = trainer.should_stop or trainer.global_step == trainer.max_steps
         due = _batches(trainer) % self._every == 0 if self._unit == "batch" else self._unit == "minute"
-        # Gradients that wait for more are not saved.
+        # Gradients that are still being accumulated are not saved, so wait for the optimizer step.
         due = due and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        # Here the training state still says which batches of the epoch are done; after the loop it does not.
+        # Here Lightning's loop state still contains the number of batches done in this epoch; after the loop it does
+        # not.
         if last or (due and (self._unit == "batch" or self._time_is_up(trainer))):
             self._save(trainer, improved=False)
 
@@ -105,9 +108,9 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_last_batch:
-            return  # stopped within the epoch
+            return  # training was stopped within the epoch
         due = self._due_at_epoch_end(trainer)
-        # A loss belongs to the weights that it was measured with: val/loss counts right after a validation alone.
+        # A loss is valid only for the weights it was measured with: use val/loss only directly after a validation.
         improved = (self._validated if self._monitor == "val/loss" else due) and self._improves(trainer)
         self._validated = False
         self._epoch_step, self._epoch_batches = trainer.global_step, _batches(trainer)
@@ -122,7 +125,7 @@ class Checkpoints(Checkpoint):
             self._save(trainer, improved=False)
 
     def _has_last(self, trainer: Trainer, module: LightningModule) -> bool:
-        """Whether last.ckpt has the weights that are going to be tested, which a callback may just have averaged."""
+        """Return whether last.ckpt has the weights that will be tested; a callback may just have averaged them."""
         if all(
             type(callback).on_train_end is Callback.on_train_end or _is_own(callback) for callback in trainer.callbacks
         ):
@@ -130,10 +133,10 @@ class Checkpoints(Checkpoint):
         same = False
         if trainer.is_global_zero:
             saved = read_checkpoint(self._folder / "last.ckpt")["state_dict"]
-            # A module may save less than it has, and other things than tensors.
+            # A module may save only a part of its state, and values other than tensors.
             weights = {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
             same = all(torch.equal(saved[name], value.cpu()) for name, value in weights.items() if name in saved)
-        # Saving is done by all processes together.
+        # All processes must take part in saving.
         return trainer.strategy.broadcast(same) if trainer.world_size > 1 else same
 
     def _due_at_epoch_end(self, trainer: Trainer) -> bool:
@@ -145,12 +148,12 @@ class Checkpoints(Checkpoint):
 
     def _time_is_up(self, trainer: Trainer) -> bool:
         up = time.monotonic() - self._saved_at >= 60 * self._every
-        # Saving is done by all processes together.
+        # All processes must take part in saving.
         return trainer.strategy.broadcast(up) if trainer.world_size > 1 else up
 
     def _improves(self, trainer: Trainer) -> bool:
         metrics = trainer.callback_metrics
-        # As modules of others call it; of several validation sets, the first decides.
+        # Other modules name the loss val_loss or train_loss. With several validation sets, use the first.
         names = [self._monitor, self._monitor.replace("/", "_")]
         names += [f"{name}/dataloader_idx_0" for name in names]
         metric = next((metrics[name] for name in names if name in metrics), None)
@@ -163,7 +166,7 @@ class Checkpoints(Checkpoint):
 
     def _save(self, trainer: Trainer, improved: bool) -> None:
         if trainer.fast_dev_run:
-            return  # Lightning's word for: leave nothing behind
+            return  # a fast_dev_run writes no files
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._improved = improved
         trainer.save_checkpoint(self._folder / "last.ckpt")
@@ -178,5 +181,5 @@ class Checkpoints(Checkpoint):
 
 
 def _batches(trainer: Trainer) -> int:
-    """Return the number of batches that were trained on, the one under way included; each may have several steps."""
+    """Return the number of batches trained so far, including the current one; a batch may have several steps."""
     return trainer.fit_loop.epoch_loop.batch_progress.total.ready

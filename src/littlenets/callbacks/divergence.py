@@ -1,4 +1,4 @@
-"""The end of a training whose loss is no number any more."""
+"""Callback that ends the training when the loss is NaN or infinite."""
 
 import math
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ class Divergence(Callback):
     """End the training as soon as ``train/loss``, the mean over an epoch, is not finite.
 
     Raises:
-        DivergedError: it is not.
+        DivergedError: ``train/loss`` is not finite.
     """
 
     def __init__(self) -> None:
         self._last: float | None = None
 
     def epochs_until_due(self, trainer: Trainer) -> None:
-        """Return None: epochs that pass without this hook are checked by `check`."""
+        """Return None: epochs trained on the fast path are checked by `check`."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = trainer.callback_metrics.get("train/loss")
@@ -34,11 +34,20 @@ class Divergence(Callback):
 
     @staticmethod
     def whole_rows(losses: Sequence[float]) -> int:
-        """Return the number of epochs that are worth recording: up to the first that is not finite, and that one."""
+        """Return the number of epochs to record: all up to and including the first whose loss is not finite."""
         return next((index + 1 for index, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
 
     def check(self, losses: Sequence[float], first_epoch: int, advice: str = "Lower optimizer.lr.") -> None:
-        """Raise DivergedError if one of the losses, of epochs from ``first_epoch`` on, is not finite."""
+        """Raise an error if a loss is not finite.
+
+        Args:
+            losses: one loss per epoch.
+            first_epoch: the number of the first of these epochs.
+            advice: a sentence on what to do, for the error message.
+
+        Raises:
+            DivergedError: a loss is not finite.
+        """
         for epoch, loss in enumerate(losses, first_epoch):
             if not math.isfinite(loss):
                 raise DivergedError(epoch, self._last, advice)

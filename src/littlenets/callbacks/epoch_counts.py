@@ -1,4 +1,4 @@
-"""How long a run is going to be."""
+"""Number of planned and finished epochs of a run."""
 
 import math
 
@@ -6,7 +6,7 @@ from pytorch_lightning import Trainer
 
 
 def planned_epochs(trainer: Trainer) -> int | None:
-    """Return the number of epochs that ``max_epochs`` and ``max_steps`` allow; None where neither is a limit."""
+    """Return the number of epochs that ``max_epochs`` and ``max_steps`` allow; None if neither is a limit."""
     limits = [] if trainer.max_epochs in (None, -1) else [trainer.max_epochs]
     batches = trainer.num_training_batches
     if trainer.max_steps != -1 and 0 < batches < math.inf:
@@ -15,14 +15,14 @@ def planned_epochs(trainer: Trainer) -> int | None:
 
 
 def finished_epochs(trainer: Trainer) -> int:
-    """Return the number of whole epochs that were trained, also where nobody knows how many batches there are."""
+    """Return the number of completed epochs, also if the number of batches per epoch is unknown."""
     epochs = trainer.fit_loop.epoch_progress.current
-    # Lightning counts an epoch that was ended within as well.
+    # Lightning also counts an epoch in which training was stopped before its last batch.
     batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     within = epochs.processed == epochs.ready and batches > 0 and not trainer.is_last_batch
     return epochs.processed - within
 
 
 def ends_epoch(trainer: Trainer) -> bool:
-    """Return whether the batch under way is the last of its epoch, or the last that the run is to be trained on."""
+    """Return whether the current batch is the last of its epoch or the last of the run."""
     return trainer.is_last_batch or trainer.global_step == trainer.max_steps

@@ -1,4 +1,4 @@
-"""What is kept of a training for its figures, and the drawing of them afterwards: figures/*.png in the run folder."""
+"""Callback that collects data during training and draws figures/*.png in the run folder afterwards."""
 
 import io
 import logging
@@ -29,24 +29,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A checkpoint holds a dozen of them.
+# Numbers in the state of a network. A checkpoint contains about a dozen such states.
 LARGEST_STATE = 100_000
-# Samples enough to measure shares of units to a few percent, and the share of a run that looking at them may take.
+# Number of samples that is enough to measure shares of units to a few percent, and the share of the run time that
+# evaluating them may take.
 PROBES = 256
 SHARE_OF_TRAINING = 0.01
-# For the many pictures of an animation.
+# Resolution of the frames of an animation.
 FRAME_DPI = 100
 
 
 class Figures(Callback):
-    """Looks at some moments of training, and draws what the network learned once it was tested.
+    """Record the network's state at some moments of training, and draw figures after the test.
 
     Args:
-        only: names of figures; None is all that fit the network and its data.
-        moments: at how many moments of training the regions and the saturated units are shown.
+        only: names of figures to draw; None draws all that suit the network and its data.
+        moments: number of moments of training at which the decision regions and the saturated units are shown.
 
     Raises:
-        SettingError: there is no figure of such a name.
+        SettingError: a name in ``only`` is not the name of a figure.
     """
 
     def __init__(self, only: Sequence[str] | None = None, moments: Count = 12) -> None:
@@ -68,32 +69,38 @@ class Figures(Callback):
         self._labels: list[Tensor] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Not where training starts: a run that was killed after its last epoch is only tested when it is resumed.
+        # Not in on_train_start: a run that was killed after its last epoch is only tested when it is resumed.
         self._data = trainer.datamodule
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Of a module of another kind nobody knows what its network is, or what that takes.
+        # For other modules it is unknown which attribute is the network and what inputs it takes.
         self._traced = is_plain_task(type(pl_module))
         if isinstance(self._data, TensorDataModule) and self._traced:
             try:
                 self._plan(planned_epochs(trainer), pl_module.network, self._data)
-            except Exception as error:  # any: a run is not lost for want of a picture
+            except Exception as error:  # of any type: a failed figure must not end the run
                 self._give_up(error)
         if not self._moments and trainer.current_epoch == 0 and self._traced:
             self._keep(0, pl_module)
 
     def _plan(self, epochs: int | None, network: nn.Module, data: TensorDataModule) -> None:
-        """Decides at what to look, and when."""
+        """Choose the epochs to record, the probe samples, and whether the network's state is kept.
+
+        Args:
+            epochs: planned number of epochs; None if there is no limit.
+            network: the network to be trained.
+            data: data that has been set up; its training samples are used.
+        """
         x = data.splits["train"].x
         on_a_plane = data.classes is not None and x.shape[1:] == (2,)
         small = sum(value.numel() for value in network.state_dict().values()) <= LARGEST_STATE
         self._keeps_state = "moments" in self._wanted and on_a_plane and small
         due = moments_of(epochs, self.count)
         if "saturation" in self._wanted and saturation.activations(tracing.trace(network, data.sample().x)):
-            # A step of training computes about three times as much as a look.
+            # A training step needs about three times the computation of a forward pass.
             affordable = int(3 * SHARE_OF_TRAINING * len(x) * due[-1] / len(due))
             count = min(PROBES, len(x), max(8, affordable))
-            # Spread over all samples, which may be sorted by class.
+            # Evenly spaced over all samples, because they may be sorted by class.
             probes = x[torch.linspace(0, len(x) - 1, count).long()]
             self._probes = tracing.suited(data.transform(probes), network)
         if self._keeps_state or self._probes is not None:
@@ -104,6 +111,7 @@ class Figures(Callback):
         _warn("The development of the network", error)
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
+        """Return how many epochs after the current one can be trained without this callback; None: any number."""
         under_way = trainer.current_epoch + 1
         return next((epoch - under_way for epoch in self._due if epoch >= under_way), None)
 
@@ -124,7 +132,7 @@ class Figures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        # There may be tests on other data as well, and batches and outputs of forms that no figure knows.
+        # There may be tests on other data as well, and batches and outputs of types that no figure supports.
         pair = isinstance(batch, list | tuple) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch)
         known = is_plain_task(type(pl_module)) and pair and isinstance(outputs, Tensor)
         if trainer.datamodule is self._data and dataloader_idx == 0 and known:
@@ -150,11 +158,15 @@ class Figures(Callback):
             self._give_up(error)
 
     def draw(self, trainer: Trainer, module: LightningModule, metrics: dict[str, float], completed: bool) -> None:
-        """Draws into ``figures/`` of the run folder, and for TensorBoard; what fails is one warning each.
+        """Draw the figures into ``figures/`` in the run folder, and log them to the loggers.
+
+        A figure that fails is logged as one warning.
 
         Args:
-            metrics: those of the test, by name.
-            completed: whether the run got to its end; of another one only its curves are drawn.
+            trainer: the trainer of the run.
+            module: the trained module.
+            metrics: test metrics by name.
+            completed: whether the run was completed; otherwise only the figures of its history are drawn.
         """
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
@@ -174,10 +186,10 @@ class Figures(Callback):
                 labels=torch.cat(self._labels) if self._labels else None,
                 metrics=metrics,
             )
-        except Exception as error:  # any: a run is not lost for want of a picture
+        except Exception as error:  # of any type: a failed figure must not end the run
             _warn("The figures", error)
             return
-        # The events of a run that did not get to its end are closed by then.
+        # If the run was not completed, its event files are closed already.
         loggers = trainer.loggers if completed else []
         album = _Album(Path(trainer.default_root_dir) / "figures", loggers, run.epochs)
         for name in self._wanted:
@@ -197,7 +209,15 @@ class Figures(Callback):
 
 
 class _Album:
-    """Where pictures go: files, and TensorBoard's images, with a slider where there are several of one name."""
+    """Write pictures to files and to the loggers.
+
+    In TensorBoard, several pictures with the same name and different steps are one image with a slider.
+
+    Args:
+        folder: folder of the files; made when the first file is written.
+        loggers: loggers that get the pictures.
+        epochs: number of epochs of the run; the step of pictures that belong to no epoch.
+    """
 
     def __init__(self, folder: Path, loggers: Sequence[Logger], epochs: int) -> None:
         self.folder, self.loggers, self.epochs = folder, loggers, epochs
@@ -206,6 +226,7 @@ class _Album:
         self._to_log: dict[tuple[str, int], bytes] = {}
 
     def add(self, picture: "Picture") -> None:
+        """Write a picture to its file, or keep it as a frame of an animation, and keep it for the loggers."""
         file = io.BytesIO()
         moment = picture.epoch is not None
         picture.figure.savefig(file, format="png", dpi=FRAME_DPI if moment else "figure")
@@ -214,18 +235,18 @@ class _Album:
         else:
             self._write(f"{picture.name}.png", file.getvalue())
         step = picture.epoch if moment else self.epochs
-        # The last moment is there as a figure of its own, which is the finer one.
+        # The last moment is also drawn as a figure of its own, in a higher resolution; that one is kept.
         self._to_log.setdefault((picture.name, step), file.getvalue())
 
     def log(self) -> None:
-        """Hands what was added to the loggers, in the order of epochs, which TensorBoard's slider follows."""
+        """Log the pictures added so far in the order of epochs, which is the order of TensorBoard's slider."""
         for (name, step), png in sorted(self._to_log.items()):
             for logger in self.loggers:
                 log_image(logger, f"figures/{name}", png, step)
         self._to_log.clear()
 
     def animate(self) -> None:
-        """Makes a GIF of the moments that were added since the last call."""
+        """Write a GIF of the frames that were added since the last call."""
         from ..figures.animation import gif
 
         for name, frames in self._frames.items():

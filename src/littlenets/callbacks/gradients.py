@@ -1,4 +1,4 @@
-"""What gradients and weights look like while a network trains, for those who ask."""
+"""Callback that records the gradient norm and histograms of weights and gradients."""
 
 from typing import Any
 
@@ -11,20 +11,21 @@ from torch.nn.utils import get_total_norm
 from ..errors import SettingError
 from .epoch_counts import planned_epochs
 
-# Each takes about 1 ms a weight matrix, and TensorBoard shows no more of them well.
+# A histogram takes about 1 ms per weight matrix, and TensorBoard does not show more of them well.
 HISTOGRAMS_A_RUN = 12
-# Where nobody knows how long a run will be.
+# For runs of unknown length.
 EPOCHS_BETWEEN_HISTOGRAMS = 100
 
 
 class Gradients(Callback):
-    """Records the size of the gradients, or shows weights and gradients as histograms in TensorBoard; else nothing.
+    """Record the gradient norm, and log histograms of weights and gradients to TensorBoard. Both are off by default.
 
-    The gradients are those of an epoch's last batch.
+    The gradients are those of the last batch of an epoch.
 
     Args:
-        norm: whether ``gradient_norm``, the Euclidean length of all gradients together, becomes part of the history.
-        histograms: whether TensorBoard gets the weights before training, and about 12 times both.
+        norm: whether to record ``gradient_norm``, the Euclidean norm of all gradients together, in the history.
+        histograms: whether to log to TensorBoard the weights before training, and weights and gradients about 12
+            times in a run.
     """
 
     def __init__(self, norm: bool = False, histograms: bool = False) -> None:
@@ -39,7 +40,7 @@ class Gradients(Callback):
             raise SettingError("histograms=true: histograms are for TensorBoard, so set logger=tensorboard as well.")
 
     def watched(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:
-        """Return what is recorded at the end of an epoch."""
+        """Return the quantities to record at the end of an epoch: ``gradient_norm`` if `norm` is set."""
         return {"gradient_norm": _norm(pl_module)} if self.norm else {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -51,15 +52,16 @@ class Gradients(Callback):
             self._draw(0, pl_module)
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
+        """Return how many epochs after the current one can be trained without this callback; None: any number."""
         return None if self._every is None else -(trainer.current_epoch + 1) % self._every
 
     def batches_until_due(self, trainer: Trainer) -> None:
-        """An epoch's last batch comes by in any case."""
+        """Return None: the fast path for batches never includes the last batch of an epoch, which is the one needed."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # Not at the epoch's end: a validation before it takes the gradients away.
+        # Not in on_train_epoch_end: a validation runs before it and clears the gradients.
         epoch = trainer.current_epoch + 1
         if self._every is not None and trainer.is_last_batch and epoch % self._every == 0:
             self._draw(epoch, pl_module)
@@ -72,7 +74,7 @@ class Gradients(Callback):
                 tensors[f"gradients/{name}"] = weight.grad
         for logger in self._loggers:
             for tag, tensor in tensors.items():
-                # What is infinite has no place in a histogram.
+                # NaN and infinity cannot be counted in a histogram.
                 finite = tensor.detach()[tensor.isfinite()]
                 if len(finite):
                     logger.experiment.add_histogram(tag, finite.float(), epoch)

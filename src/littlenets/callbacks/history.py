@@ -1,4 +1,4 @@
-"""The per-epoch record: history.csv, and the curves that loggers draw."""
+"""Callback that writes one row per epoch to history.csv and to the loggers."""
 
 import logging
 import math
@@ -28,23 +28,25 @@ from .watched import watched_by
 
 log = logging.getLogger(__name__)
 
-# A curve of this many points looks like one of ten thousand. Each costs 0.1 ms, mostly for checksums in Python.
+# A curve of 500 points looks the same as one of 10,000. A point costs 0.1 ms, mostly for checksums in Python.
 POINTS_A_CURVE = 500
-# With fewer batches an epoch, the curve over epochs tells as much as one over steps.
+# With fewer batches per epoch, a curve over steps shows no more than the curve over epochs.
 MANY_BATCHES = 20
-# A name with a comma in it would be two columns.
+# A comma in a name would split it into two columns.
 _IN_A_CELL = str.maketrans({",": ";", "\n": " ", "\r": " "})
 
 
 class History(Callback):
-    """Write one row an epoch to ``history.csv`` in the run folder, and the same numbers to the loggers.
+    """Write one row per epoch to ``history.csv`` in the run folder, and the same numbers to the loggers.
 
-    A row has what the module and callbacks logged in the epoch (``self.log``), the learning rate ``lr``, and what is
-    watched (`watched_by`). Validation metrics stand in the row of the epoch after which they were measured; elsewhere
-    the cell is empty. Of several validations in one epoch the row has the last; ``validations.csv`` has them all.
-    Loggers get what Lightning does not give them itself, as it does where a metric is logged with ``logger=True``.
+    A row contains the metrics that the module and callbacks logged in the epoch (``self.log``), the learning rate
+    ``lr``, and the watched quantities (`watched_by`). Validation metrics are in the row of the epoch after which they
+    were measured; in other rows the cell is empty. If there are several validations in one epoch, the row contains the
+    last; ``validations.csv`` contains all. Metrics logged with ``logger=True`` are not sent to the loggers again,
+    because Lightning does so itself.
 
-    Where an epoch has many batches, TensorBoard also gets ``train/batch_loss``, the loss of single batches over steps.
+    If an epoch has many batches, ``train/batch_loss``, the loss of single batches over steps, is also logged to
+    TensorBoard.
 
     Args:
         log_every: epochs between two points of a logger's curves; ``auto`` gives at most about 500 points. The first
@@ -55,16 +57,16 @@ class History(Callback):
         self.log_every = log_every
         self._file: IO[str] | None = None
         self._columns: list[str] = []  # of history.csv, without epoch
-        self._row: dict[str, float] = {}  # of the epoch under way
-        self._ended = False  # whether its row can be written
+        self._row: dict[str, float] = {}  # of the current epoch
+        self._ended = False  # whether the current epoch has ended, so that its row can be written
         self._validated = False
-        self._known: dict[str, Tensor] = {}  # what was logged last
+        self._known: dict[str, Tensor] = {}  # trainer.callback_metrics at the last call of `_collect`
         self._lrs: dict[str, Tensor] = {}
-        #: The last row that was written.
+        #: The last row that was written, by column.
         self.latest: dict[str, float] = {}
 
     def epochs_until_due(self, trainer: Trainer) -> None:
-        """Return None: what was measured in epochs that pass comes by `record_epochs`."""
+        """Return None: the metrics of epochs trained on the fast path arrive through `record_epochs`."""
 
     batches_until_due = epochs_until_due
 
@@ -73,7 +75,7 @@ class History(Callback):
         self._folder = Path(trainer.default_root_dir) if trainer.is_global_zero else None
         self._path = self._folder / "history.csv" if self._folder else Path(os.devnull)
         if self._path.is_file():
-            # Rows beyond the checkpoint that a resumed run starts from are made again.
+            # Rows after the checkpoint from which a run is resumed will be written again.
             keep_rows(self._path, self._epoch)
         elif self._epoch and self._folder:
             log.warning("%s is missing; it begins anew, with epoch %d.", self._path, self._epoch + 1)
@@ -88,7 +90,7 @@ class History(Callback):
         if self._every == "auto":
             self._every = max(1, -(-(self._epochs or 0) // POINTS_A_CURVE))
         batches = trainer.num_training_batches
-        # Of which the loggers have heard: those of whole epochs, also where a run goes on within one.
+        # Steps logged so far: those of whole epochs, also if the run is resumed within an epoch.
         self._steps = self._epoch * batches if self._epoch and batches < math.inf else 0
         self._steps_every = None
         if MANY_BATCHES <= batches < math.inf:
@@ -97,13 +99,13 @@ class History(Callback):
         self._watched = watched_by(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # What was logged at the very end of the epoch before is there by now.
+        # Only now are the metrics available that were logged at the very end of the previous epoch.
         self._write(trainer)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        # Later the schedule has taken its step.
+        # Read the learning rate before the scheduler takes its step.
         place = next(index for index, one in enumerate(trainer.optimizers) if one is optimizer)
-        # As the float64 that it is, where that can be kept.
+        # As float64, as it is in Python, if the device supports that.
         lr = torch.tensor(float(optimizer.param_groups[0]["lr"]), dtype=wide_dtype(pl_module.device))
         self._lrs["lr" if not place else f"lr_{place + 1}"] = lr
 
@@ -114,13 +116,13 @@ class History(Callback):
             loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
             self._batch_losses.append(loss if isinstance(loss, Tensor) else torch.tensor(math.nan))
         if ends_epoch(trainer):
-            # Before a validation, which takes gradients away.
-            # As Lightning's LearningRateMonitor does: self.log takes longer than a small network's epoch.
+            # Here, because a validation clears the gradients. Like Lightning's LearningRateMonitor, write to
+            # callback_metrics directly: self.log takes longer than an epoch of a small network.
             watched = {name: value.clone().view(()) for name, value in self._watched().items()}
             trainer.callback_metrics.update(watched | self._lrs)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # What is new afterwards was measured in the validation.
+        # After this, new metrics are those of the validation.
         self._collect(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -138,14 +140,14 @@ class History(Callback):
             self._batch_losses = list(pl_module.records.batch_losses)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        # A run that goes on from it finds the rows up to there.
+        # A run resumed from this checkpoint needs all rows up to it.
         self._write(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # The rows that lead there are the ones to look at.
+        # The last rows before the exception help to find its cause.
         self._write(trainer)
         self._close()
 
@@ -153,31 +155,37 @@ class History(Callback):
         self._close()
 
     def record_epochs(self, trainer: Trainer, columns: dict[str, list[float]], batch_losses: Sequence[float]) -> None:
-        """Record what was measured in epochs of which no hook was called, one number each in every column."""
+        """Record the metrics of epochs trained on the fast path, without hooks.
+
+        Args:
+            trainer: the trainer of the run.
+            columns: by name, one number per epoch.
+            batch_losses: one loss per batch.
+        """
         self._write(trainer)
         self._write_rows(trainer, columns)
         self._log_steps(trainer, batch_losses)
 
     def _collect(self, trainer: Trainer) -> dict[str, float]:
-        """Return what was logged since the last call, and add it to the row of the epoch under way."""
+        """Return the metrics logged since the last call, and add them to the row of the current epoch."""
         metrics = trainer.callback_metrics
-        # Lightning keeps what is not logged again; it makes a new tensor of what is.
+        # Lightning keeps the tensor of a metric that is not logged again, and makes a new one if it is.
         new = {name: value for name, value in metrics.items() if self._known.get(name) is not value}
         self._known = dict(metrics)
-        # A metric logged for steps and epochs is there under three names.
+        # A metric logged for both steps and epochs appears under three names: NAME, NAME_step and NAME_epoch.
         doubled = {f"{name}_{kind}" for name in new for kind in ("step", "epoch")}
         found = {name.translate(_IN_A_CELL): value.item() for name, value in new.items() if name not in doubled}
         self._row.update(found)
         return found
 
     def _write(self, trainer: Trainer) -> None:
-        """Write the row of the epoch that has ended, if it has not been written."""
+        """Write the row of the epoch that has ended, unless it has been written."""
         if not self._ended:
             return
         self._ended = False
         self._collect(trainer)
         row, self._row = self._row, {}
-        # As for epochs that pass: what the module measured, what is watched, the learning rate, then validations.
+        # The same order as on the fast path: metrics of the module, watched quantities, learning rate, validations.
         last = [*self._lrs, *(name for name in row if name.startswith("val"))]
         row = {name: row[name] for name in [*(name for name in row if name not in last), *last] if name in row}
         self._write_rows(trainer, {name: [value] for name, value in row.items()}, self._validated)
@@ -190,9 +198,9 @@ class History(Callback):
         new = [name for name in columns if name not in self._columns]
         if self._file is None or new:
             self._open(trainer, new)
-        # Writing to a file that was removed succeeds, and leaves nothing.
+        # Writing to an open file that was removed would succeed without leaving a file.
         self._presence.check()
-        # Nine digits give a float32 back exactly.
+        # Nine digits are enough to restore a float32 exactly.
         cells = [
             [f"{value:.9g}" for value in columns[name]] if name in columns else [""] * count for name in self._columns
         ]
@@ -210,7 +218,7 @@ class History(Callback):
         self.latest = {name: cells[-1] for name, cells in columns.items()}
 
     def _open(self, trainer: Trainer, new: Sequence[str]) -> None:
-        """Open the file, with a column for each new name, which is empty in the rows so far."""
+        """Open the file, after adding a column for each new name; its cells in existing rows are empty."""
         self._close()
         if self._folder:
             self._columns = _add_columns(self._path, ["epoch"], new)
@@ -236,7 +244,7 @@ class History(Callback):
 
     def _log_steps(self, trainer: Trainer, losses: Sequence[float]) -> None:
         if self._steps_every is not None:
-            # Others have one axis for all curves, which is that of the epochs.
+            # Other loggers have one x axis for all curves, the epochs.
             loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
             for step, loss in enumerate(losses, self._steps + 1):
                 if step % self._steps_every == 0:
@@ -246,15 +254,15 @@ class History(Callback):
 
 
 def _add_columns(path: Path, first: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Give a CSV file a column for each new name, which is empty in the rows so far.
+    """Add a column to a CSV file for each new name; the cells in existing rows are empty.
 
     Args:
-        path: to the file, which is made where there is none.
-        first: its first columns.
-        names: of columns that it is to have after these.
+        path: path of the file; it is created if it does not exist.
+        first: the first columns of the file, which exist or are created.
+        names: columns that the file must have after these.
 
     Returns:
-        All columns after the first.
+        All columns except those of ``first``.
     """
     header, *rows = (path.read_text().splitlines() if path.is_file() else None) or [",".join(first)]
     there = header.split(",")[len(first) :]
@@ -266,10 +274,14 @@ def _add_columns(path: Path, first: Sequence[str], names: Iterable[str]) -> list
 
 
 def keep_rows(path: Path, epochs: int) -> None:
-    """Cuts a history.csv after the row of an epoch.
+    """Remove the rows of a history.csv after a given epoch.
+
+    Args:
+        path: path of the file.
+        epochs: the number of epochs whose rows are kept.
 
     Raises:
-        SettingError: it has no row for each of the epochs up to there.
+        SettingError: a row of these epochs is missing or damaged, or the file has too many rows.
     """
     text = path.read_text(encoding="utf-8", errors="replace")
     if text.count("\n") > MOST_ROWS:

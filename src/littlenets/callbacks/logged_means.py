@@ -1,4 +1,4 @@
-"""What a module has logged of the epoch under way: Lightning forgets it when a run is stopped within an epoch."""
+"""Save and restore the metrics of an unfinished epoch, which Lightning does not keep in a checkpoint."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ _SUMS = ("value", "cumulated_batch_size")
 
 
 class LoggedSoFar:
-    """Save what becomes a mean over the epoch, and add it to what is logged after the run was gone on with.
+    """Save partial sums of metrics within an epoch, and add them to the metrics logged after the run is resumed.
 
-    These are the numbers of ``self.log(..., on_epoch=True)``, which Lightning keeps for itself (``_results``; where
-    another version has no such thing, nothing is saved), and the states of torchmetrics' objects.
+    Two kinds of values are saved: those of ``self.log(..., on_epoch=True)``, from Lightning's private attribute
+    ``_results`` (nothing is saved if a Lightning version does not have it), and the states of torchmetrics' objects.
     """
 
     def __init__(self) -> None:
@@ -21,12 +21,17 @@ class LoggedSoFar:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is to be added to what the next batches log."""
+        """Whether restored values must still be added to the metrics of the next batches."""
         return bool(self._waiting)
 
     @staticmethod
     def state_dict(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
-        """Return what is there, as tensors."""
+        """Return the values of the current epoch as tensors.
+
+        Returns:
+            ``means``: by key of Lightning's results, the sum and the cumulated batch size. ``metrics``: by name of the
+            torchmetrics module, its states.
+        """
         means = {
             key: {name: getattr(result, name) for name in _SUMS if hasattr(result, name)}
             for key, result in _results(trainer).items()
@@ -40,7 +45,7 @@ class LoggedSoFar:
         return {"means": means, "metrics": metrics}
 
     def load_state_dict(self, state: dict[str, Any], module: LightningModule) -> None:
-        """Restore the states of metrics at once; the rest waits until it is logged again."""
+        """Restore the states of torchmetrics modules now, and keep the other values until `add` is called."""
         self._waiting = dict(state["means"])
         parts = dict(module.named_modules())
         for name, states in state["metrics"].items():
@@ -48,7 +53,7 @@ class LoggedSoFar:
                 setattr(parts[name], key, value.to(module.device))
 
     def add(self, trainer: Trainer) -> None:
-        """Add what waits to what the batch under way has logged; it is forgotten with the epoch's last batch."""
+        """Add restored values to the metrics that the current batch has logged; drop the rest after the last batch."""
         results = _results(trainer)
         for key in [key for key in self._waiting if key in results]:
             saved, result = self._waiting.pop(key), results[key]

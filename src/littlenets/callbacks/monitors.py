@@ -1,4 +1,4 @@
-"""Callbacks that monitor a metric: whether it will be measured."""
+"""Callback that checks before training whether the metrics monitored by other callbacks will be measured."""
 
 import logging
 
@@ -15,9 +15,12 @@ log = logging.getLogger(__name__)
 
 
 class Monitors(Callback):
-    """Refuse, before the first step, a callback that monitors a metric which will not be measured.
+    """Raise an error before the first step if a callback monitors a metric that will not be measured.
 
-    Where the module or a callback is a user's own, which may log other metrics as well, it warns instead.
+    If the module or a callback is a class of the user, which may log other metrics as well, log a warning instead.
+
+    Raises:
+        SettingError: the monitored metric will not be measured.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -30,14 +33,14 @@ class Monitors(Callback):
         self._step: Step | None = None
         known = isinstance(data, TensorDataModule) and is_plain_task(type(pl_module))
         if stage == "fit" and self._monitoring and known:
-            # Here the module is on the CPU, and in float32.
+            # In setup the module is still on the CPU and in float32.
             with evaluating(pl_module):
                 self._step = pl_module.step(data.sample())
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._step is None:
             return
-        # Only now have all callbacks said what they watch.
+        # Not in setup: other callbacks may not have been set up yet, and may not watch anything before.
         watched = watched_by(trainer, pl_module)()
         expected = expected_of(pl_module, self._step, trainer.enable_validation, watched)
         known = all(logs_what_is_known(type(one)) for one in [pl_module, *trainer.callbacks])

@@ -1,4 +1,4 @@
-"""What a person sees while a network trains."""
+"""Show training progress: a bar on a terminal, log lines elsewhere."""
 
 import logging
 import math
@@ -16,18 +16,18 @@ from .epoch_counts import ends_epoch, planned_epochs
 
 log = logging.getLogger(__name__)
 
-# Nobody reads faster, and drawing at every batch would cost more than a small network.
+# Faster updates cannot be read, and drawing at every batch would take longer than training a small network.
 SECONDS_BETWEEN_DRAWS = 0.1
 LINES_A_RUN = 10
-# Shorter epochs are over before anybody could read a batch number.
+# Batches in an epoch from which the bar shows the batch number; shorter epochs end too soon to read it.
 LONG_EPOCH = 20
-# What the times need, "0:00:12 < 00:34", with the gaps between all columns.
+# Width of the times, "0:00:12 < 00:34", including the gaps between all columns.
 TIMES_WIDTH = 19
 SHORTEST_BAR = 10
 
 
 class Progress(ProgressBar):
-    """One bar for the whole run on a terminal, and about ten lines for the whole run in the log and elsewhere."""
+    """Progress bar on a terminal, and about ten log lines per run. Both cover the whole run, not one epoch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Progress(ProgressBar):
         self._enabled = True
 
     def epochs_until_due(self, trainer: Trainer) -> None:
-        """Drawn by time, whatever the epoch."""
+        """Return None: the bar is redrawn every `SECONDS_BETWEEN_DRAWS` seconds, independent of epochs and batches."""
 
     batches_until_due = epochs_until_due
 
@@ -68,7 +68,7 @@ class Progress(ProgressBar):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not (self._enabled and trainer.is_global_zero and ends_epoch(trainer)):
             return
-        epoch = trainer.current_epoch + 1  # ended ones
+        epoch = trainer.current_epoch + 1  # number of finished epochs
         if self._line_is_due(epoch) or self._due():
             self._read(trainer)
         if self._line_is_due(epoch):
@@ -87,7 +87,7 @@ class Progress(ProgressBar):
         self._stop()
 
     def _read(self, trainer: Trainer) -> None:
-        # And those that a module logs with ``prog_bar=True``.
+        # Also metrics that a module logs with ``prog_bar=True``.
         shown = trainer.progress_bar_metrics
         names = [name for name in trainer.callback_metrics if name.endswith(("loss", "acc")) or name in shown]
         names.sort(key=lambda name: not name.startswith("train/"))
@@ -119,7 +119,12 @@ class Progress(ProgressBar):
 
 
 def fit_readings(readings: list[str], width: int) -> str:
-    """As many of them, in their order, as fit into so many columns; without ``train/`` where that lets one more in."""
+    """Return the first readings that fit on one line, without the prefix ``train/`` if they do not all fit with it.
+
+    Args:
+        readings: texts such as "train/loss 0.1234".
+        width: number of terminal columns.
+    """
     for chosen in (readings, [reading.removeprefix("train/") for reading in readings]):
         if len(text := "  ".join(chosen)) <= width:
             return text
@@ -138,6 +143,6 @@ def _bar(console: Console) -> Bar:
         TimeRemainingColumn(compact=True),
         console=console,
         expand=True,
-        # No thread of its own: it would take turns with the training loop.
+        # A refresh thread would compete with the training loop for Python's interpreter lock.
         auto_refresh=False,
     )

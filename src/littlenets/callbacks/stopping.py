@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what is under way is finished, and what was reached is kept."""
+"""Stop training gracefully at Ctrl-C or SIGTERM, and find out why a training ended early."""
 
 import signal
 import threading
@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def early_end(trainer: Trainer) -> str | None:
-    """Return why a training that is over has not come to its planned end; None where it has."""
+    """Return why a finished training ended before its planned end, as a message; None if it did not."""
     epochs, steps = trainer.current_epoch, trainer.global_step
     planned = (trainer.max_epochs not in (None, -1) and epochs >= trainer.max_epochs) or steps == trainer.max_steps
     if planned or not trainer.should_stop:
@@ -25,9 +25,10 @@ def early_end(trainer: Trainer) -> str | None:
 
 
 def _reason(callback: EarlyStopping, trainer: Trainer) -> str | None:
-    """Return what `EarlyStopping` stops at, in the order in which it looks; None where it goes on.
+    """Return the condition by which `EarlyStopping` stopped, as a message; None if no condition is met.
 
-    What it says of an earlier stop, it keeps when the run is gone on with.
+    The conditions are tested in the order in which `EarlyStopping` tests them. Its attributes about an earlier stop are
+    not used, because they are restored when a run is resumed.
     """
     value = trainer.callback_metrics.get(callback.monitor)
     if value is not None:
@@ -38,35 +39,36 @@ def _reason(callback: EarlyStopping, trainer: Trainer) -> str | None:
             return f"reached stopping_threshold={callback.stopping_threshold:g}"
         if callback.divergence_threshold is not None and beyond(-value, -callback.divergence_threshold):
             return f"went beyond divergence_threshold={callback.divergence_threshold:g}"
-    # With a patience of 0, one check without an improvement is enough.
+    # With patience=0, one check without improvement is enough.
     if callback.wait_count >= max(1, callback.patience):
         return f"was no better for {callback.wait_count:,} check{'s' * (callback.wait_count > 1)}"
     return None
 
 
 class Stopping(Callback):
-    """The first signal ends the training; a second one is the process's own affair.
+    """Stop training gracefully at the first SIGINT or SIGTERM and restore the previous handlers.
 
-    It ends after the batches that the module trains on before Lightning has its turn: a quarter of a second of them, or
-    one that takes longer.
+    A second signal is handled by these previous handlers.
 
-    Lightning is told between two batches, when the checkpoint callback still sees where in the epoch it is.
+    On the fast path, training stops after the current group of batches: a quarter of a second of them, or one batch if
+    that takes longer. `Trainer.should_stop` is set between two batches, while the checkpoint callback can still read
+    the position within the epoch.
     """
 
     def __init__(self) -> None:
-        #: The signal that came, if any.
+        #: Number of the received signal; None if there was none.
         self.received: int | None = None
         self._before: dict[int, Any] = {}
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
-        """Lightning has its turn as soon as a signal has come."""
+        """Return 0 after a signal, so that the fast path ends and Lightning's hooks run; otherwise None."""
         return None if self.received is None else 0
 
     batches_until_due = epochs_until_due
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
-            # Only now, since Lightning puts handlers of its own in place just before.
+            # Not earlier, because Lightning installs its own handlers just before this hook.
             self._before = {number: signal.signal(number, self._stop) for number in SIGNALS}
 
     def _stop(self, number: int, frame: Any) -> None:
@@ -78,7 +80,7 @@ class Stopping(Callback):
     ) -> None:
         stop = self.received is not None
         if trainer.world_size > 1:
-            # Whichever process heard of it, all of them take their last step together.
+            # All processes must stop after the same step, whichever of them received the signal.
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop:
             self.received = self.received or signal.SIGTERM

@@ -1,4 +1,4 @@
-"""The moment from which there is a run: its first step is about to be taken."""
+"""Callback that runs a function when training starts."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 
 class Beginning(Callback):
-    """Calls a function once when training begins: whatever refuses a run has done so by then.
+    """Callback that calls a function once, before the first training step.
 
-    It belongs after the other callbacks, which may refuse it in the same hook.
+    It must come last in the list of callbacks: the others may raise an error in the same hook (`on_train_start`), and
+    then the function must not be called.
+
+    Args:
+        begin: the function; it takes no arguments.
     """
 
     def __init__(self, begin: Callable[[], None]) -> None:
@@ -23,7 +27,7 @@ class Beginning(Callback):
         self.now()
 
     def now(self) -> None:
-        """For a training that has no step to take."""
+        """Call the function if it has not been called; for a training without any steps."""
         if self._begin is not None:
             self._begin()
             self._begin = None

@@ -1,4 +1,4 @@
-"""What a checkpoint needs besides what Lightning saves, so that a resumed run ends as if it had never been stopped."""
+"""Callback that adds state to checkpoints so that a resumed run gives the same result as an uninterrupted one."""
 
 from typing import Any
 
@@ -15,22 +15,27 @@ _NO_RECORDS = {"names": [], "sizes": [], "measured": torch.empty(0, dtype=torch.
 
 
 class TrainingState(Callback):
-    """Save and restore random states, the place in the epoch under way, and what was measured in it.
+    """Save and restore random states, the position in the current epoch, and the metrics measured in it so far.
 
-    It belongs after the other callbacks, which may draw random numbers when training starts.
+    It must come after the other callbacks, because they may draw random numbers when training starts.
+
+    Raises:
+        SettingError: a run that was interrupted within an epoch is resumed with another number of devices.
     """
 
     def __init__(self) -> None:
         self._restored: dict[str, Any] | None = None
         self._logged = LoggedSoFar()
         self._goes_on = self._plateau_due = False
-        #: The metrics that the checkpoint was saved with, by name.
+        #: The metrics stored in the checkpoint, by name.
         self.latest: dict[str, float] = {}
 
     def batches_until_due(self, trainer: Trainer) -> int | None:
+        """Return 0 while restored metrics must still be added to those of the next batches; otherwise None."""
         return 0 if self._logged.waiting else None
 
     def epochs_until_due(self, trainer: Trainer) -> int | None:
+        """Return the same as `batches_until_due`."""
         return self.batches_until_due(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -47,10 +52,10 @@ class TrainingState(Callback):
             "finished_epochs": loop["epoch_progress"]["current"]["processed"],
             "batches": loop["epoch_loop.batch_progress"]["current"]["ready"] if under_way else 0,
             **processes[0],
-            # Those of the curves whose steps are Lightning's; the steps of others are epochs.
+            # Curves whose x axis is Lightning's step counter; the x axis of the others is the epoch.
             "lightnings": ["epoch", *trainer.logged_metrics],
             "latest": {name: value.item() for name, value in trainer.callback_metrics.items()},
-            # Of the processes but the first, where several train together.
+            # The states of ranks 1 and above if several processes train together.
             "others": processes[1:],
             "optimizer_entries": sum(len(state["state"]) for state in checkpoint.get("optimizer_states", [])),
         }
@@ -67,14 +72,14 @@ class TrainingState(Callback):
             )
         if 0 < trainer.global_rank <= len(others):
             self._restored = self._restored | others[trainer.global_rank - 1]
-        # At once: where all epochs were done when the run was killed, there is no start.
+        # Here and not in on_train_start, which is not called if the run was killed after its last epoch.
         self.latest = self._restored["latest"]
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
-        # Lightning saves at the end of an epoch before a schedule that waits for a metric has taken its step.
+        # At the end of an epoch, Lightning saves before schedulers such as ReduceLROnPlateau take their step.
         self._plateau_due = epochs["current"]["processed"] > epochs["current"]["completed"]
         if not self._restored["batches"] and epochs["current"]["processed"] == epochs["current"]["ready"]:
-            # Saved at the end of an epoch. With max_steps, Lightning would take that epoch for unfinished.
+            # The checkpoint is from the end of an epoch. With max_steps, Lightning would treat the epoch as unfinished.
             for counter in epochs.values():
                 counter["completed"] = counter["processed"]
             batches["current"] = dict.fromkeys(batches["current"], 0)
@@ -97,7 +102,7 @@ class TrainingState(Callback):
             self._step_plateaus(trainer, pl_module)
         self._logged.load_state_dict(restored.get("logged", _NOT_LOGGED), pl_module)
         if trainer.global_rank > len(restored.get("others", [])):
-            set_apart(trainer.global_rank)  # one of more devices than the run had before
+            set_apart(trainer.global_rank)  # this rank is new: the run had fewer devices before
         else:
             restore_random_states(restored["random"])
 
@@ -105,7 +110,7 @@ class TrainingState(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._goes_on:
-            # Otherwise Lightning would leave out the step at the end of this epoch as well.
+            # Otherwise Lightning would also skip the step of schedulers such as ReduceLROnPlateau after this epoch.
             self._goes_on = trainer.fit_loop.restarting = False
         if self._logged.waiting:
             self._logged.add(trainer)
@@ -118,7 +123,7 @@ class TrainingState(Callback):
 
 
 def _of_all(state: dict[str, Any], trainer: Trainer) -> list[dict[str, Any]]:
-    """What each of the processes that train together has, by rank."""
+    """Gather the states of all processes; return them in the order of ranks."""
     if trainer.world_size == 1:
         return [state]
     states: list[Any] = [None] * trainer.world_size

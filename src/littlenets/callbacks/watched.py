@@ -1,4 +1,4 @@
-"""Quantities that are recorded as they are at the end of an epoch, such as a weight."""
+"""Watched quantities, such as a weight: values that are recorded at the end of each epoch."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,10 @@ from torch import Tensor
 
 
 def watched_by(trainer: Trainer, module: LightningModule) -> Callable[[], dict[str, Tensor]]:
-    """Return a function that returns them by name, each detached and of one element.
+    """Return a function that returns the watched quantities by name, each a detached tensor of one element.
 
-    The network gives its own by a method ``watched()``, a callback by ``watched(trainer, pl_module)``.
+    They are collected from the method ``watched()`` of the network and the method ``watched(trainer, pl_module)`` of
+    callbacks, where these exist.
     """
     sources = [watched] if (watched := getattr(getattr(module, "network", None), "watched", None)) else []
     sources += [

@@ -1,7 +1,7 @@
-"""What train.py and its siblings share: how a command ends when something is wrong.
+"""Error handling and exit codes shared by train.py and the other commands.
 
-Hydra composes the configuration and calls the job; here its errors and ours become one message and an exit code:
-2 for what the user can mend, 1 for a failure, 130 for Ctrl-C.
+Hydra composes the configuration and calls the job. Errors of both are printed as one message, and the exit code is
+2 for errors the user can fix, 1 for failures, and 130 for Ctrl-C.
 """
 
 import errno
@@ -54,11 +54,12 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], Any]:
-    """Gives a job its folder, and turns its errors into a message and an exit code.
+    """Decorate a job: occupy its run folder and turn its errors into a message and an exit code.
 
-    The folder is this process's own meanwhile. A run that is refused before its first step, or interrupted while it is
-    set up, leaves no folder behind; one that is refused since the folder holds another run leaves that as it is.
-    In a sweep, where others are still to run, the message is logged and Hydra learns that the job failed.
+    No other process can use the folder meanwhile. If a new run is rejected before its first step, or interrupted during
+    setup, its folder is removed. If a run is rejected because the folder holds another run, that run is left as it is.
+    In a sweep, where other jobs follow, the message is logged and an error is raised, so that Hydra records the
+    failure.
     """
 
     @functools.wraps(function)
@@ -70,7 +71,7 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         sweep = hydra.mode is RunMode.MULTIRUN
         new = not sweep and config.get("resume") is None
         signal.signal(signal.SIGTERM, _stop)
-        # Until then nothing may be written there, and nothing removed.
+        # Set once the folder is occupied and checked; before that, nothing may be written to it or removed from it.
         taken: Presence | None = None
         made_for_it = False
         with ExitStack() as held:
@@ -111,14 +112,14 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
                     raise (error if code == 2 else JobFailedError(message)) from None
                 if taken:
                     traceback_log.error(message)
-                # Past Hydra, which would print a line of its own above it.
+                # SystemExit is not caught by Hydra, which would print a line of its own above the message.
                 raise SystemExit(_complain(message, code)) from None
 
     return with_folder
 
 
 def _follow(function: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path) -> Any:
-    """Calls a job in a process that is not the first of a run, which says what is to be said."""
+    """Call a job in a process other than the first of a run; the first process prints all messages."""
     logging.disable()
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -132,7 +133,7 @@ def _follow(function: Callable[[DictConfig, Path], Any], config: DictConfig, fol
 
 
 def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
-    """For a command that is no run and has no folder: turns its errors into a message and an exit code."""
+    """Decorate a command that has no run folder: turn its errors into a message and an exit code."""
 
     @functools.wraps(function)
     def answered(config: DictConfig) -> Any:
@@ -152,7 +153,7 @@ def tool(function: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
 
 def _answer(error: Exception) -> tuple[str, int]:
-    """What is said of an error of a job, and the exit code."""
+    """Return the message and the exit code for an error of a job."""
     if isinstance(error, SettingError):
         return str(error), 2
     if isinstance(error, DivergedError | RemovedError):
@@ -163,10 +164,10 @@ def _answer(error: Exception) -> tuple[str, int]:
 
 
 def run(main: Callable[[], Any]) -> None:
-    """Calls a function that ``hydra.main`` has wrapped, and exits with a message where its configuration is wrong."""
-    # So that Hydra raises its errors instead of printing them.
+    """Call a function wrapped by ``hydra.main``; print a message and exit if its configuration is wrong."""
+    # Makes Hydra raise its errors instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Where the disk is full, one message says so, and not one for each line of a log.
+    # If the disk is full, one message is enough; without this, logging would print an error for each line.
     logging.raiseExceptions = False
     threading.excepthook = _in_thread
     keep_streams()
@@ -185,7 +186,7 @@ def run(main: Callable[[], Any]) -> None:
             )
         sys.argv[1:] = expand_resume(sys.argv[1:], _script(main))
         if any("like=" in argument for argument in sys.argv[1:]):
-            # Much else would be imported in vain.
+            # Imported only if needed, since it imports many other modules.
             from .like import expand_like
 
             sys.argv[1:] = expand_like(_script(main), sys.argv[1:])
@@ -201,13 +202,13 @@ def run(main: Callable[[], Any]) -> None:
             raise
         if isinstance(error, SettingError):
             sys.exit(_complain(str(error), 2))
-        # Jobs answer for themselves above, so this one is Hydra's.
+        # Errors of jobs were handled by `job`, so this one was raised by Hydra.
         from ..config.mistakes import find_mistakes, in_words
 
         told = [_complain(line, 2) for line in find_mistakes(_script(main), sys.argv[1:])]
         sys.exit(2 if told else _complain(in_words(error), 2))
-    except OSError as error:  # after Hydra's own, one of which is an OSError
-        # Of a folder that cannot be made, or of a sweep.
+    except OSError as error:  # after Hydra's errors, since one of those is a subclass of OSError
+        # Raised when a folder cannot be made, or by a sweep.
         if _tracebacks_wanted:
             raise
         message, code = _answer(error)
@@ -216,14 +217,14 @@ def run(main: Callable[[], Any]) -> None:
 
 @contextmanager
 def _without_folder(arguments: list[str]) -> Iterator[None]:
-    """Gives a process that is not the first of a run a folder for nothing in place of the run's."""
+    """Use a temporary folder as Hydra's output folder, in processes that must not write to the run folder."""
     with tempfile.TemporaryDirectory(prefix="littlenets-") as folder:
         arguments.append(f"hydra.run.dir={typed(folder)}")
         yield
 
 
 def _resumed_folder(arguments: Sequence[str]) -> list[str]:
-    """Tells Hydra to use the folder of a run that is gone on with instead of a new one.
+    """Return the override that makes Hydra use the folder of the run to resume instead of a new one.
 
     Raises:
         SettingError: there is no such run.
@@ -233,15 +234,15 @@ def _resumed_folder(arguments: Sequence[str]) -> list[str]:
         return []
     override = OverridesParser.create().parse_override(given)
     if override.value() is None or override.is_sweep_override():
-        return []  # several are for Hydra to refuse
+        return []  # Hydra rejects a sweep over resume
     folder = find_folder(user_path(override.value()))
-    # Before Hydra opens train.log in it.
+    # Checked before Hydra opens train.log in that folder.
     check_links(folder)
     return [f"hydra.run.dir={typed(str(folder))}"]
 
 
 def _is_run(main: Callable[[], Any], *folders: str | None) -> bool:
-    """Whether one of the folders of configuration files is that of a run."""
+    """Return whether one of the folders of configuration files is a run folder."""
     places = [place / folder for folder in folders if folder for place in (Path(), _script(main).parent)]
     return any((place / "config.yaml").is_file() and (place / "train.log").is_file() for place in places)
 
@@ -251,7 +252,7 @@ def _script(main: Callable[[], Any]) -> Path:
 
 
 def _in_thread(arguments: threading.ExceptHookArgs) -> None:
-    # TensorBoard's writer passes on itself that the disk is full, or its folder removed.
+    # TensorBoard's writer thread passes these errors on to the main thread itself: disk full, or folder removed.
     if getattr(arguments.exc_value, "errno", None) not in (*NO_ROOM, errno.ENOENT):
         threading.__excepthook__(arguments)
 
@@ -263,6 +264,6 @@ def _misplaced(word: str) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    # Part of it may come from a file.
+    # The message may contain text from a file.
     print(printable(message), file=sys.stderr, flush=True)
     return code

@@ -1,4 +1,4 @@
-"""Starting a new run with the settings of an earlier one: the command line that stands for it."""
+"""Start a new run with the settings of an earlier one: replace ``like=RUN`` by overrides."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -22,27 +22,31 @@ from ..fast_imports import fast_imports
 from ..runs.files import user_path
 from ..runs.saved import find_folder, read_config
 
-# What the earlier run was told besides its settings, and what was written down about it. And what Hydra itself is told
-# never comes from a file.
+# Keys of the earlier run that are not reused: arguments that are not settings, metadata, and Hydra's own settings,
+# which are never taken from a file.
 NOT_REUSED = {"like", "resume", "trust", "sweep", "origin", "hydra", "defaults"}
 
 _ABSENT = object()
 
 
 def expand_like(script: Path, arguments: Sequence[str]) -> list[str]:
-    """Where ``like=RUN`` is given, what sets the settings of that run, and what is given besides.
+    """Replace ``like=RUN`` in the arguments by overrides that set the settings of that run.
 
-    The configuration files are composed with the run's choices, and each value that was another in the run is set: so
-    its settings count where the files have changed since, and a value that follows another one (``data.seed``, which
-    follows ``seed``) goes on doing so. What is given besides wins. A choice of a group replaces all that the run had in
-    the group, and in those whose choice comes with it.
+    The configuration files are composed with the run's choices of groups, and each value that differs from the run's
+    is overridden. So the run's settings apply even if the files have changed since, and a value that is interpolated
+    from another one (``data.seed`` from ``seed``) remains interpolated. Other overrides on the command line take
+    precedence. The choice of a group replaces all of the run's settings in that group, and in groups whose choice
+    depends on it.
 
     Args:
-        script: such as ``train.py``, whose configuration is ``conf/train.yaml`` beside it.
-        arguments: what was typed after it.
+        script: path of the script, such as ``train.py``, whose configuration is ``conf/train.yaml`` beside it.
+        arguments: the command line arguments after it.
+
+    Returns:
+        The arguments; unchanged if ``like`` is not given, the script is not train.py, or Hydra cannot parse them.
 
     Raises:
-        SettingError: there is no such run, it names what is not trusted, or its choices are not there any more.
+        SettingError: there is no such run, it refers to code that is not trusted, or its choices no longer exist.
     """
     asked = get_args_parser().parse_known_args(list(arguments))[0]
     given = [text for text in asked.overrides if _key(text) == "like"]
@@ -51,7 +55,7 @@ def expand_like(script: Path, arguments: Sequence[str]) -> list[str]:
     try:
         parsed = OverridesParser.create().parse_overrides(list(asked.overrides))
     except HydraException:
-        return list(arguments)  # which Hydra will say in its own words
+        return list(arguments)  # Hydra reports the error
     values = {override.key_or_group: override for override in parsed}
     others = [override for override in parsed if override.key_or_group != "like"]
     if len(given) > 1 or values["like"].is_sweep_override() or not isinstance(values["like"].value(), str | int | None):
@@ -89,14 +93,14 @@ def _key(argument: str) -> str:
 def _settings(
     configuration: Configuration, saved: DictConfig, others: Sequence[Override], multirun: bool
 ) -> Iterator[str]:
-    """The overrides that give what ``saved`` holds, without those that ``others`` make up for."""
+    """Yield overrides that set the values of ``saved``, except those that ``others`` replace."""
     values: dict[str, Any] = OmegaConf.to_container(saved)
     for name in [name for name in values if not _is_reused(configuration, name, values[name])]:
         del values[name]
     choices, composed = _choose(configuration, values, OmegaConf.to_container(saved.origin))
     changes = list(_changes(composed, values))
     if composed.hydra.mode is RunMode.MULTIRUN:
-        # An experiment that sweeps by itself; this run is one of it.
+        # The run's experiment defines a sweep, of which the run was one job.
         if multirun:
             changes += _held(composed, values, [_key(change) for change in changes])
         elif not any(override.key_or_group in ("hydra.mode", "experiment") for override in others):
@@ -116,26 +120,26 @@ def _settings(
 def _is_reused(configuration: Configuration, name: Any, value: Any) -> bool:
     if name in NOT_REUSED or not str(name).isidentifier():
         return False
-    # Of a group it is settings, and no name of a file.
+    # A value under the name of a group must be settings; text would choose a configuration file.
     return value is None or isinstance(value, dict) or not configuration.choices_of(name)
 
 
 def _choose(
     configuration: Configuration, values: dict[str, Any], origin: dict[str, Any]
 ) -> tuple[dict[str, str], DictConfig]:
-    """The choices of a run, as far as they have to be said, and what they compose to.
+    """Return the choices of groups that the run needs, and the configuration composed with them.
 
-    Of ``values`` the figures are taken out where a sweep left them out by itself.
+    Removes ``figures`` from ``values`` if the run was a job of a sweep that left the figures out by default.
     """
     choices: dict[str, str] = {}
     for text in origin["overrides"] or []:
         group, _, name = str(text).lstrip("+").partition("=")
-        # Names of files that are there, and none of a path that leads elsewhere.
+        # Only names of existing configuration files; this excludes paths that lead elsewhere.
         if name in configuration.choices_of(group):
             choices[group] = name
     composed = configuration.compose(choices)
     said = {group: origin[group] for group in ("model", "data")}
-    # Groups of which the run had nothing.
+    # Groups that were empty in the run.
     said |= {group: "none" for group, value in values.items() if value is None and group != "figures"}
     for group, name in said.items():
         there = configuration.choices_of(group)
@@ -147,13 +151,13 @@ def _choose(
 
 
 def _changes(composed: DictConfig, values: dict[str, Any]) -> Iterator[str]:
-    """An override for each value that differs from what is composed, which is changed as well."""
+    """Yield an override for each value that differs from the composed configuration, and set it there."""
     HydraConfig.instance().set_config(composed)
     task = OmegaConf.masked_copy(composed, [name for name in composed if name != "hydra"])
     OmegaConf.set_struct(task, False)
     before = _leaves(OmegaConf.to_container(task), "")
     wanted = _leaves(values, "")
-    # What follows another value is looked at when that one is set.
+    # Interpolated values are compared last, after the values that they refer to have been set.
     following = [key for key in wanted if isinstance(before.get(key), str) and "${" in before[key]]
     for key in [*(key for key in wanted if key not in following), *following]:
         now = OmegaConf.select(task, key, default=_ABSENT)
@@ -162,7 +166,7 @@ def _changes(composed: DictConfig, values: dict[str, Any]) -> Iterator[str]:
             OmegaConf.update(task, key, wanted[key], force_add=True)
             yield f"{'+' if now is _ABSENT else ''}{key}={typed(wanted[key])}"
     gone = (_first_unknown(key, wanted) for key in before if key.partition(".")[0] not in NOT_REUSED)
-    # Whole groups are from after the run, and leave it as it was.
+    # Groups that were added after the run are kept, since they leave the run as it was.
     yield from (f"~{key}" for key in dict.fromkeys(gone) if "." in key and not _is_setting(key))
 
 
@@ -173,7 +177,7 @@ def _is_setting(key: str) -> bool:
 
 
 def _leaves(node: Any, path: str) -> dict[str, Any]:
-    """Values by dotted name; lists, and mappings whose keys are no names, stand for themselves."""
+    """Return values by dotted name; lists, and mappings with keys that are not identifiers, are values themselves."""
     if not isinstance(node, dict) or not node or not all(isinstance(key, str) and key.isidentifier() for key in node):
         return {path: node}
     leaves = {}
@@ -183,7 +187,7 @@ def _leaves(node: Any, path: str) -> dict[str, Any]:
 
 
 def _first_unknown(key: str, wanted: dict[str, Any]) -> str:
-    """The shortest beginning of a dotted name that the run knew nothing of; empty where it knew."""
+    """Return the shortest prefix of a dotted name that the run did not have; empty if it had the whole name."""
     parts = key.split(".")
     for length in range(1, len(parts) + 1):
         start = ".".join(parts[:length])
@@ -199,7 +203,7 @@ def _is_inside(key: str, other: str) -> bool:
 
 
 def _held(composed: DictConfig, values: dict[str, Any], changed: Sequence[str]) -> Iterator[str]:
-    """The values that the run had of what its experiment sweeps over, and that are not among its changes."""
+    """Yield overrides for the parameters swept by the run's experiment that are not among the changes."""
     for key in composed.hydra.sweeper.params or {}:
         name = composed.hydra.runtime.choices.get(key)
         if key not in changed and (name is not None or OmegaConf.select(composed, key, default=_ABSENT) is not _ABSENT):
@@ -212,7 +216,7 @@ def _replaced(
     chosen: Sequence[Override],
     before: DictConfig,
 ) -> set[str]:
-    """The groups that are chosen anew, and those whose choice comes with that."""
+    """Return the groups that are chosen on the command line, and those whose choice changes with them."""
     replaced = {override.key_or_group for override in chosen}
     options = [
         [(override.key_or_group, str(name)) for name in _names(override)] for override in chosen if _names(override)
@@ -221,7 +225,7 @@ def _replaced(
         try:
             after = compose(choices | dict(combination)).hydra.runtime.choices
         except (HydraException, OmegaConfBaseException):
-            continue  # which Hydra will say
+            continue  # Hydra reports the error
         replaced |= {group for group in after if after[group] != before.get(group)}
     return replaced
 

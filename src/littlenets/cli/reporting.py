@@ -1,4 +1,4 @@
-"""Reports: from the folders of runs to what a reader wants to know of them."""
+"""Create reports from the folders of runs and sweeps."""
 
 import logging
 
@@ -8,11 +8,11 @@ log = logging.getLogger(__name__)
 
 
 def report(config: DictConfig) -> None:
-    """Writes the tables and figures of a sweep into its folder, or, where none is named, the page on the article.
+    """Write the tables and figures of a sweep into its folder, or the article page if no sweep is given.
 
     Raises:
-        SettingError: there is no such sweep, or no run in it has the objective that was asked for; for the page, there
-            is no such experiment, or none has a setting that is to be passed on.
+        SettingError: there is no such sweep, or none of its runs has the requested objective; for the page, there is no
+            such experiment, or none of them has a setting that was given for the experiments.
     """
     if config.sweep is None:
         from ..article.writing import write_article

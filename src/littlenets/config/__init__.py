@@ -1,1 +1,1 @@
-"""What makes a wrong configuration fail early, with the fix in the message."""
+"""Check configurations before a run starts; error messages include the fix."""

@@ -1,4 +1,4 @@
-"""The kinds of device, and ways to use several, that Lightning knows. Lightning is imported on first use."""
+"""Validate names of Lightning's accelerators and strategies. Lightning is imported on first use."""
 
 from functools import cache
 
@@ -6,10 +6,10 @@ from .suggestions import nearest
 
 
 def known(name: str) -> str:
-    """The name of an accelerator, as it came.
+    """Return the name of an accelerator unchanged if it is valid.
 
     Raises:
-        ValueError: Lightning knows none of that name.
+        ValueError: Lightning has no accelerator with that name.
     """
     from pytorch_lightning.accelerators import AcceleratorRegistry
 
@@ -17,10 +17,10 @@ def known(name: str) -> str:
 
 
 def known_strategy(name: str) -> str:
-    """The name of a strategy, as it came.
+    """Return the name of a strategy unchanged if it is valid.
 
     Raises:
-        ValueError: Lightning knows none of that name.
+        ValueError: Lightning has no strategy with that name.
     """
     from pytorch_lightning.strategies import StrategyRegistry
 
@@ -30,17 +30,17 @@ def known_strategy(name: str) -> str:
 def _one_of(names: list[str], name: str) -> str:
     if name not in names:
         near = nearest(name, names)
-        # Of a strategy, Lightning has one more for each way to set it.
+        # Leave out variants: Lightning registers a strategy again for each of its find_unused_parameters settings.
         listed = ", ".join(one for one in names if "find_unused" not in one)
         raise ValueError(f"it should be one of {listed}{f'; did you mean {near}?' if near else ''}")
     return name
 
 
 def present(name: str) -> str:
-    """The same, of one that this machine has.
+    """Return the name of an accelerator unchanged if this machine has one.
 
     Raises:
-        ValueError: there is none of that name, or none here.
+        ValueError: Lightning has no accelerator with that name, or this machine does not have one.
     """
     there = _there()
     if known(name) not in ("auto", *there) and not (name == "gpu" and {"cuda", "mps"} & set(there)):

@@ -1,4 +1,4 @@
-"""Every value that ends in a constructor, checked against that constructor before it is called."""
+"""Check all settings of a configuration against the constructors that get them, before these are called."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ from .normalization import (
 from .suggestions import nearest, nearest_setting
 from .values import shown
 
-# The settings that end in no constructor, since the jobs themselves read them: by dotted key.
+# The types of the settings that are read by the program itself and not passed to a constructor, by dotted key.
 SETTINGS: dict[str, Any] = {
     "seed": Annotated[int, Ge(0), Lt(2**32)],
     "threads": Count | Literal["auto"],
@@ -46,62 +46,64 @@ SETTINGS: dict[str, Any] = {
     "sweep.zip": Sequence[str] | None,
     "sweep.preview": bool,
     "sweep.retry_failed": bool,
-    # Taken over by callbacks, and checked there.
+    # Interpolated into the settings of callbacks, and checked there.
     "checkpoint.every": Any,
     "logger.every": Any,
 }
 
-# What is asked of the machine, and not of a saved configuration, which is read on others as well: by dotted key.
+# The types of settings that depend on the machine, by dotted key. They are not checked in saved configurations, which
+# may be read on other machines.
 ON_THIS_MACHINE: dict[str, Any] = {"trainer.accelerator": Annotated[str, AfterValidator(present)]}
 
-# What Lightning wants to know of a schedule, beside the settings of PyTorch's class: by dotted key.
+# The types of the scheduler settings that are for Lightning and not for PyTorch's class, by dotted key.
 SCHEDULE: dict[str, Any] = {
     "scheduler.interval": Literal["epoch", "step"] | None,
     "scheduler.frequency": Count,
     "scheduler.monitor": str | None,
 }
 
-# Where the others end: the arguments that training itself gives to what is built there.
+# The nodes that are instantiated, and the arguments that the program passes in addition to the settings.
 GIVEN: dict[str, tuple[str, ...]] = {
     "model.network": (),
-    "model.module": (),  # those of PARTS that are there
+    "model.module": (),  # those of PARTS that the configuration has; see `_given`
     "data": (),
     "optimizer": ("params",),
     "trainer": ("callbacks", "default_root_dir"),
-    # After those whose values it takes over.
+    # After the nodes whose values it may interpolate, so that an error is reported for the original setting.
     "scheduler": ("optimizer", "total_steps"),
     "callbacks.*": (),
     "figures": (),
     "logger.*": ("save_dir",),
 }
-# Where what is given can be set nevertheless: by dotted key.
+# Other ways to set the arguments in GIVEN, by dotted key; for error messages.
 ELSEWHERE = {
     "trainer.callbacks": "each callback has a name in the group callbacks: +callbacks.NAME._target_=CLASS",
     "trainer.default_root_dir": "it is the run's folder: hydra.run.dir=FOLDER",
 }
-# Those without which there is nothing to train.
+# Nodes that must not be null.
 NEEDED = ("model.module", "data", "trainer")
-# What the module is called with, where it takes that: dotted keys by the names of arguments.
+# Arguments of the module, passed if its constructor takes them, and the dotted keys of the nodes they are built from.
 PARTS = {"network": "model.network", "optimizer": "optimizer", "scheduler": "scheduler"}
 
 
 def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> None:
-    """Compare each node that has a ``_target_`` with the signature and annotations of what it names, and normalize it.
+    """Check each node that has a ``_target_`` against the signature and annotations of the target, and normalize it.
 
-    So a network that was written today is checked as well as ours, with no schema to write. Where all values are
-    right, the network is also tried on inputs of the data's shape, with no data loaded. What was found out about a
-    class is kept: after the first, a check takes some milliseconds.
+    No schema is needed, so classes of the user are checked like those of the package. If all values are valid, the
+    network is also called with inputs of the data's shape; no data is loaded for this. Signatures are cached: after
+    the first check, a check takes some milliseconds.
 
-    Values that `normalized_values` returns take their places.
+    Values returned by `normalized_values` replace the original ones in ``config``.
 
     Args:
-        config: what ``conf/train.yaml`` composes, without Hydra's part.
-        choices: of each group, as typed, for the messages.
-        saved: whether it is that of an earlier run: another version may have had more settings, or fewer, and the data
-            is not what the network is going to be trained on.
+        config: configuration composed from ``conf/train.yaml``, without Hydra's part.
+        choices: the chosen option of each configuration group, for the messages.
+        saved: whether the configuration is from an earlier run. Then missing and unknown settings are allowed, since
+            another version may have had more or fewer of them, and the network is not tried on the data, since it will
+            not be trained on it.
 
     Raises:
-        SettingError: one line for every wrong setting: its key, what it got and what it takes.
+        SettingError: one line for each wrong setting, with its key, its value and the allowed values.
     """
     problems, normal = _look_at(config, choices, saved)
     if problems:
@@ -111,17 +113,21 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
 
 
 def check_settings(config: DictConfig, settings: Mapping[str, Any]) -> None:
-    """Check the settings of a command that trains nothing, and normalize them in place.
+    """Check the settings of a command other than training, and normalize them in place.
+
+    Args:
+        config: the configuration of the command.
+        settings: the type of each setting as an annotation, by dotted key.
 
     Raises:
-        SettingError: one line for every wrong setting.
+        SettingError: one line for each wrong setting.
     """
     if wrong := normalize(config, settings):
         raise SettingError("\n".join(wrong.values()))
 
 
 def normalize(config: DictConfig, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Normalize settings in place; return what is wrong with them, as `wrong_settings`."""
+    """Normalize settings in place, and return error messages for wrong ones as `wrong_settings` does."""
     values = OmegaConf.to_container(config, resolve=True)
     for path, value in changed_values(values, normalized_settings(values, settings)):
         set_value(config, path, value)
@@ -129,7 +135,10 @@ def normalize(config: DictConfig, settings: Mapping[str, Any]) -> dict[str, str]
 
 
 def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> list[str]:
-    """The lines of ``check``'s message; none where all is well."""
+    """Return the lines of the error message of `check`; an empty list if there is no error.
+
+    The configuration is not changed. The arguments are those of `check`.
+    """
     return _look_at(config, choices, saved)[0]
 
 
@@ -145,7 +154,7 @@ def _look_at(
         problems |= _missing(values) | _unread(values, config) | wrong_settings(values, ON_THIS_MACHINE)
     for place, path, node in _nodes(values):
         for key, line in _wrong_node(place, path, node, _given(place, values), config).items():
-            # A value that two places take over is reported once, as what it is first.
+            # Report an error of a value that several nodes interpolate only once, for the first node.
             problems.setdefault(key, line)
     for key, line in _wrong_parts(values, saved).items():
         problems.setdefault(key, line)
@@ -173,7 +182,7 @@ def _endless(values: dict[str, Any]) -> str | None:
 
 
 def _about_environment(key: str, config: DictConfig) -> str:
-    """What to write where a wrong value is text because it comes from the environment."""
+    """Return a hint if a wrong value is text because it comes from an environment variable; otherwise an empty text."""
     text = str(unresolved_value(key, config))
     variable = re.search(r"\$\{oc\.env:[^{}]*\}", text)
     if variable is None or "oc.decode:" in text or not _resolves(key, config):
@@ -189,46 +198,49 @@ def _resolves(key: str, config: DictConfig) -> bool:
 
 
 def _wrong_parts(values: dict[str, Any], saved: bool) -> "_Problems":
-    """Look for what the module needs and is not there, and for what is there that it does not take."""
+    """Return errors for parts that are null although the module requires them, and for parts that it does not take.
+
+    The parts are those in `PARTS`: network, optimizer and scheduler.
+    """
     module = _select(values, "model.module")
     try:
         signature = signature_of(module["_target_"])
     except (TypeError, KeyError, AttributeError, InstantiationException, ImportError):
-        return {}  # which is said of the module
+        return {}  # the error is reported for the module itself
     problems: _Problems = {}
     for name, key in PARTS.items() if signature else ():
         there = _select(values, key) is not None
         if not there and name in signature.required and name not in module and name != "scheduler":
             problems[key] = f"{key}=null: this is needed; it takes settings of its own."
         elif there and not signature.takes(name) and not saved:
-            # Of a saved run, it was left out then as it is now.
+            # In a saved run, the part was ignored during training, and it is ignored now.
             none = "null" if "." in key else "none"
             problems[key] = f"{key}: {signature.name} takes no {name}, and brings what it needs; set {key}={none}."
     return problems
 
 
 def _given(place: str, values: dict[str, Any]) -> Sequence[str]:
-    """Return the names of the arguments that training itself gives to what is built there."""
+    """Return the names of the arguments that the program passes to the object built from a node."""
     if place != "model.module":
         return GIVEN[place]
     module = _select(values, place)
-    # Where there is no such part, an argument of that name is a setting like others.
+    # If the configuration does not have a part, an argument with its name is an ordinary setting of the module.
     own = module if isinstance(module, dict) else {}
     return [name for name, key in PARTS.items() if name not in own or _select(values, key) is not None]
 
 
 def _select(values: dict[str, Any], key: str) -> Any:
-    """Return the value of a dotted key; None where there is none."""
+    """Return the value of a dotted key; None if the key does not exist."""
     for name in key.split("."):
         values = values.get(name) if isinstance(values, dict) else None
     return values
 
 
 class _Broken:
-    """Stands for a value whose interpolation cannot be resolved, and about which all has been said."""
+    """Placeholder for a value that cannot be resolved and whose error has been reported."""
 
 
-# By the key at fault: the line about it.
+# Error messages by the dotted key of the wrong setting.
 _Problems = dict[str, str]
 
 
@@ -254,18 +266,18 @@ def _resolve_one_by_one(node: Any, path: str, problems: _Problems) -> Any:
         except (OmegaConfBaseException, ValueError) as error:
             values[key] = _Broken
             setting = source_key(inner, node._get_root())
-            # Where it is a missing setting that cannot be taken over, that one is told of.
+            # If the value interpolates a missing setting of SETTINGS, the error is reported for that setting only.
             if setting not in SETTINGS:
                 problems[inner] = f"{inner}: {str(error).splitlines()[0]}."
     return values if OmegaConf.is_dict(node) else list(values.values())
 
 
 def wrong_settings(values: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> _Problems:
-    """What is wrong with those of the settings that are there, by their dotted keys.
+    """Return error messages for wrong settings, by dotted key; settings missing from ``values`` are skipped.
 
     Args:
         values: a configuration, or a part of it, as plain containers.
-        settings: what each takes, as an annotation.
+        settings: the type of each setting as an annotation, by dotted key.
     """
     problems: _Problems = {}
     for key, annotation in settings.items():
@@ -278,7 +290,7 @@ def wrong_settings(values: dict[str, Any], settings: Mapping[str, Any] = SETTING
 
 
 def _unfit_data(config: DictConfig, values: dict[str, Any], choices: Mapping[str, str]) -> _Problems:
-    """Data that the network cannot be trained on or tested on, and names of data that do not exist."""
+    """Return errors for data that the network cannot be trained or tested on, and for unknown names of data."""
     from .fit import does_not_fit  # imports torch
 
     model, data = values["model"], values["data"]
@@ -299,13 +311,13 @@ def _unfit_data(config: DictConfig, values: dict[str, Any], choices: Mapping[str
 
 
 def _missing(values: dict[str, Any]) -> _Problems:
-    """What was taken away (``~threads``) and is needed."""
+    """Return errors for required settings that were deleted, for example by ``~threads``."""
     names = dict.fromkeys(key.partition(".")[0] for key in [*SETTINGS, *GIVEN])
     return {name: f"{name}: this is missing, and needed." for name in names if name not in values}
 
 
 def _unread(values: dict[str, Any], config: DictConfig) -> _Problems:
-    """Settings that nothing would ever read."""
+    """Return errors for settings that are never used."""
     known = set(SETTINGS) | set(GIVEN)
     groups = {key.partition(".")[0] for key in known if "." in key}
     problems: _Problems = {}
@@ -329,7 +341,7 @@ def _is_node(group: dict[str, Any], key: str) -> bool:
 
 
 def _is_referred_to(key: str, config: DictConfig) -> bool:
-    """Whether another value is made from it."""
+    """Return whether another value interpolates the setting."""
     return re.search(rf"\$\{{[^}}]*\b{re.escape(key)}\b", OmegaConf.to_yaml(config)) is not None
 
 
@@ -343,7 +355,11 @@ def _all_keys(node: Any, path: str = "", without: str = "") -> Iterator[str]:
 
 
 def _nodes(values: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """What will be built, and what is wrongly there in its stead: place, dotted key, node."""
+    """Yield the nodes that will be instantiated, and invalid values in their place.
+
+    Yields:
+        The key in `GIVEN`, the dotted key of the node, and the node.
+    """
     for place in GIVEN:
         first, _, second = place.partition(".")
         outer = values.get(first)
@@ -387,7 +403,8 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
         said = "it derives from a class of lightning.pytorch, which does not work with the Trainer of pytorch_lightning"
         problems[path] = f"{path}._target_={node['_target_']}: {said}. Derive it from the latter's class."
     if node.get("_partial_") and not set(given) & set(signature.parameters):
-        # Called later with what it is for, as somebody's own optimizer is with what it may call the weights.
+        # A partial of another class, such as the user's own optimizer, is later called with one positional argument,
+        # whatever the name of that parameter is.
         given = (*given, *list(signature.parameters)[:1])
     for name, value in node.items():
         key = f"{path}.{name}"
@@ -407,7 +424,7 @@ def _wrong_arguments(path: str, node: dict[str, Any], given: Sequence[str], conf
         elif wrong := signature.mismatch(name, value):
             setting = source_key(key, config)
             if setting != key and OmegaConf.select(config, f"{setting.rpartition('.')[0]}._target_"):
-                # Right where it is set, perhaps, but not for all that take it over.
+                # The value may be valid for the original setting, but not for this one, which interpolates it.
                 wrong = f"{key} takes it over, for which {wrong}"
             problems.setdefault(setting, f"{setting}={shown(value)}: {wrong}")
     if "_args_" not in node:

@@ -1,4 +1,4 @@
-"""Find the files of a configuration group: outside of Hydra, and for choices that are only made while running."""
+"""Find and load the files of configuration groups, also for choices that are not part of the composed configuration."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ class Configuration(NamedTuple):
     """The configuration files of a command.
 
     Args:
-        loader: Hydra's.
-        name: that of the first of them, ``train``.
-        places: overrides that name further folders.
+        loader: Hydra's configuration loader.
+        name: name of the primary configuration, such as ``train``.
+        places: overrides of ``hydra.searchpath`` that add more folders.
     """
 
     loader: ConfigLoaderImpl
@@ -32,16 +32,20 @@ class Configuration(NamedTuple):
     places: list[str]
 
     def choices_of(self, group: str) -> list[str]:
-        """List the choices of a group; none for what is no group of the program's own."""
+        """Return the choices of a group; an empty list for Hydra's groups and for unknown groups."""
         if group.startswith("hydra"):
             return []
         return self.loader.get_group_options(group, ObjectType.CONFIG, self.name, self.places)
 
     def compose(self, choices: Mapping[str, str]) -> DictConfig:
-        """Return the configuration with these choices by group, Hydra's own part included.
+        """Compose the configuration, including Hydra's own part.
+
+        Args:
+            choices: the chosen option of each group.
 
         Raises:
-            HydraException, OmegaConfBaseException: it cannot be composed.
+            HydraException: the configuration cannot be composed.
+            OmegaConfBaseException: the configuration cannot be composed.
         """
         said = [f"{group}={name}" for group, name in choices.items()]
         return self.loader.load_configuration(self.name, [*self.places, *said], RunMode.RUN)
@@ -49,11 +53,11 @@ class Configuration(NamedTuple):
 
 @contextmanager
 def open_configuration(script: Path, arguments: Sequence[str]) -> Iterator[Configuration]:
-    """Open the configuration files as a command would.
+    """Open the configuration files that a command uses, without running the command.
 
     Args:
-        script: such as ``train.py``, whose configuration is ``conf/train.yaml`` beside it.
-        arguments: what was typed after it.
+        script: path of a script such as ``train.py``, whose configuration is ``conf/train.yaml`` in the same folder.
+        arguments: the command-line arguments after the script.
     """
     asked = get_args_parser().parse_known_args(list(arguments))[0]
     places = [text for text in asked.overrides if text.startswith("hydra.searchpath=")]
@@ -61,20 +65,20 @@ def open_configuration(script: Path, arguments: Sequence[str]) -> Iterator[Confi
         places.append(f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]")
     conf = script.parent / (asked.config_path or "conf")
     with warnings.catch_warnings(), initialize_config_dir(str(conf), version_base="1.3"):
-        # Of a folder that is not there, which is a mistake like others.
+        # Ignore the warning about a missing folder; it is reported with the other errors.
         warnings.filterwarnings("ignore", "provider=hydra.searchpath")
         yield Configuration(GlobalHydra.instance().config_loader(), asked.config_name or script.stem, places)
 
 
 def find_choice(group: str, name: str) -> Path:
-    """Return ``group/name.yaml`` in the first of Hydra's configuration folders that has it.
+    """Return the path of ``group/name.yaml`` in the first of Hydra's configuration folders that contains it.
 
     Raises:
-        SettingError: there is no such choice.
+        SettingError: no folder contains the file.
     """
     folders = [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     for folder in folders:
-        # Listed, and not looked up: a name with slashes could lead out of the folder.
+        # Compare with a list of the files, because a name with slashes could lead out of the folder.
         if file := next((file for file in (folder / group).glob("*.yaml") if file.stem == name), None):
             return file
     names = sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
@@ -82,15 +86,17 @@ def find_choice(group: str, name: str) -> Path:
 
 
 def load_choice(group: str, name: str) -> DictConfig:
-    """The content of `find_choice`'s file.
+    """Return the content of the file found by `find_choice`.
 
-    Interpolations stay, so that it can take the place of another choice of the same group.
+    Interpolations are not resolved, so that the content can replace another choice of the same group.
     """
     return OmegaConf.load(find_choice(group, name))
 
 
 def other_data(config: DictConfig, name: str) -> DictConfig:
-    """A choice of ``data`` to test on as well, with those settings of ``config.data`` that it has too.
+    """Return another choice of the group ``data``, with the values of ``config.data`` for settings that both have.
+
+    It is used to test on other data as well.
 
     Raises:
         SettingError: there is no such choice.

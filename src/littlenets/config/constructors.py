@@ -1,4 +1,4 @@
-"""What a ``_target_`` takes: the names, annotations and known ranges of its constructor's parameters."""
+"""Inspect, check and call the constructors named by ``_target_``: parameter names, annotations and valid ranges."""
 
 import functools
 import inspect
@@ -23,6 +23,7 @@ from .targets import LIGHTNING, installed_target
 from .values import shown
 
 
+# The docstrings of `_devices`, `_duration` and `_loggers` are parts of error messages: "it should be ...".
 def _devices(text: str) -> bool:
     """auto, a number of devices, or a list of their numbers."""
     return re.fullmatch(r"auto|-1|\d+(,\d+)*,?", text) is not None
@@ -39,15 +40,15 @@ def _duration(value: Any) -> bool:
 
 
 def _loggers(value: Any) -> bool:
-    """true, false, or settings of a logger with a _target_, or a list of them."""
+    """true, false, or settings of a logger with a _target_, or a list of them."""  # noqa: D401
     return isinstance(value, bool) or value == []
 
 
 _Part = Annotated[float, Ge(0), Le(1)]
 _Batches = Annotated[int, Ge(0)] | _Part
-# What stands for no value elsewhere, and is text, or a number, here.
+# Words for a missing value in other languages; here they are text, or a number (nan).
 NULL_ELSEWHERE = ("none", "nil", "nan", "null", "undefined")
-# Ranges that the annotations of others do not tell: by where they are defined, then by parameter.
+# Valid ranges that are missing from the annotations of other packages, by module and parameter.
 RANGES: dict[str, dict[str, Any]] = {
     "torch.optim.lr_scheduler": {
         **dict.fromkeys(["T_max", "T_0", "T_mult", "step_size", "total_iters"], Count),
@@ -64,7 +65,7 @@ RANGES: dict[str, dict[str, Any]] = {
         **dict.fromkeys(["weight_decay", "eps", "lr_decay"], NotNegative),
     },
     "pytorch_lightning.trainer": {
-        # -1 is Lightning's word for no end.
+        # In Lightning, -1 means no limit.
         "max_steps": Count | Literal[-1],
         "max_epochs": Count | Literal[-1] | None,
         "max_time": Annotated[Any, Predicate(_duration)] | None,
@@ -91,7 +92,18 @@ RANGES: dict[str, dict[str, Any]] = {
 
 
 class Signature(NamedTuple):
-    """What a ``_target_`` takes."""
+    """The parameters of a ``_target_``.
+
+    Args:
+        name: name of the class or function.
+        parameters: names of the parameters, without ``*args`` and ``**kwargs``.
+        required: names of those that have no default.
+        takes_any: whether there is ``**kwargs``.
+        annotations: annotation, or known valid range, by parameter.
+        adapters: cache of pydantic's adapters by parameter; None for an annotation that pydantic cannot check.
+        of_other_package: whether it derives from a class of ``lightning.pytorch``, which does not work with the Trainer
+            of ``pytorch_lightning``.
+    """
 
     name: str
     parameters: tuple[str, ...]
@@ -99,18 +111,19 @@ class Signature(NamedTuple):
     takes_any: bool
     annotations: dict[str, Any]
     adapters: dict[str, TypeAdapter | None]
-    #: Whether it derives from a class of ``lightning.pytorch``, with which ``pytorch_lightning`` does not work.
     of_other_package: bool
 
     def takes(self, parameter: str) -> bool:
-        """Return whether it can be called with an argument of that name."""
+        """Return whether the target accepts a keyword argument with that name."""
         return parameter in self.parameters or self.takes_any
 
     def mismatch(self, parameter: str, value: Any) -> str | None:
+        """Return an error message if the value does not suit the parameter; otherwise None."""
         adapter = self._adapter(parameter, value)
         return None if adapter is None else wrong_value(value, self.annotations[parameter], adapter)
 
     def normalized(self, parameter: str, value: Any) -> Any:
+        """Return the value with integers in place of floats such as 1e3 where the parameter takes integers."""
         return as_integers(value, self._adapter(parameter, value))
 
     def _adapter(self, parameter: str, value: Any) -> TypeAdapter | None:
@@ -125,8 +138,12 @@ class Signature(NamedTuple):
 def instantiate(node: Any, **arguments: Any) -> Any:
     """Call Hydra's ``instantiate`` with normalized values, and with plain lists and dicts instead of OmegaConf's.
 
-    A node that says ``_convert_`` itself gets what it asks for. A class with ``recursive = False`` builds the nodes
-    below its own by itself.
+    A node's own ``_convert_`` has precedence. If a class has the attribute ``recursive = False``, its inner nodes are
+    passed on as settings, and the class builds them by itself.
+
+    Args:
+        node: a node with a ``_target_``.
+        arguments: additional keyword arguments.
     """
     values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     values = normalized(values)
@@ -138,14 +155,14 @@ def _is_recursive(values: dict[str, Any]) -> bool:
     try:
         return getattr(find(values["_target_"]), "recursive", True) is not False
     except (InstantiationException, ImportError, KeyError):
-        return True  # which Hydra says in its own words
+        return True  # Hydra will raise the error
 
 
 def normalized(values: Any) -> Any:
-    """Return a copy of a configuration, as plain containers, with each node as it is going to be called.
+    """Return a copy of plain containers in which each node has the values that will be passed to its constructor.
 
-    A float that stands for an integer (``1e3``) becomes one where an integer is taken; a ``_target_`` is that of the
-    package that is installed. What is wrong with a node stays as it is.
+    A float such as ``1e3`` becomes an integer if the parameter takes integers. ``lightning.pytorch`` in a ``_target_``
+    becomes ``pytorch_lightning``. Invalid values are not changed.
     """
     if isinstance(values, list):
         return [normalized(value) for value in values]
@@ -165,7 +182,12 @@ def normalized(values: Any) -> Any:
 
 @functools.cache
 def signature_of(target: str) -> Signature | None:
-    """None for what is built in and has no signature to read."""
+    """Return the signature of a ``_target_``; None for built-in objects that have none.
+
+    Raises:
+        InstantiationException: the target does not exist.
+        ImportError: its module cannot be imported.
+    """
     found = find(target)
     try:
         parameters = inspect.signature(found).parameters
@@ -184,13 +206,13 @@ def signature_of(target: str) -> Signature | None:
 
 
 def accepted(node: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the parts of a run that what a node names is to be called with.
+    """Return those parts of a run that the target of a node takes as arguments.
 
-    A part that is None is left out, unless the call needs it.
+    A part that is None is left out, unless it is a required argument that the node does not set.
 
     Args:
-        node: with a ``_target_``.
-        parts: by the names of the arguments.
+        node: a node with a ``_target_``.
+        parts: network, optimizer and scheduler, or None, by argument name.
     """
     signature = signature_of(node["_target_"])
     if signature is None:
@@ -203,13 +225,14 @@ def accepted(node: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any
 
 
 def find(target: str) -> Any:
-    """Return the class or function that a ``_target_`` names.
+    """Return the class or function named by a ``_target_``.
 
     Raises:
-        InstantiationException, ImportError: there is none.
+        InstantiationException: it does not exist.
+        ImportError: its module cannot be imported.
     """
     hydra_log = logging.getLogger("hydra.utils")
-    before, hydra_log.disabled = hydra_log.disabled, True  # it prints what it then raises
+    before, hydra_log.disabled = hydra_log.disabled, True  # Hydra logs errors that it also raises
     try:
         return hydra.utils.get_object(installed_target(target))
     finally:
@@ -217,12 +240,12 @@ def find(target: str) -> Any:
 
 
 def _annotations(target: Any) -> dict[str, Any]:
-    """The annotations of a constructor's parameters, as far as they exist at run time, and the ranges known here."""
+    """Return the annotations of a constructor's parameters, if they can be evaluated, overridden by `RANGES`."""
     known = next((ranges for module, ranges in RANGES.items() if target.__module__.startswith(module)), {})
     constructor = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
     found: dict[str, Any] = {}
     for name, annotation in getattr(constructor, "__annotations__", {}).items():
-        # One by one, as one may name what is imported for type checkers only.
+        # One at a time, because an annotation may use a name that is imported for type checkers only.
         alone = types.SimpleNamespace(__annotations__={name: annotation})
         try:
             found |= typing.get_type_hints(alone, getattr(constructor, "__globals__", None), include_extras=True)
@@ -232,18 +255,26 @@ def _annotations(target: Any) -> dict[str, Any]:
 
 
 def adapter_of(annotation: Any) -> TypeAdapter | None:
+    """Return pydantic's adapter for an annotation; None if pydantic does not support the annotation."""
     try:
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
     except (PydanticUserError, TypeError, NameError):
-        return None  # an annotation that pydantic cannot check
+        return None
 
 
 def wrong_value(value: Any, annotation: Any, adapter: TypeAdapter | None) -> str | None:
-    """What is wrong with a value, as a sentence; None where it fits, or where nothing can be said."""
+    """Return an error message if a value does not suit an annotation; None if it does or cannot be checked.
+
+    Args:
+        value: the value, as plain containers.
+        annotation: the annotation, for the message.
+        adapter: its adapter from `adapter_of`.
+    """
     if adapter is None:
         return None
     try:
-        # Lax for containers, since a list may stand for a tuple; strict for text, which must not pass for a number.
+        # Lax mode for containers, so that a list is accepted as a tuple; strict mode for text and booleans, so that
+        # they are not accepted as numbers.
         validated = adapter.validate_python(value, strict=isinstance(value, str | bool))
     except ValidationError as error:
         if _is_null_elsewhere(value) and _takes_null(adapter):
@@ -276,7 +307,7 @@ def _takes_null(adapter: TypeAdapter) -> bool:
 
 
 def _pairs(value: Any, validated: Any) -> Iterator[tuple[Any, Any]]:
-    """The items of two lists, or two dicts, of which the second was made from the first."""
+    """Yield pairs of items of two lists or dicts, the second of which was made from the first by validation."""
     if isinstance(value, list) and isinstance(validated, list | tuple) and len(value) == len(validated):
         yield from zip(value, validated, strict=True)
     elif isinstance(value, dict) and isinstance(validated, dict) and value.keys() == validated.keys():
@@ -284,7 +315,7 @@ def _pairs(value: Any, validated: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _text_as_number(value: Any, validated: Any) -> Iterator[Any]:
-    """Text, or true and false, inside a container that became a number."""
+    """Yield text and booleans inside a container that were converted to numbers by validation."""
     for item, became in _pairs(value, validated):
         if isinstance(item, str | bool) and type(became) in (int, float):
             yield item
@@ -292,7 +323,12 @@ def _text_as_number(value: Any, validated: Any) -> Iterator[Any]:
 
 
 def as_integers(value: Any, adapter: TypeAdapter | None) -> Any:
-    """Return ``value`` with an int for each float in it that stands for one where an annotation takes an int."""
+    """Return ``value`` with each whole float in it, such as 1e3, replaced by an int if the annotation takes an int.
+
+    Args:
+        value: a value, as plain containers.
+        adapter: adapter of the annotation; None leaves the value unchanged.
+    """
     if adapter is None or not holds_whole_float(value):
         return value
     try:
@@ -318,7 +354,7 @@ def _with_integers(value: Any, validated: Any) -> Any:
 
 
 def _in_words(detail: Mapping[str, Any], annotation: Any) -> str:
-    """pydantic's message in this project's tone."""
+    """Return one of pydantic's error details as a clause such as "it should be an integer"."""
     if detail["type"] == "predicate_failed":
         (described,) = (
             predicate.func.__doc__ for predicate in _predicates(annotation) if predicate.func.__name__ in detail["msg"]
@@ -337,7 +373,7 @@ def _predicates(annotation: Any) -> Iterator[Predicate]:
 
 
 def _words(annotation: Any) -> Iterator[str]:
-    """The words that an annotation allows."""
+    """Yield the strings that the `Literal` types in an annotation allow."""
     if typing.get_origin(annotation) is Literal:
         yield from (word for word in typing.get_args(annotation) if isinstance(word, str))
     else:

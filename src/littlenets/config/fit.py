@@ -1,4 +1,4 @@
-"""Whether a network takes what the data gives, and gives what the task needs: seen with no data loaded."""
+"""Check that network, data and task match in their shapes and classes, without loading data."""
 
 import functools
 import json
@@ -21,20 +21,23 @@ from .constructors import accepted, find, instantiate
 def does_not_fit(
     model: dict[str, Any], data: dict[str, Any], choice: str | None, only_tested: bool = False
 ) -> dict[str, str]:
-    """Tries the network on two samples of zeros of the shape that the data declares, where the task is a plain one.
+    """Call the network with two samples of zeros of the shape that the data declares, and return errors.
+
+    The network is called only if the task is a plain one; see `is_plain_task`.
 
     Args:
         model: the resolved nodes ``network`` and ``module``.
-        data: the resolved node.
-        choice: the name of the data as typed, for the message.
-        only_tested: whether nothing is going to be trained on it.
+        data: the resolved node ``data``.
+        choice: the chosen option of the group ``data``, for the message.
+        only_tested: whether the data is used for testing only.
 
     Returns:
-        By the key at fault, a line that says what is wrong; empty where they fit, or where it cannot be known.
+        Error messages by the dotted key of the wrong setting; empty if network and data match, or if this cannot be
+        checked.
     """
-    # The numbers that decide come back for every point of a sweep over others.
+    # The result is cached, since many points of a sweep may have the same model and data.
     if "seed" in data:
-        # Which changes no shape, and of which a sweep may have hundreds.
+        # The seed does not change shapes, and a sweep may have hundreds of seeds.
         data = data | {"seed": 0}
     return _tried(json.dumps([model, data, choice, only_tested], default=str))
 
@@ -43,7 +46,7 @@ def does_not_fit(
 def _tried(nodes: str) -> dict[str, str]:
     model, data, choice, only_tested = json.loads(nodes)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        # Whoever builds it to train it is warned.
+        # The same warnings appear again when the network is built for training.
         warnings.simplefilter("ignore")
         try:
             datamodule = instantiate(data)
@@ -52,7 +55,7 @@ def _tried(nodes: str) -> dict[str, str]:
                 raise error.__cause__ or error from None
             return {"data": f"data: {error.__cause__}"}
         if not isinstance(datamodule, TensorDataModule):
-            return {}  # what its samples are is known when it loads the first
+            return {}  # the shape of its samples is known only after loading data
         named = f"data={choice}" if choice else f"data ({type(datamodule).__name__})"
         if datamodule.for_testing_only and not only_tested:
             said = f"{named} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
@@ -60,12 +63,12 @@ def _tried(nodes: str) -> dict[str, str]:
         if datamodule.sample_shape is None or not is_plain_task(find(model["module"]["_target_"])):
             return {}
         try:
-            # On the meta device there are shapes and no numbers, so nothing to compute.
+            # Tensors on the meta device have shapes but no values, so nothing is computed.
             problem, of_output = _build_and_try_out(model, datamodule, torch.device("meta"))
         except Exception:
             problem = "it needs numbers"
         if problem is not None:
-            # Once more with numbers, which some networks need, and whose errors name sizes.
+            # Try again with values: some networks need them, and the error messages contain sizes.
             try:
                 problem, of_output = _build_and_try_out(model, datamodule, torch.device("cpu"))
             except InstantiationException as error:
@@ -86,7 +89,10 @@ def _tried(nodes: str) -> dict[str, str]:
 
 
 def is_plain_task(kind: Any) -> bool:
-    """Return whether a class is that of a task whose batches are inputs and targets, and whose network takes inputs."""
+    """Return whether a class is a `SupervisedModule` that does not override `step`.
+
+    The batches of such a task are pairs of inputs and targets, and its network takes the inputs.
+    """
     return isinstance(kind, type) and issubclass(kind, SupervisedModule) and kind.step is SupervisedModule.step
 
 
@@ -102,20 +108,35 @@ def _build_and_try_out(
 
 
 def try_out(module: SupervisedModule, x: Tensor, classes: int | None) -> tuple[str | None, bool]:
-    """What is wrong, if anything, and whether it is with what the network gives (not with what it takes)."""
+    """Call a module with inputs, and check its output.
+
+    Args:
+        module: the module.
+        x: inputs (N, ...); floating-point inputs are converted to the type of the module's parameters.
+        classes: number of classes of the data; None for regression.
+
+    Returns:
+        An error message or None, and whether the error is in the output; otherwise it is in the inputs.
+    """
     dtype = next((one.dtype for one in module.parameters() if one.is_floating_point()), x.dtype)
     x = x.to(dtype) if x.is_floating_point() else x
     try:
         with evaluating(module):
             output = module(x)
-    # What torch raises where sizes do not fit.
+    # The errors that torch raises for wrong sizes.
     except (RuntimeError, ValueError, IndexError) as error:
         return f"it does not take inputs {form(x)} ({_reason(error)})", False
     return module.check(output, classes), True
 
 
 def unfit(module: SupervisedModule, batch: Any, datamodule: LightningDataModule) -> str | None:
-    """Return what is wrong with a batch for a module that has no `step` of its own; None where nothing is."""
+    """Return an error message if a batch does not suit a module that does not override `step`; otherwise None.
+
+    Args:
+        module: the module.
+        batch: a batch of the data.
+        datamodule: the data; its attribute ``classes`` is used if it exists.
+    """
     if not (isinstance(batch, list | tuple) and len(batch) == 2):
         return (
             f"{type(module).__name__} takes batches (x, y), and these are {form(batch)}. Write a task with a method "
@@ -124,7 +145,7 @@ def unfit(module: SupervisedModule, batch: Any, datamodule: LightningDataModule)
     x, y = batch
     if not isinstance(y, Tensor):
         return f"targets should be tensors, and are {form(y)}"
-    # As a run with trainer.precision=64-true or bf16-true hands them on.
+    # Convert to the type of the parameters, as a run with trainer.precision=64-true or bf16-true does.
     dtype = next((one.dtype for one in module.parameters() if one.is_floating_point()), torch.float32)
     x, y = (one.to(dtype) if isinstance(one, Tensor) and one.is_floating_point() else one for one in batch)
     try:
@@ -132,7 +153,7 @@ def unfit(module: SupervisedModule, batch: Any, datamodule: LightningDataModule)
             output = module(x)
     except Exception as error:
         return f"it does not take inputs {form(x)} ({_reason(error)})"
-    # Data of somebody's own need not say how many classes they have.
+    # A datamodule of the user need not have the attribute `classes`.
     if hasattr(datamodule, "classes") and (problem := module.check(output, datamodule.classes)):
         unknown = datamodule.classes is None and not y.is_floating_point()
         return f"{problem}; if its targets are classes, set data.classes to their number" if unknown else problem
@@ -142,13 +163,13 @@ def unfit(module: SupervisedModule, batch: Any, datamodule: LightningDataModule)
             module.step((x, y))
     except Exception as error:
         if "attached to" in str(error):
-            return None  # a loss of somebody's own that wants the Trainer
+            return None  # a loss of the user that uses the Trainer, which is not attached yet
         return f"its output {form(output)} cannot be compared with targets {form(y)} ({_reason(error)})"
     return None
 
 
 def form(value: Any) -> str:
-    """Describe a batch of inputs, targets or outputs: "float32 (3, 28, 28)", without the number of samples."""
+    """Describe a batch of inputs, targets or outputs without the number of samples: "of shape (3, 28, 28), float32"."""
     if isinstance(value, Tensor):
         shape = "of shape " + str(tuple(value.shape[1:])) if value.dim() else "without a dimension for samples"
         return f"{shape}, {str(value.dtype).removeprefix('torch.')}"
@@ -165,7 +186,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """In the block a module is used as in evaluation: without gradients, dropout, or counts of batch normalization."""
+    """Set a module to evaluation mode in the block, and disable gradients; restore its mode afterwards."""
     training = module.training
     module.eval()
     try:
@@ -176,7 +197,13 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def misfit(network: str, data: str, problem: str) -> str:
-    """The line that says so, with what to do."""
+    """Return the error message for a network and data that do not match, with advice.
+
+    Args:
+        network: class name of the network.
+        data: description of the data.
+        problem: the mismatch, as a clause.
+    """
     return (
         f"model.network ({network}) does not fit {data}: {problem}. Choose other data (data=...), another model "
         "(model=...), or change model.network's sizes."
@@ -184,4 +211,4 @@ def misfit(network: str, data: str, problem: str) -> str:
 
 
 def _later(*arguments: Any) -> None:
-    """In the optimizer's place."""
+    """Do nothing; a placeholder for the optimizer."""

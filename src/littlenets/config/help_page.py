@@ -1,4 +1,4 @@
-"""The parts of ``--help`` that are read from the configuration files, so that nothing is written twice."""
+"""Resolvers that generate parts of ``--help`` from the configuration files."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from .values import shown
 
-# Of the column before a setting's meaning.
+# Width of the column before the description of a setting.
 SETTING_WIDTH = 36
-# Those that are asked about first; others follow in their order in the defaults list.
+# The most important groups come first; the others follow in the order of the defaults list.
 FIRST_GROUPS = ("model", "data", "optimizer", "scheduler")
 
 
 def choices(*, _root_: DictConfig) -> str:
-    """Each group that this command has, with one line for each file: its name and its first comment."""
+    """List the groups of this command, with one line per choice: its name and the first comment of its file."""
     folders = [Path(source.path) for source in _root_.hydra.runtime.config_sources if source.schema == "file"]
     chosen = {group: name for group, name in _root_.hydra.runtime.choices.items() if not group.startswith("hydra")}
     last = [group for group in chosen if group not in (*FIRST_GROUPS, "experiment")]
@@ -26,12 +26,12 @@ def choices(*, _root_: DictConfig) -> str:
             for name, file in sorted(files.items()):
                 mark = "*" if name == chosen[group] else " "
                 lines.append(f"{mark} {name:<{width}}{first_comment(file)}".rstrip())
-    # Hydra fills in what stands after a dollar sign.
+    # Double the dollar signs, because Hydra uses the text as a template.
     return "\n".join(lines).replace("$", "$$")
 
 
 def first_comment(file: Path) -> str:
-    """The first comment line that says what the file is for, not where it goes or how it is called."""
+    """Return the first comment line of a file that is not a ``@package`` directive or an example command."""
     for line in file.read_text(encoding="utf-8").splitlines():
         text = line.removeprefix("#").strip()
         if line.startswith("#") and text and not text.startswith(("@package", "python ")):
@@ -40,7 +40,7 @@ def first_comment(file: Path) -> str:
 
 
 def setting(key: str, *, _root_: DictConfig) -> str:
-    """``key=value``, padded to the column where its meaning stands; ``key=...`` where this configuration has none."""
+    """Return ``key=value``, padded to `SETTING_WIDTH`; ``key=...`` if this configuration does not have the key."""
     value = OmegaConf.select(_root_, key, default="...")
     text = f"{key}={shown(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value)}"
     return f"{text:<{SETTING_WIDTH}}".replace("$", "$$")

@@ -7,7 +7,7 @@ from .values import shown
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each dotted name, or as many of its last parts as tell it from the others."""
+    """Return the last part of each dotted name, or as many of its last parts as tell it from the others."""
     names = {}
     for key in keys:
         parts = key.split(".")

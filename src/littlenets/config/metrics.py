@@ -1,6 +1,7 @@
-"""Which metrics a run is going to have, known before it starts, and which of those asked for it will not have.
+"""Predict the metrics that a run will measure, and check settings that refer to metrics.
 
-Nothing here imports PyTorch at the top: a sweep's own process reads what its workers found out.
+PyTorch is not imported at module level, because the main process of a sweep works without it and only reads the
+results of its workers.
 """
 
 import functools
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Expected(NamedTuple):
-    """Names of metrics.
+    """Names of the metrics that a run is expected to measure.
 
     Args:
-        training: what callbacks can monitor, without those of a validation.
-        validation: those of a validation, whether there is one or not.
-        validated: whether there is one.
-        tested: those of the tests after training.
+        training: metrics that callbacks can monitor, without those of the validation.
+        validation: metrics of the validation, also if there is no validation set.
+        validated: whether there is a validation set.
+        tested: metrics of the tests after training.
     """
 
     training: tuple[str, ...]
@@ -35,11 +36,16 @@ class Expected(NamedTuple):
 
     @property
     def monitored(self) -> tuple[str, ...]:
-        """What callbacks can monitor."""
+        """The metrics that callbacks can monitor."""
         return self.training + self.validation * self.validated
 
     def missing(self, metric: str, there: Sequence[str]) -> str:
-        """Say what to do about a metric that is none of those that will be there."""
+        """Return advice about a metric that will not be measured, as the end of an error message.
+
+        Args:
+            metric: the name of the metric.
+            there: names of the metrics that will be measured.
+        """
         near = nearest(metric, dict.fromkeys([*there, *self.validation]))
         if not self.validated and (metric if metric in self.validation else near) in self.validation:
             meant = "" if metric in self.validation else f"did you mean {near}? "
@@ -48,13 +54,13 @@ class Expected(NamedTuple):
 
 
 def logs_what_is_known(kind: type) -> bool:
-    """Return whether objects of a class log nothing that `Expected` does not name; a class of a user may."""
+    """Return whether a class logs only metrics that `Expected` contains; a class of the user may log others."""
     package = kind.__module__.partition(".")[0]
     return package == "littlenets" or (package == "pytorch_lightning" and kind.__name__ != "LearningRateMonitor")
 
 
 def expected_metrics(values: dict[str, Any]) -> Expected | None:
-    """Return what a run with these resolved settings measures; None where that cannot be known."""
+    """Return the metrics that a run with these resolved settings will measure; None if they cannot be predicted."""
     nodes = [node for node in (values.get("callbacks") or {}).values() if isinstance(node, dict)]
     try:
         kinds = [find(node["_target_"]) for node in [values["model"]["module"], *nodes] if "_target_" in node]
@@ -94,16 +100,20 @@ def _measured(nodes: str) -> Expected | None:
             with evaluating(module):
                 y = module(x) if datamodule.classes is None else torch.zeros(2, dtype=torch.int64)
                 measured = module.step((x, y))
-            # Data of its own may bring its own validation set.
+            # A datamodule that overrides setup may have its own validation set.
             validated = datamodule.validation > 0 or type(datamodule).setup is not TensorDataModule.setup
             expected = expected_of(module, measured, validated, getattr(network, "watched", dict)())
-        except Exception:  # any of a user's: then it is seen when training starts
+        except Exception:  # the user's code may raise any error; it is raised again when training starts
             return None
     return expected._replace(tested=tuple(name.replace("val/", "test/", 1) for name in expected.validation))
 
 
 def unknown_monitors(values: dict[str, Any]) -> dict[str, str]:
-    """Return a line for each callback or schedule whose metric will not be measured, by the key at fault."""
+    """Return an error message for each callback or scheduler whose metric will not be measured, by dotted key.
+
+    Args:
+        values: the resolved configuration as plain containers.
+    """
     problems = {}
     nodes = {f"callbacks.{name}": node for name, node in (values.get("callbacks") or {}).items()}
     for place, node in {**nodes, "scheduler": values.get("scheduler")}.items():
@@ -121,7 +131,7 @@ NOT_MEASURED = "this will not be measured during training"
 
 
 def monitorable(kind: type, expected: Expected) -> tuple[str, ...]:
-    """Return what a kind of callback can monitor."""
+    """Return the names that a callback class can monitor; `ModelCheckpoint` also accepts "epoch" and "step"."""
     from pytorch_lightning.callbacks import ModelCheckpoint
 
     counted = ("epoch", "step") if issubclass(kind, ModelCheckpoint) else ()
@@ -129,7 +139,12 @@ def monitorable(kind: type, expected: Expected) -> tuple[str, ...]:
 
 
 def unmeasured_objective(objective: str, runs: Sequence[Expected | None]) -> str | None:
-    """Return what is wrong with the metric to compare the runs of a sweep by: that none of them will have it."""
+    """Return an error message if no run of a sweep will measure the objective; None otherwise, or if unknown.
+
+    Args:
+        objective: name of the metric by which runs are compared.
+        runs: the expected metrics of each run; None for a run whose metrics cannot be predicted.
+    """
     if not runs or not all(runs) or any(objective in (*run.monitored, *run.tested) for run in runs):
         return None
     names = list(dict.fromkeys(name for run in runs for name in (*run.monitored, *run.tested)))
@@ -137,13 +152,13 @@ def unmeasured_objective(objective: str, runs: Sequence[Expected | None]) -> str
 
 
 def expected_of(module: "SupervisedModule", step: "Step", validated: bool, watched: Iterable[str]) -> Expected:
-    """Return what a module that is about to be trained measures, by a step of it.
+    """Return the metrics that a module will measure.
 
     Args:
-        module: not overridden in what it logs.
-        step: of any batch.
-        validated: whether there is a validation.
-        watched: what network and callbacks watch.
+        module: a module that does not override the logging of `SupervisedModule`.
+        step: result of its `step` with any batch.
+        validated: whether there is a validation set.
+        watched: names of the quantities watched by the network and callbacks.
     """
     names = ["loss", *step.totals]
     return Expected(

@@ -1,4 +1,4 @@
-"""What is wrong with a command line that Hydra could not compose: all of it, where Hydra stops at the first."""
+"""Find all errors in a command line that Hydra cannot compose. Hydra itself reports only the first."""
 
 import itertools
 import re
@@ -21,16 +21,16 @@ from .choices import open_configuration
 from .signatures import argument_names
 from .suggestions import nearest, nearest_setting
 
-# More keys than these are looked up, not read.
+# The maximum number of keys listed in a message; longer lists are too long to read.
 MANY_KEYS = 16
 
 
 def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
-    """One line for each mistake; those that are told without torch come first, and at once.
+    """Yield one message for each error; first those that are found without importing torch, and without delay.
 
     Args:
-        script: such as ``train.py``, whose configuration is ``conf/train.yaml`` beside it.
-        arguments: what was typed after it.
+        script: path of a script such as ``train.py``, whose configuration is ``conf/train.yaml`` in the same folder.
+        arguments: the command-line arguments after the script.
     """
     asked = get_args_parser().parse_known_args(list(arguments))[0]
     with open_configuration(script, arguments) as configuration:
@@ -41,7 +41,13 @@ def find_mistakes(script: Path, arguments: Sequence[str]) -> Iterator[str]:
 
 
 class _CommandLine:
-    """Overrides, each of which is tried by itself, so that one mistake does not hide another."""
+    """Checker that applies each override separately, so that one error does not hide another.
+
+    Args:
+        loader: Hydra's configuration loader.
+        config_name: name of the primary configuration, such as ``train``.
+        places: overrides of ``hydra.searchpath`` that add more folders.
+    """
 
     def __init__(self, loader: ConfigLoaderImpl, config_name: str, places: list[str]) -> None:
         self._loader, self._config_name, self._places = loader, config_name, places
@@ -49,10 +55,16 @@ class _CommandLine:
         self._groups = [group for group in self._options("", ObjectType.GROUP) if group != "hydra"]
         self._said: set[str] = set()
         self._composed: list[DictConfig] = []
-        #: Whether what is not wrong so far could still be.
+        #: Whether there are overrides without errors so far whose values must still be checked by `wrong_values`.
         self.left_to_check = False
 
     def mistakes(self, overrides: list[str], multirun: bool) -> Iterator[str]:
+        """Yield a message for each override that cannot be read or applied; torch is not imported.
+
+        Args:
+            overrides: the overrides of the command line.
+            multirun: whether the command has ``--multirun``.
+        """
         choices, values = [], []
         for text in overrides:
             try:
@@ -86,7 +98,7 @@ class _CommandLine:
         return self._loader.get_group_options(group, kind, self._config_name, self._places)
 
     def _mode(self, overrides: list[str]) -> RunMode | None:
-        """What the configuration says, as an experiment that sweeps by itself does."""
+        """Return Hydra's mode from the configuration, which an experiment may set; None if it cannot be composed."""
         relevant = [text for text in overrides if text.startswith(("experiment=", "hydra.mode="))]
         try:
             return self._loader.load_configuration(
@@ -113,15 +125,15 @@ class _CommandLine:
         self._composed.append(config)
 
     def wrong_values(self) -> Iterator[str]:
-        """What is wrong with the rest, which takes importing torch to know."""
+        """Yield a message for each wrong value in the composed configurations. This imports torch."""
         with fast_imports():
             import pytorch_lightning  # noqa: F401
 
             from .check import find_problems
-        # Other commands have few settings, and check them themselves.
+        # Only configurations of training; other commands have few settings, and check these themselves.
         for config in (config for config in self._composed if "trainer" in config):
             choices = config.hydra.runtime.choices
-            # Where other choices are looked up.
+            # `find_choice` looks for other choices in this configuration.
             HydraConfig.instance().set_config(config)
             with open_dict(config):
                 del config["hydra"]
@@ -169,7 +181,7 @@ class _CommandLine:
 
 
 def in_words(error: Exception) -> str:
-    """An error of Hydra's on one or few lines, without its places on this machine."""
+    """Return the message of an error of Hydra or OmegaConf on one line, without the list of search paths."""
     cause = error.__cause__
     wrong = error if isinstance(error, OmegaConfBaseException) else cause
     if isinstance(wrong, OmegaConfBaseException):
@@ -204,7 +216,7 @@ def _values(override: Override) -> list[object]:
 
 
 def _texts(override: Override) -> list[str]:
-    """The override, or one for each of the values that it sweeps over."""
+    """Return the override as text, or one override for each of its values if it is a sweep."""
     if override.is_discrete_sweep():
         return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     return [override.input_line]

@@ -1,4 +1,4 @@
-"""Bring the values of a configuration to the form in which they are used: ``1e3`` is 1000 where an integer is taken."""
+"""Normalize the values of a configuration: ``1e3`` becomes 1000 where an integer is taken."""
 
 import functools
 import re
@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from .constructors import adapter_of, as_integers, normalized
 
-# Where a value stands: the keys and indices that lead to it.
+# The path of a value: keys and indices from the root.
 Place = tuple[str | int, ...]
 
 adapter = functools.cache(adapter_of)
@@ -18,28 +18,34 @@ adapter = functools.cache(adapter_of)
 def normalized_values(
     config: DictConfig, values: dict[str, Any], settings: Mapping[str, Any]
 ) -> list[tuple[Place, Any]]:
-    """Return what the settings become before they are used, each with its path.
+    """Return the values that change when a configuration is normalized, each with its path.
 
-    A float that stands for an integer (``1e3``) becomes one where an integer is taken, and ``lightning.pytorch`` in a
+    A float such as ``1e3`` becomes an integer if the setting takes integers, and ``lightning.pytorch`` in a
     ``_target_`` becomes ``pytorch_lightning``.
 
     Args:
-        config: the settings, for those that are taken over from others.
-        values: the same, resolved, as plain containers.
-        settings: what those take that end in no constructor, as annotations by dotted key.
+        config: the configuration, from which interpolations are read.
+        values: the same configuration, resolved, as plain containers.
+        settings: annotations, by dotted key, of the settings that are not passed to a constructor.
     """
     found = []
     for path, value in changed_values(values, normalized(normalized_settings(values, settings))):
         taken_over = source_key(".".join(map(str, path)), config)
         if taken_over in settings:
-            # Taken over from a setting whose own annotation says nothing.
+            # Change the interpolated setting as well, because its own annotation may allow any value.
             found.append((tuple(taken_over.split(".")), value))
         found.append((path, value))
     return found
 
 
 def set_value(config: Any, path: Place, value: Any) -> None:
-    """Set one of `normalized_values` in a configuration or in plain containers."""
+    """Set a value in a configuration or in plain containers.
+
+    Args:
+        config: the configuration or containers, changed in place.
+        path: keys and indices from the root.
+        value: the new value.
+    """
     *places, last = path
     for place in places:
         config = config[place]
@@ -47,7 +53,12 @@ def set_value(config: Any, path: Place, value: Any) -> None:
 
 
 def normalized_settings(values: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of settings in which a float is an integer where its annotation takes one."""
+    """Return a copy of a configuration in which whole floats are integers if the setting's annotation takes integers.
+
+    Args:
+        values: the configuration as plain containers.
+        settings: annotations by dotted key.
+    """
     copy = dict(values)
     for key, annotation in settings.items():
         group, _, name = key.rpartition(".")
@@ -59,7 +70,13 @@ def normalized_settings(values: dict[str, Any], settings: Mapping[str, Any]) -> 
 
 
 def changed_values(before: Any, after: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
-    """Yield the values that differ between two containers of the same structure, each with its path."""
+    """Yield the values of ``after`` that are not those of ``before``, each with its path.
+
+    Args:
+        before: plain containers.
+        after: plain containers with the same structure.
+        path: path of these containers.
+    """
     if isinstance(before, dict | list):
         for key in before if isinstance(before, dict) else range(len(before)):
             yield from changed_values(before[key], after[key], (*path, key))
@@ -68,14 +85,14 @@ def changed_values(before: Any, after: Any, path: Place = ()) -> Iterator[tuple[
 
 
 def source_key(key: str, config: DictConfig) -> str:
-    """Return the key to set: that of an interpolation where a value is taken over from elsewhere."""
+    """Return the key of the setting that is interpolated, such as ``seed`` for ``${seed}``; otherwise ``key``."""
     text = unresolved_value(key, config)
     inner = re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)(?:,.*)?\}", text) if isinstance(text, str) else None
     return inner[1] if inner else key
 
 
 def unresolved_value(key: str, config: DictConfig) -> Any:
-    """Return the value of a setting before interpolations are resolved; None where there is none."""
+    """Return the value of a setting with unresolved interpolations; None if the setting does not exist."""
     group, _, name = key.rpartition(".")
     node = OmegaConf.select(config, group) if group else config
     return OmegaConf.to_container(node, resolve=False).get(name) if OmegaConf.is_dict(node) else None

@@ -1,4 +1,4 @@
-"""What is typed on the command line: how values are written for Hydra, and ``~`` for the home folder."""
+"""Quote values for Hydra's command line, and replace ``~`` by the home folder."""
 
 import os
 import re
@@ -9,14 +9,14 @@ from hydra.errors import HydraException
 
 from .values import shown
 
-# What Hydra reads as it stands: https://hydra.cc/docs/1.3/advanced/override_grammar/basic/
+# Text that needs no quotes: https://hydra.cc/docs/1.3/advanced/override_grammar/basic/
 UNQUOTED = re.compile(r"[\w/.+@%*?|:-]+", re.ASCII)
-# A path, as a value or as an item of a list, that begins with somebody's home folder.
+# A path that begins with ``~`` or ``~user``, as a value or as an item of a list.
 IN_HOME = re.compile(r"""(?<=[=\[,'"])(file://)?(~[\w.-]*(?:/[^,\[\]'"]*)?)(?=$|[,\]'"])""")
 
 
 def typed(value: Any) -> str:
-    """A value as the right side of an override, of which Hydra makes the same value again."""
+    """Return a value as the right side of an override, quoted so that Hydra reads the same value."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(typed, value))}]"
     if isinstance(value, dict):
@@ -27,14 +27,14 @@ def typed(value: Any) -> str:
 def _typed_text(text: str) -> str:
     if UNQUOTED.fullmatch(text) and _read(text) == text:
         return text
-    # Within quotes a backslash escapes a quote only, so that others before the closing quote are doubled.
+    # Within quotes, a backslash escapes only quotes. So double those before a quote, including the closing one.
     escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
     return f'"{escaped}"'
 
 
 def expand_home(argument: str) -> str:
-    """An argument of a command with the home folder in the place of ``~``, which Hydra cannot read without quotes."""
+    """Return a command-line argument with ``~`` replaced by the home folder; Hydra cannot read ``~`` without quotes."""
 
     def expanded(found: re.Match[str]) -> str:
         path = os.path.expanduser(found[2])

@@ -1,4 +1,4 @@
-"""The names of a constructor's arguments, read from its source: importing it could take seconds."""
+"""Read the argument names of a constructor from its source code, because importing it could take seconds."""
 
 import ast
 import importlib.util
@@ -10,14 +10,25 @@ from .targets import installed_target
 
 @cache
 def argument_names(target: str) -> list[str] | None:
-    """What a class or function such as ``torch.optim.SGD`` takes by name; None where its source does not tell."""
+    """Return the argument names of a class or function such as ``torch.optim.SGD``.
+
+    Args:
+        target: dotted name.
+
+    Returns:
+        The names; None if they cannot be found in the source code.
+    """
     module, _, name = installed_target(target).rpartition(".")
     file = _module_file(module)
     return _arguments(file, name) if file else None
 
 
 def _module_file(module: str) -> Path | None:
-    """The file of a dotted module name. Only the first part is looked up by Python, which imports nothing."""
+    """Return the file of a module by its dotted name, or None.
+
+    Only the top-level package is looked up by Python's import system, because looking up a submodule imports its
+    parents.
+    """
     first, *others = module.split(".")
     try:
         spec = importlib.util.find_spec(first)

@@ -1,25 +1,28 @@
-"""Which name was meant by a wrong one."""
+"""Suggest the most similar name for a wrong one."""
 
 import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-# Below this, names look alike by chance only. Of the many settings some are as alike as `slope` and `stop` (0.67); of a
-# few choices, `bse` for `bce` is as good.
+# Names with a lower score are not suggested. The limit is higher for settings: there are many, and unrelated ones such
+# as `slope` and `stop` have a score of 0.67. Among a few choices, a score such as that of `bse` and `bce` is enough.
 ALIKE, ALIKE_CHOICES = 0.7, 0.6
-# As parts of a name: `epochs` for `max_epochs`, `lr` for `learning_rate`.
+# Scores of names with common words (`epochs` for `max_epochs`) and of initials (`lr` for `learning_rate`).
 SAME_WORDS, SAME_INITIALS = 0.9, 0.95
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str | None:
-    """The name, such as a choice or an argument, that ``wrong`` is most like; None where none is like it."""
+    """Return the most similar known name, such as a choice or an argument; None if none is similar enough."""
     scored = [(_likeness(wrong, name), name) for name in known]
     score, name = max(scored, default=(0, ""), key=lambda pair: pair[0])
     return name if score >= ALIKE_CHOICES else None
 
 
 def nearest_setting(wrong: str, known: Iterable[str]) -> str | None:
-    """The same for dotted keys: the last part decides, the parts before it where several are as good."""
+    """Return the most similar known dotted key; None if none is similar enough.
+
+    The last part of the key must be similar; the parts before it have a smaller weight in the comparison.
+    """
     group, _, name = wrong.rpartition(".")
     best, best_score = None, 0.0
     for key in known:
@@ -32,7 +35,7 @@ def nearest_setting(wrong: str, known: Iterable[str]) -> str | None:
 
 
 def _likeness(one: str, other: str) -> float:
-    """From 0 to 1, 1 for the same."""
+    """Return the similarity of two names, from 0 to 1 (equal except for case)."""
     one, other = one.lower(), other.lower()
     words, other_words = _words(one), _words(other)
     if one == other:
@@ -45,7 +48,7 @@ def _likeness(one: str, other: str) -> float:
 
 
 def _words(name: str) -> list[str]:
-    # Without the plural's s: `max_epoch` has the words of `epochs`.
+    # Without the plural s, so that `max_epoch` and `epochs` have a common word.
     return [word.removesuffix("s") for word in re.split(r"[\W_]+", name) if word]
 
 

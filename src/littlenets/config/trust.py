@@ -1,8 +1,9 @@
-"""Decide what a saved run or sweep may reach: its files are data, and going on from them must not run other code.
+"""Check that a saved run or sweep only uses trusted classes, resolvers and folders.
 
-A run says what it is made of in config.yaml, by ``_target_``; a sweep says how it was composed in sweep.json, by
-overrides. Both are checked here, before anything that they name is imported, composed or resolved. ``trust=[...]``
-allows more: a module or package, a resolver such as ``oc.env``, or a folder that may be written to.
+A saved run may come from another person, and resuming or evaluating it must not run code that its files choose. A
+run's config.yaml contains names of classes (``_target_``), and a sweep's sweep.json contains overrides. Both are
+checked here before code outside of `PACKAGES` is imported, and before anything is composed or resolved.
+``trust=[...]`` allows more: a module or package, a resolver such as ``oc.env``, or a folder that may be written to.
 """
 
 import functools
@@ -23,10 +24,11 @@ from ..console.text import printable
 from ..errors import SettingError
 from .targets import installed_target
 
-# Whose classes may be named. Torch has functions that load and run code; of each package only the kinds of class below
-# can be reached, by which a run is configured.
+# Packages whose classes are allowed. Torch also has functions that load and run code, so only the kinds of classes that
+# configure a run are allowed; see `_configurable`.
 PACKAGES = ("littlenets", "torch", "torchvision", "pytorch_lightning")
-# Of torchvision: those that read pictures, or files whose checksums they know. Others unpickle what lies in a folder.
+# Allowed datasets of torchvision: they read images, or files whose checksums they verify. Other datasets unpickle files
+# in a folder, which can run code.
 DATASETS = (
     "CIFAR10",
     "CIFAR100",
@@ -39,27 +41,27 @@ DATASETS = (
     "QMNIST",
     "SVHN",
 )
-# Parameters of callbacks, loggers and profilers that name a folder, which Lightning takes as relative to the current
-# one; other texts, such as ``filename``, are put below a folder.
+# Parameters of callbacks, loggers and profilers that are folders, relative to the current folder in Lightning. Other
+# texts, such as ``filename``, are relative to such a folder.
 _NAMES_FOLDER = re.compile(r"(.*_)?(dir|dirpath|path|root|folder)")
-# What ModelCheckpoint fills in: {epoch}, {val/loss:.2f}.
+# Placeholders that ModelCheckpoint replaces: {epoch}, {val/loss:.2f}.
 _FORMAT = re.compile(r"\{[\w/-]+(:[\d.]*[dfeg]?)?\}")
 # The parts of a configuration whose objects write files.
 WRITING = ("callbacks", "figures", "logger", "trainer")
-# Files that a run appends to; others are replaced.
+# Files that a run appends to; other files are replaced as a whole.
 WRITTEN_IN_PLACE = ("history.csv", "train.log")
-# What every entry of a run or sweep on the command line decides for itself.
+# Settings that may only be set on the command line, not in a saved sweep.
 OF_THE_COMMAND = ("hydra", "resume", "trust")
-# An innermost one: ``${key}``, or ``${resolver:arguments}``, whose name is a group.
+# An interpolation without inner ones: ``${key}``, or ``${resolver:arguments}``; group 1 is the name of the resolver.
 _INTERPOLATION = re.compile(r"\$\{(?:[\w.\[\]]+|\s*([\w.]+)\s*:[^{}$]*)\}", re.ASCII)
 
 
 class Refused(NamedTuple):
-    """Something that a saved configuration may not have.
+    """An item of a saved configuration that is not allowed.
 
     Args:
-        line: what it is and why.
-        allowed_by: what ``trust`` must name to allow it; None where nothing does.
+        line: the error message.
+        allowed_by: the name that ``trust`` must contain to allow the item; None if it cannot be allowed.
     """
 
     line: str
@@ -67,25 +69,27 @@ class Refused(NamedTuple):
 
 
 def check_trusted(values: Any, trust: Sequence[str] = (), folder: Path | None = None) -> None:
-    """Make sure that a saved configuration can be rebuilt safely.
+    """Check that a run can be rebuilt safely from its saved configuration.
+
+    The check itself does not import modules outside of `PACKAGES`.
 
     Args:
         values: the configuration as plain containers.
-        trust: what the user vouches for.
-        folder: the run's, into which it may write.
+        trust: modules, packages, resolvers and folders that the user trusts.
+        folder: the run folder, into which the run may write.
 
     Raises:
-        SettingError: names all that is refused, before anything of it is imported.
+        SettingError: lists all items that are not allowed.
     """
     _raise([found for found in refusals(values, folder) if not _is_trusted(found.allowed_by, trust)])
 
 
 def refusals(values: Any, folder: Path | None = None) -> list[Refused]:
-    """Return what is refused of a configuration as long as nothing is trusted; see `check_trusted`."""
+    """Return the items of a configuration that are not allowed if the user trusts nothing; see `check_trusted`."""
     found = []
     for path, value in _leaves(values, ""):
         if isinstance(value, str) and "${" in value:
-            # A saved configuration is resolved; what is resolved when it is read could run a resolver.
+            # A saved configuration is already resolved. Resolving it again after reading could call a resolver.
             found.append(Refused(f"{path}={value}: a saved configuration holds values, no interpolations.", None))
         elif path.rpartition(".")[2] == "_target_":
             found += _wrong_target(path, value)
@@ -97,16 +101,17 @@ def refusals(values: Any, folder: Path | None = None) -> list[Refused]:
 def check_overrides(
     overrides: Iterable[str], options: Callable[[str], Sequence[str]], trust: Sequence[str] = (), where: str = ""
 ) -> None:
-    """Make sure that overrides from a saved sweep are data: settings of a run, and choices that exist.
+    """Check that overrides from a saved sweep are only settings of a run and existing choices. Nothing is composed.
 
     Args:
-        overrides: as on a command line.
-        options: lists the choices of a configuration group in the search path; none where there is no such group.
-        trust: what the user vouches for.
-        where: the file that they are from.
+        overrides: overrides as on a command line.
+        options: function that returns the choices of a configuration group in the search path; an empty list if there
+            is no such group.
+        trust: modules, packages, resolvers and folders that the user trusts.
+        where: the file that contains the overrides, for the error message.
 
     Raises:
-        SettingError: names all that is refused, before anything is composed.
+        SettingError: lists all overrides that are not allowed.
     """
     parser, options = OverridesParser.create(), functools.cache(options)
     found = [refused for text in dict.fromkeys(overrides) for refused in _wrong_override(text, parser, options)]
@@ -114,10 +119,11 @@ def check_overrides(
 
 
 def check_links(folder: Path) -> None:
-    """Make sure that writing into a folder of a run or sweep changes nothing outside of it.
+    """Check that writing into the folder of a run or sweep changes nothing outside of it.
 
     Raises:
-        SettingError: something in it is a link that leads out, or neither a file nor a folder.
+        SettingError: the folder contains a link that leads out of it, a file of `WRITTEN_IN_PLACE` with another name
+            (a hard link), or something that is neither a file nor a folder.
     """
     inside = folder.resolve()
     for path, folders, files in os.walk(folder):
@@ -126,7 +132,7 @@ def check_links(folder: Path) -> None:
             try:
                 found = entry.lstat()
             except FileNotFoundError:
-                continue  # renamed just now by a run that is under way
+                continue  # just renamed by a running process
             mode = found.st_mode
             if stat.S_ISLNK(mode):
                 if not _stays_inside(entry, inside):
@@ -192,17 +198,18 @@ def _wrong_target(path: str, target: Any) -> Iterator[Refused]:
 
 
 def _wrong_path(path: str, text: str, folder: Path | None) -> Iterator[Refused]:
-    """Yield a text that could make an object write outside of the run's folder."""
+    """Yield an item if a text could make an object write outside of the run folder."""
     part, _, name = path.partition(".")
     if part == "data":
-        # Data are read from where they are; no place is made for them that a saved configuration chose.
+        # Data may be read from any existing place, but must not be downloaded to a new place that the saved
+        # configuration chooses.
         out = _leads_out(text) and not os.path.exists(text)
     elif part in WRITING and ("_args_" in path.split(".") or _FORMAT.sub("", text).count("{")):
-        # An argument by position has no name that would tell what it is for, and a format can spell a path.
+        # The purpose of a positional argument is unknown, because it has no name, and a format can expand to a path.
         yield Refused(f"{path}={text}: a saved run names its arguments, and has no such format.", None)
         return
     elif part in WRITING and (_leads_out(text) or _NAMES_FOLDER.fullmatch(name.rpartition(".")[2])):
-        # A metric such as val/loss looks like a path, and leads nowhere.
+        # Other relative texts are allowed: a metric such as val/loss looks like a path but is not one.
         out = folder is None or "://" in text or not Path(text).resolve().is_relative_to(folder.resolve())
     else:
         return
@@ -241,7 +248,7 @@ def _wrong_override(text: str, parser: OverridesParser, options: Callable[[str],
 
 def _chosen(override: Override) -> Iterator[Any]:
     if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
-        return  # which only stands for what there is
+        return  # glob() only matches existing choices
     for value in override.sweep_iterator() if override.is_sweep_override() else [override.value()]:
         yield from value if isinstance(value, list) else [value]
 
@@ -253,12 +260,14 @@ def _is_choice(group: str, name: Any, options: Callable[[str], Sequence[str]]) -
 
 
 def _wrong_interpolations(text: str) -> Iterator[Refused]:
-    """Yield what calls a resolver; to take over another setting, as ``${seed}`` does, is harmless."""
-    # Hydra takes the backslash away.
+    """Yield an item for each resolver that an override calls; interpolations of settings (``${seed}``) are safe."""
+    # Without backslashes, because Hydra removes them.
     left, names = re.sub(r"\\([${}])", r"\1", text), []
     while inner := _INTERPOLATION.search(left):
         names += [inner[1]] if inner[1] else []
-        # What it stands for may be an argument of another one, or a part of its name.
+        # Its result may be an argument of an outer interpolation or a part of the outer name. Replace the value of a
+        # setting by "?", which is not valid in a name: an interpolation whose name depends on a setting is not matched
+        # and causes the error below.
         left = f"{left[: inner.start()]}{'_' if inner[1] else '?'}{left[inner.end() :]}"
     if "${" in left:
         yield Refused(f"{text}: a saved sweep may not hold this interpolation. Give the setting anew.", None)
@@ -271,7 +280,7 @@ def _inside(name: str, packages: Iterable[str]) -> bool:
 
 
 def _resolve(target: str) -> Any:
-    """The object of a dotted name in one of the packages; None where there is none."""
+    """Import and return the object with a dotted name in one of `PACKAGES`; None if it does not exist."""
     parts = target.split(".")
     found: Any = importlib.import_module(parts[0])
     for depth, part in enumerate(parts[1:], 2):
@@ -279,7 +288,7 @@ def _resolve(target: str) -> Any:
             if not hasattr(found, part) and inspect.ismodule(found):
                 importlib.import_module(".".join(parts[:depth]))
             found = getattr(found, part, None)
-        except Exception:  # of all kinds: a package may do anything when it is asked for a name
+        except Exception:  # of any type: looking up a name can run code of the package
             return None
     return found
 
@@ -292,7 +301,7 @@ def _configurable(found: Any) -> bool:
     from torch.optim.lr_scheduler import LRScheduler
 
     kinds = (Module, LightningDataModule, Optimizer, LRScheduler, Callback, Logger, Trainer)
-    # By where it is defined: modules of these packages import others, and hold their names.
+    # Use the module in which the class is defined, since modules of these packages also contain names that they import.
     if not (inspect.isclass(found) and _inside(found.__module__, PACKAGES)):
         return False
     if _inside(found.__module__, ["torchvision.datasets"]):

@@ -1,10 +1,10 @@
-"""Values as they are typed on the command line."""
+"""Format values as on the command line."""
 
 from typing import Any
 
 
 def shown(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """Return a value as it is written on the command line, without quotes."""
     if value is None:
         return "null"
     if isinstance(value, bool):

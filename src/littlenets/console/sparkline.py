@@ -1,21 +1,21 @@
-"""A curve as one line of text."""
+"""Draw a curve as one line of text."""
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-# The same levels where the encoding of a terminal or a file knows no blocks.
+# Characters for the same levels, if the encoding of the terminal or file has no blocks.
 ASCII = "_.-~=+*#"
-# From here on a curve on a linear scale would be a cliff and a flat line.
+# For a wider range than this, a linear scale would show one steep drop and then a flat line.
 DECADES_FOR_LOG = 1.5
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """One character a value, or a mean of neighbouring values where there are more than ``width``.
+    """Return one character for each value, or for each mean of neighbouring values if there are more than ``width``.
 
-    Values that are all positive and span more than 1.5 decades are drawn on a logarithmic scale. What is no finite
-    number is drawn as the highest block, since a loss gets there by growing.
+    Values that are all positive and span more than 1.5 decades are drawn on a logarithmic scale. Values that are not
+    finite are drawn as the highest block, since a loss becomes infinite or NaN by growing.
     """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
@@ -31,13 +31,13 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def logarithmic(values: Sequence[float]) -> bool:
-    """Whether a curve of these values is drawn on a logarithmic scale."""
+    """Return whether a curve of these values is drawn on a logarithmic scale."""
     finite = [value for value in values if math.isfinite(value)]
     return min(finite, default=0) > 0 and math.log10(max(finite) / min(finite)) > DECADES_FOR_LOG
 
 
 def in_encoding(text: str, encoding: str | None) -> str:
-    """The text with other characters for blocks, and a question mark for anything else, that cannot be encoded."""
+    """Replace characters that cannot be encoded: blocks by ASCII characters, all others by question marks."""
     if encoding is None:
         return text
     try:

@@ -1,16 +1,16 @@
-"""Standard input, output and error, also where they are closed or nobody reads them."""
+"""Make standard input, output and error safe to use if they are closed or their reader has ended."""
 
 import errno
 import io
 import os
 import sys
 
-# In ``OSError.errno``: a pipe whose reader has ended, and a terminal that has been closed.
+# Values of ``OSError.errno`` for a pipe whose reader has ended, and for a terminal that has been closed.
 UNREAD = (errno.EPIPE, errno.EIO)
 
 
 class _Output(io.FileIO):
-    """Drops what is written once nobody reads it any more."""
+    """Output stream that discards everything written after its reader has ended."""
 
     unread = False
 
@@ -26,20 +26,20 @@ class _Output(io.FileIO):
 
 
 def keep_streams() -> None:
-    """Lets the program go on where a standard stream is closed, or closes: it reads nothing, and writes to nowhere."""
+    """Replace closed standard streams by the null device, and discard output whose reader has ended."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            # Otherwise the next file that is opened gets the number, and what libraries print.
+            # Otherwise the next opened file would get this number, and libraries would print into it.
             opened = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(opened, True)
             setattr(sys, name, open(opened, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        # Whoever has put another stream there, such as a test, keeps it.
+        # A stream that other code has put in its place, such as a test, is kept.
         if stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
             output = _Output(stream.fileno(), "w", closefd=False)
             wrapped = io.TextIOWrapper(
-                # Without a buffer where Python was told so (-u).
+                # Python runs without a buffer if started with -u.
                 io.BufferedWriter(output) if isinstance(stream.buffer, io.BufferedWriter) else output,
                 encoding=stream.encoding,
                 errors=stream.errors,
@@ -50,6 +50,6 @@ def keep_streams() -> None:
 
 
 def nobody_reads() -> bool:
-    """Whether the reader of standard output has gone, as ``| head`` does."""
+    """Return whether the reader of standard output has ended, as with ``| head``."""
     buffer = getattr(sys.stdout, "buffer", None)
     return getattr(getattr(buffer, "raw", buffer), "unread", False)

@@ -1,4 +1,4 @@
-"""The data sets, each a LightningDataModule: most over tensors in memory, and one over any of PyTorch's data sets."""
+"""Datasets as LightningDataModules: tensors in memory, or any ``torch.utils.data`` dataset."""
 
 from .base import Split, TensorDataModule
 from .datasets import DatasetModule

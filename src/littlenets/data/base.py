@@ -1,4 +1,4 @@
-"""What all data sets have in common: tensors in memory, split, and loaded in batches."""
+"""Base class for datasets held in memory as tensors."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -13,39 +13,41 @@ from ..randomness import stream
 from ..ranges import Count, Share
 from .loader import Part, TensorLoader
 
-# Evaluation needs no gradients, so larger batches than in training fit, and they are faster.
+# Batch size of validation and test. Evaluation needs no gradients, so larger batches than in training fit into memory,
+# and they are faster.
 EVALUATION_BATCH = 1000
 
 
 class Split(NamedTuple):
-    """Inputs x (N, ...) and targets y (N, ...), on the CPU."""
+    """Inputs x (N, ...) and targets y (N, ...) of one split, on the CPU."""
 
     x: Tensor
     y: Tensor
 
 
 class TensorDataModule(LightningDataModule):
-    """Data that fits in memory.
+    """Base class for datasets that fit into memory.
 
     Args:
-        batch_size: samples a training batch; ``None`` is all at once (full batch), 1 is one at a time. Where several
-            devices train together, each has batches of this size, and all of them together take one step.
-        shuffle: whether each epoch sees the samples in an order of its own.
-        validation: share of the training samples, in [0, 1), that is split off and not trained on.
-        seed: decides what is drawn, what is split off, and the orders.
+        batch_size: samples per training batch; ``None`` puts all samples into one batch (full batch), 1 uses one sample
+            per batch. With several devices, each device gets batches of this size, and each optimizer step uses the
+            batches of all devices.
+        shuffle: whether to shuffle the training samples anew in each epoch.
+        validation: fraction of the training samples, in [0, 1), that is split off for validation and not trained on.
+        seed: seed for generating the data, for the validation split and for the order of the samples.
     """
 
     #: Number of classes; None for a regression.
     classes: int | None = None
-    #: What the classes are called, in the order of their numbers; None: by these.
+    #: Names of the classes, in the order of the class numbers; None: the numbers serve as names.
     names: Sequence[str] | None = None
-    #: Of one input as the network gets it, known before anything is loaded; None: not known.
+    #: Shape of one input as the network receives it, known before the data is loaded; None: not known.
     sample_shape: tuple[int, ...] | None = None
-    #: The same of its numbers.
+    #: Dtype of the inputs as the network receives them.
     sample_dtype: torch.dtype = torch.float32
-    #: Whether nothing may ever be trained on it.
+    #: Whether the data is for testing only and must never be trained on.
     for_testing_only = False
-    #: What one sample is called where the data is described.
+    #: Noun for the samples, used in descriptions of the data.
     sample_name = "points"
 
     def __init__(self, batch_size: Count | None, shuffle: bool, validation: Share, seed: int) -> None:
@@ -55,10 +57,10 @@ class TensorDataModule(LightningDataModule):
 
     @abstractmethod
     def load(self) -> tuple[Split | None, Split]:
-        """The samples to train on (None: this data is for testing only) and those to test on."""
+        """Return the training split (None: this data is for testing only) and the test split."""
 
     def transform(self, x: Tensor) -> Tensor:
-        """What a batch of stored inputs becomes before the network sees it."""
+        """Convert a batch of stored inputs to the network's inputs."""
         return x
 
     def setup(self, stage: str | None = None) -> None:
@@ -78,7 +80,7 @@ class TensorDataModule(LightningDataModule):
         self.splits["train"] = train
 
     def sample(self) -> Split:
-        """Two samples as the network gets them, to see whether it takes them."""
+        """Return two samples as the network receives them, to check that the network accepts them."""
         x, y = next(iter(self.splits.values()))
         return Split(self.transform(x[:2]), y[:2])
 
@@ -98,7 +100,7 @@ class TensorDataModule(LightningDataModule):
         if len(x) < part.processes:
             raise SettingError(f"trainer.devices: {part.processes} devices cannot share {len(x)} samples ({split}).")
         if self.trainer is not None:
-            # Moved once, not batch by batch.
+            # Move the whole split to the device once instead of batch by batch.
             device = self.trainer.strategy.root_device
             x, y = x.to(device), y.to(device)
         identity = type(self).transform is TensorDataModule.transform

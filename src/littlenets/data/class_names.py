@@ -1,12 +1,12 @@
-"""What the classes of data are called."""
+"""Class names of a data module."""
 
 from pytorch_lightning import LightningDataModule
 
 
 def class_names(datamodule: LightningDataModule) -> list[str] | None:
-    """Return a text for each class: its name in ``datamodule.names``, or its number where that has none.
+    """Return a text for each class: its name in ``datamodule.names``, or its number if it has no name.
 
-    None where the data has no classes, or no names at all.
+    Return None if the data has no classes or no names at all.
     """
     classes, names = getattr(datamodule, "classes", None), getattr(datamodule, "names", None)
     if classes is None or not names:

@@ -1,4 +1,4 @@
-"""Training, validation and test data from any data sets of ``torch.utils.data``.
+"""Data module for any datasets of ``torch.utils.data``.
 
 Shapes: N samples, C channels, H W pixels.
 """
@@ -23,33 +23,34 @@ Transform = Callable[[Any], Any]
 
 
 class DatasetModule(LightningDataModule):
-    """Loads samples ``(input, target)`` one by one, in worker processes if wanted, from data sets with a length.
+    """Data module that loads samples ``(input, target)`` one by one from datasets with a length.
 
-    A data set, or a transform, is an object or a node with ``_target_``; nodes are built when the data are needed, so
-    that checking a configuration downloads nothing.
+    A dataset or a transform is given as an object or as a node with ``_target_``. Nodes are instantiated when the data
+    is needed, so that checking a configuration does not download anything.
 
-    What the network gets of an input is what its transform makes of it, and where that is a picture (of Pillow, or
-    uint8 with three dimensions), float32 (C, H, W) in 0..1. NumPy's arrays become tensors, their float64 float32.
+    The network receives the output of the input's transform. If that is a picture (a Pillow image, or uint8 with three
+    dimensions), it is converted to float32 (C, H, W) in 0..1. NumPy arrays become tensors; float64 arrays become
+    float32.
 
     Args:
-        train: what is trained on.
-        test: what is tested on; None leaves the test out.
-        val: what is measured on during training; None splits ``validation`` off ``train``.
-        transform: of an input, or a list of them to be applied in turn.
-        train_transform: the same for training, such as augmentation; None is ``transform``.
-        classes: number of classes; None is what the names of classes say, or the data set's own ``num_classes``, and
-            without any of these the targets are numbers.
-        names: of the classes; None is the data set's own ``classes``.
-        batch_size: samples a batch; None is all at once.
-        shuffle: whether each epoch of training has an order of its own.
-        validation: share of the training samples, in [0, 1), that is split off where there is no ``val``.
-        num_workers: processes that load samples; 0 is the training process itself.
-        seed: decides what is split off.
+        train: training dataset.
+        test: test dataset; None leaves out the test.
+        val: validation dataset; None splits ``validation`` off ``train``.
+        transform: transform of the inputs, or a list of transforms to apply one after another.
+        train_transform: the same for the training inputs, for example with augmentation; None uses ``transform``.
+        classes: number of classes; None uses the number of class names, or else the dataset's ``num_classes``. If none
+            of these exists, the targets are numbers (regression).
+        names: names of the classes; None uses the dataset's ``classes``.
+        batch_size: samples per batch; None puts all samples into one batch.
+        shuffle: whether to shuffle the training samples anew in each epoch.
+        validation: fraction of the training samples, in [0, 1), that is split off for validation if ``val`` is None.
+        num_workers: number of worker processes that load samples; 0 loads them in the training process.
+        seed: seed for the validation split.
     """
 
-    #: What one sample is called where the data is described.
+    #: Noun for the samples, used in descriptions of the data.
     sample_name = "samples"
-    #: For Hydra: nodes below this one are handed over as they are.
+    #: For Hydra: nested nodes are passed to the constructor without being instantiated.
     recursive = False
 
     def __init__(
@@ -73,7 +74,8 @@ class DatasetModule(LightningDataModule):
         self.classes, self.names = classes, names
         self.batch_size, self.shuffle, self.validation = batch_size, shuffle, validation
         self.num_workers, self.seed = num_workers, seed
-        #: As they are, and as the network gets their samples; each with a length.
+        #: The datasets of the splits, as they are (``stored``) and with transformed inputs (``splits``); each has a
+        #: length.
         self.stored: dict[str, Dataset] = {}
         self.splits: dict[str, Dataset] = {}
 
@@ -98,7 +100,7 @@ class DatasetModule(LightningDataModule):
             self.splits[split] = TransformedDataset(dataset, chain)
 
     def _learn_classes(self, dataset: Dataset) -> None:
-        """Take names and number of classes from a data set, as far as they were not said."""
+        """Set ``names`` and ``classes`` from a dataset where they were not given."""
         while isinstance(dataset, Subset):
             dataset = dataset.dataset
         own = getattr(dataset, "classes", None)
@@ -136,12 +138,14 @@ class DatasetModule(LightningDataModule):
         return DataLoader(dataset, size, shuffle, num_workers=self.num_workers, pin_memory=on_gpu)
 
     def of_picture(self, picture: "Image") -> Tensor:
-        """Return what the network gets of a picture, float (C, H, W), as if it were one of the data set's.
+        """Convert a picture to the network's input, float (C, H, W), as if it were a sample of the dataset.
 
-        A picture of another size, if the transform does not bring all to one, is scaled and cut to the samples'.
+        A picture of another size is scaled and cropped to the size of the samples, unless the transform resizes all
+        pictures.
 
         Raises:
-            SettingError: the samples are no pictures.
+            SettingError: the samples are not pictures, or the transform gives the picture another shape than the
+                samples.
         """
         split = "test" if "test" in self.stored else "train"
         stored, wanted = _input(self.stored[split][0]), _input(self.splits[split][0])
@@ -155,12 +159,12 @@ class DatasetModule(LightningDataModule):
         return x
 
     def _as_stored(self, picture: "Image", stored: Any, split: str) -> Tensor:
-        """Bring a picture to the form of a stored one, and from there to the network's."""
+        """Convert a picture to the form of a stored sample, then apply the transforms."""
         own = self.stored[split]
         while isinstance(own, Subset):
             own = own.dataset
         chain = _transforms(self.transform_nodes["other"])
-        if callable(of_its_own := getattr(own, "transform", None)):  # as data sets of torchvision have it
+        if callable(of_its_own := getattr(own, "transform", None)):  # datasets of torchvision have one
             return as_input(_applied([of_its_own, *chain], picture.convert("RGB" if _channels(stored) == 3 else "L")))
         if not isinstance(stored, Tensor | np.ndarray):
             return as_input(_applied(chain, picture.convert(stored.mode)))
@@ -170,7 +174,7 @@ class DatasetModule(LightningDataModule):
 
 
 class TransformedDataset(Dataset):
-    """The samples of another data set with transformed inputs."""
+    """Dataset that transforms the inputs of another dataset."""
 
     def __init__(self, dataset: Dataset, transforms: Sequence[Transform]) -> None:
         self.dataset, self.transforms = dataset, transforms
@@ -182,14 +186,14 @@ class TransformedDataset(Dataset):
         sample = self.dataset[index]
         if isinstance(sample, tuple | list) and len(sample) == 2:
             x, y = sample
-            # A Python float would become float64, which no loss here takes.
+            # A Python float would become float64, which none of this project's losses accepts.
             y = torch.tensor(y, dtype=torch.float32) if isinstance(y, float) else y
             return as_input(_applied(self.transforms, x)), y
         return _applied(self.transforms, sample)
 
 
 class Inputs:
-    """The inputs of a data set's samples, loaded when they are asked for by number."""
+    """The inputs of a dataset's samples, loaded when they are indexed."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -199,7 +203,7 @@ class Inputs:
 
 
 def as_input(x: Any) -> Any:
-    """Return an input as a tensor that a network takes; what is no picture, array or number stays as it is."""
+    """Convert an input to a tensor for the network; leave anything but pictures, arrays and floats unchanged."""
     x = as_tensor(x)
     if isinstance(x, Tensor) and x.dtype == torch.uint8 and x.dim() == 3:
         return x.float() / 255
@@ -207,7 +211,7 @@ def as_input(x: Any) -> Any:
 
 
 def as_tensor(x: Any) -> Any:
-    """Return a picture of Pillow as uint8 (C, H, W), an array as a tensor, and anything else as it is."""
+    """Convert a Pillow image to uint8 (C, H, W), and an array or float to a tensor; leave other inputs unchanged."""
     if hasattr(x, "getbands"):
         from torchvision.transforms.functional import pil_to_tensor
 
@@ -219,7 +223,7 @@ def as_tensor(x: Any) -> Any:
 
 
 def is_picture(x: Any) -> bool:
-    """Return whether an input is (C, H, W) in grey or colours."""
+    """Return whether an input is a picture (C, H, W) with one channel (grey) or three channels (colour)."""
     return isinstance(x, Tensor) and x.dim() == 3 and len(x) in (1, 3)
 
 
@@ -254,7 +258,7 @@ def _channels(stored: Any) -> int:
 
 
 def _size(stored: Any) -> tuple[int, int]:
-    """Height and width."""
+    """Return height and width."""
     return tuple(as_tensor(stored).shape[1:])
 
 

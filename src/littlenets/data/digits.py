@@ -10,9 +10,18 @@ from .images import ImageDataModule, enlarge
 class Digits(ImageDataModule):
     """1,797 digits (Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits) in MNIST's form.
 
-    The original 8x8 pixels of 0..16 become 20x20 pixels of 0..255, bilinearly, in the middle of 28x28: MNIST's digits
-    fill a box of 20x20 as well. 1,437 are for training and 360 for testing, each class in the same share; the split
-    is always the same, so that test metrics of different seeds compare.
+    The original 8x8 pixels of 0..16 are scaled bilinearly to 20x20 pixels of 0..255 and placed in the middle of 28x28
+    pixels, because MNIST's digits fill a box of 20x20 pixels as well. 1,437 digits are for training and 360 for
+    testing, stratified by class. The split does not depend on the seed, so that test metrics of different seeds are
+    comparable.
+
+    Args:
+        mean: mean of the training pixels, scaled to 0..1.
+        std: standard deviation of the training pixels, scaled to 0..1.
+        batch_size: see `TensorDataModule`.
+        shuffle: see `TensorDataModule`.
+        validation: see `TensorDataModule`.
+        seed: see `TensorDataModule`.
     """
 
     classes = 10

@@ -1,4 +1,4 @@
-"""Download from a mirror that may be slow, silent or endless."""
+"""Download files from mirrors that may be slow, may not respond, or may send data without end."""
 
 import sys
 from collections.abc import Iterator
@@ -10,31 +10,31 @@ from time import monotonic
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-# A mirror is given up when fewer than SLOWEST bytes arrive within TIMEOUT seconds, connecting included: a slow line
-# takes longer than that for a file, but not for this much of it.
+# A download is aborted when fewer than SLOWEST bytes arrive within TIMEOUT seconds, including the time to connect. On a
+# slow connection a whole file takes longer than that, but SLOWEST bytes do not.
 TIMEOUT = 20
 SLOWEST = 1 << 15
 _CHUNK = 1 << 15
 
 
 class MirrorError(Exception):
-    """A mirror did not serve a file; the message is the reason, in one line."""
+    """Raised when a mirror does not serve a file; the message is the reason, in one line."""
 
 
 def receive(url: str, largest: int) -> Iterator[bytes]:
-    """Download a file in chunks, of which few are in memory at a time.
+    """Download a file in chunks and yield them; keep only a few chunks in memory.
 
-    A thread talks to the mirror, since no timeout of a socket ends the wait for one that sends a byte now and then.
-    The thread is left behind when the mirror is given up.
+    A thread reads from the mirror, since a socket timeout does not end the wait for a mirror that sends a byte now and
+    then. The thread is abandoned when the download is aborted.
 
     Args:
-        url: http, https, ftp or file.
-        largest: bytes of the file at most.
+        url: URL with the scheme http, https, ftp or file.
+        largest: maximum size of the file in bytes.
 
     Raises:
         MirrorError: the mirror does not answer, fails, is too slow, or sends more than `largest` bytes.
     """
-    import requests  # noqa: F401  (not while the mirror's time is running)
+    import requests  # noqa: F401  (imported before the timeout starts)
     from tqdm import tqdm
 
     arrived, given_up = Queue(maxsize=8), Event()
@@ -47,7 +47,7 @@ def receive(url: str, largest: int) -> Iterator[bytes]:
                     arrived.put(chunk)
                     if given_up.is_set():
                         return
-        except Exception as error:  # whatever a mirror can make its client raise
+        except Exception as error:  # any error: depends on what the mirror sends
             arrived.put(error)
         else:
             arrived.put(None)
@@ -74,7 +74,7 @@ def receive(url: str, largest: int) -> Iterator[bytes]:
     finally:
         bar.close()
         given_up.set()
-        while not arrived.empty():  # a thread that waits in `put` goes on, and ends
+        while not arrived.empty():  # let a thread that waits in `put` continue and end
             arrived.get_nowait()
 
 
@@ -83,7 +83,8 @@ def _answer(url: str, largest: int, bar: object) -> Iterator[bytes]:
         import requests
 
         response = requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"})
-        # As they are: some servers send a .gz as `Content-Encoding: gzip`, and requests would uncompress it.
+        # Read the raw bytes: some servers send a .gz file with `Content-Encoding: gzip`, and requests would decompress
+        # it.
         chunks = response.raw.stream(_CHUNK, decode_content=False)
     else:
         response = urlopen(url, timeout=TIMEOUT)
@@ -107,7 +108,10 @@ def _too_large(largest: int) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """One line for a download that failed: the innermost cause, since requests and urllib3 wrap it three times."""
+    """Return the reason of a failed download in one line.
+
+    It is the innermost cause, since requests and urllib3 wrap an error three times.
+    """
     import requests
 
     timeouts = (requests.Timeout, TimeoutError)

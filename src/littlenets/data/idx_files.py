@@ -1,8 +1,9 @@
-"""Find, verify, download and read the files of MNIST and of sets like it.
+"""Find, verify, download and read the files of MNIST and similar datasets.
 
-The folders are torchvision's (`ROOT/MNIST/raw/train-images-idx3-ubyte.gz` and so on), so that one root serves both.
-Files put there by hand are found elsewhere below the root as well, and as `train-images.idx3-ubyte`, see `find`.
-Every file is verified before it is used. A wrong one is reported: it is never overwritten and never trained on.
+The folders are those of torchvision (`ROOT/MNIST/raw/train-images-idx3-ubyte.gz` and so on), so that both can share one
+root. Files put there by hand are also found elsewhere below the root, and under names such as
+`train-images.idx3-ubyte`; see `find`. Every file is verified before it is used. A file with wrong content raises an
+error: it is never overwritten and never trained on.
 
 Shapes: N images of 28 x 28 pixels.
 """
@@ -34,24 +35,25 @@ log = logging.getLogger(__name__)
 
 
 class _Known(NamedTuple):
-    """CRC-32 and size of an uncompressed file, and the size of its .gz."""
+    """CRC-32 and size in bytes of an uncompressed file, and the size in bytes of its .gz."""
 
     crc: int
     size: int
     gz_size: int
 
 
-# Bytes of a file, packed or not, where a set does not say more: the largest IDX file of 60,000 images has 47 million.
+# Default for the maximum size in bytes of a file, compressed or not: the largest IDX file of 60,000 images has 47
+# million bytes.
 LARGEST = 1 << 26
 
-# MNIST's, under the MD5 of their .gz: from the originals.
+# MNIST's files by the MD5 of their .gz; the values were computed from the original files.
 _KNOWN = {
     "f68b3c2dcbeaaa9fbdd348bbdeb94873": _Known(0xE9F4D8B3, 47_040_016, 9_912_422),
     "d53e105ee54ea40749a09fcbcd1e9432": _Known(0xE0CB4AD2, 60_008, 28_881),
     "9fb629c4189551a2d022fa330f9573f3": _Known(0x91373BDF, 7_840_016, 1_648_877),
     "ec29112dd5afa0611ce80d1b7f02629c": _Known(0x4AB9EFF9, 10_008, 4_542),
 }
-# By how the names of IDX files end: what they hold, their first four bytes, and the shape of one sample.
+# For each ending of IDX file names: the content, the magic number (first four bytes) and the shape of one sample.
 _FORMS = {
     "idx3-ubyte": ("images of 28 x 28 pixels", 0x803, (28, 28)),
     "idx1-ubyte": ("labels", 0x801, ()),
@@ -61,13 +63,13 @@ _DTYPES = {0x8: np.dtype("u1"), 0xC: np.dtype(">i4")}
 
 
 class Files(NamedTuple):
-    """The files of a data set.
+    """The files of a dataset.
 
     Attributes:
-        name: that of their folder below the root.
-        resources: name and MD5 of each file, as mirrors have it: a .gz of an IDX file, a .zip or a .bz2.
-        mirrors: URLs of folders that hold these files.
-        largest: bytes; a file whose size is not known is neither downloaded nor unpacked beyond that.
+        name: name of the dataset's folder below the root.
+        resources: name and MD5 of each file as provided by mirrors: a .gz of an IDX file, a .zip or a .bz2.
+        mirrors: URLs of folders with these files.
+        largest: maximum size in bytes for the download and the decompression of a file whose size is not known.
     """
 
     name: str
@@ -77,17 +79,17 @@ class Files(NamedTuple):
 
     @classmethod
     def of(cls, dataset: type) -> "Files":
-        """Those of torchvision's class, such as `torchvision.datasets.MNIST`."""
+        """Return the files of a dataset class of torchvision, such as `torchvision.datasets.MNIST`."""
         return cls(dataset.__name__, dataset.resources, dataset.mirrors)
 
     @classmethod
     def at(cls, name: str, urls: Sequence[tuple[str, str]], largest: int = LARGEST) -> "Files":
-        """Those of the given URLs and MD5s, all in one folder."""
+        """Return the files with the given URLs and MD5s, which are all in one folder."""
         resources = [(url.rpartition("/")[2], md5) for url, md5 in urls]
         return cls(name, resources, [urls[0][0].rpartition("/")[0]], largest)
 
     def folder(self, root: Path) -> Path:
-        """Return torchvision's folder, absolute: `ROOT/NAME/raw`. The root may be `NAME` or `NAME/raw` itself."""
+        """Return the absolute path of torchvision's folder `ROOT/NAME/raw`; the root may be `NAME` or `NAME/raw`."""
         root = Path(root).expanduser().absolute()
         if not (root / self.name).is_dir():
             if root.name == self.name:
@@ -98,24 +100,23 @@ class Files(NamedTuple):
 
 
 def fetch(files: Files, root: Path, mirrors: Sequence[str] | None = None) -> Path:
-    """Make sure that all files of a set are there and right; download those that are absent.
+    """Verify the files of a dataset and download those that are missing.
 
-    The .gz files of torchvision's folder are uncompressed there; nothing is written anywhere else. Safe to run in
-    several processes at once on one folder. A download that fails leaves nothing behind but the files that were
-    complete before it.
+    The .gz files in torchvision's folder are decompressed there; nothing is written anywhere else. Several processes
+    may call this at once for one folder. A failed download leaves only files that were completed before it.
 
     Args:
-        files: the set.
-        root: the folder of `MNIST/`, `FashionMNIST/` and so on.
-        mirrors: URLs (http, https, ftp, file) of folders with the files, asked in this order; a mirror that failed
-            is asked last for the files after that. None is the set's own list, an empty one forbids downloading.
+        files: the dataset's files.
+        root: the folder that holds `MNIST/`, `FashionMNIST/` and so on.
+        mirrors: URLs (http, https, ftp, file) of folders with the files, tried in this order; a mirror that failed is
+            tried last for the remaining files. None uses the dataset's own list, an empty list forbids downloading.
 
     Returns:
         `files.folder(root)`.
 
     Raises:
-        DataUnavailableError: a file is absent and no mirror served it.
-        SettingError: a file is wrong, a mirror is no URL, or the folder cannot be written.
+        DataUnavailableError: a file is missing and no mirror served it.
+        SettingError: a file has wrong content, a mirror is not a URL, or the folder cannot be written.
     """
     folder = files.folder(root)
     urls = _folder_urls(files.mirrors if mirrors is None else mirrors)
@@ -127,8 +128,8 @@ def fetch(files: Files, root: Path, mirrors: Sequence[str] | None = None) -> Pat
                 "Put the files there, point data.root to where they are, or name a mirror."
             )
         if absent or packed:
-            # In the nearest folder that exists: a rename is enough to finish, and new folders are made for complete
-            # files only.
+            # Download into the nearest folder that exists: then a rename moves a complete file to its place, and new
+            # folders are created only for complete files.
             existing = next(place for place in (folder, *folder.parents) if place.exists())
             with TemporaryDirectory(prefix=".unfinished-", dir=existing) as scratch:
                 for gz, largest in packed:
@@ -148,17 +149,18 @@ def fetch(files: Files, root: Path, mirrors: Sequence[str] | None = None) -> Pat
 
 
 def find(folder: Path, filename: str) -> tuple[Path, Path]:
-    """Find a file put there by hand, compressed or not.
+    """Find a file of a dataset, compressed or not, in the places where a user may have put it.
 
-    It is looked for in `ROOT/NAME/raw`, `ROOT/NAME`, `ROOT/raw` and `ROOT`, in this order, and as
-    `train-images.idx3-ubyte` as well as `train-images-idx3-ubyte`.
+    The folders searched are `ROOT/NAME/raw`, `ROOT/NAME`, `ROOT/raw` and `ROOT`, in this order. In each of them, both
+    `train-images-idx3-ubyte` and `train-images.idx3-ubyte` are tried as names.
 
     Args:
         folder: `ROOT/NAME/raw`.
-        filename: such as `train-images-idx3-ubyte.gz`.
+        filename: name such as `train-images-idx3-ubyte.gz`.
 
     Returns:
-        Where it is compressed and where uncompressed, of which at least one exists; those of `folder` if there is none.
+        The paths of the compressed and of the uncompressed file, of which at least one exists; the paths in `folder` if
+            no file was found.
     """
     base = folder.parent.parent
     gz = filename.endswith(".gz")
@@ -167,29 +169,29 @@ def find(folder: Path, filename: str) -> tuple[Path, Path]:
         for place in (folder, folder.parent, base / "raw", base)
         for name in dict.fromkeys([filename, filename.replace("-idx", ".idx")])
     ]
-    # Some archives unpack to folders of the same names.
+    # Check for files, since some archives unpack to folders of the same names.
     return next((pair for pair in pairs if pair[0].is_file() or (gz and pair[1].is_file())), pairs[0])
 
 
 def read(
     folder: Path, images: str, labels: str, archive: str | None = None, largest: int = LARGEST
 ) -> tuple[Tensor, Tensor]:
-    """Read the images and the labels of one half from a folder that `fetch` returned.
+    """Read the images and labels of one split from a folder returned by `fetch`.
 
-    Not through torchvision's dataset classes: those prefer an old `processed/*.pt`, which nobody verified.
+    torchvision's dataset classes are not used, because they prefer an old `processed/*.pt`, which was not verified.
 
     Args:
         folder: `ROOT/NAME/raw`.
-        images: name of the .gz of the images.
-        labels: name of the .gz of the labels; of several numbers to a sample, the first is its label.
-        archive: the .zip whose folder `gzip/` holds both, if any.
-        largest: bytes of an uncompressed file at most.
+        images: name of the .gz with the images.
+        labels: name of the .gz with the labels; if it has several numbers per sample, the first is the label.
+        archive: name of the .zip whose folder `gzip/` holds both files, if any.
+        largest: maximum size in bytes of an uncompressed file.
 
     Returns:
         Images (N, 28, 28), uint8 as stored, and labels (N,), int64.
 
     Raises:
-        SettingError: there are not as many labels as images, or a file is larger than `largest`.
+        SettingError: the numbers of images and labels differ, or a file is larger than `largest`.
     """
     x, y = (_parse(read_file(folder, name, archive, largest)) for name in (images, labels))
     if len(x) != len(y):
@@ -201,12 +203,18 @@ def read(
 
 
 def read_file(folder: Path, filename: str, archive: str | None = None, largest: int = LARGEST) -> bytes:
-    """Read the uncompressed content of a file that `find` finds, or of one in the folder `gzip/` of a .zip.
+    """Return the uncompressed content of a file located by `find`, or of a file in the folder `gzip/` of a .zip.
+
+    Args:
+        folder: `ROOT/NAME/raw`.
+        filename: name of the file, such as `train-images-idx3-ubyte.gz`.
+        archive: name of the .zip whose folder `gzip/` holds the file, if any.
+        largest: maximum size of the content in bytes.
 
     Raises:
-        SettingError: it has more bytes than `largest`.
+        SettingError: the content has more bytes than `largest`.
     """
-    folder = Path(folder).expanduser()  # as `fetch` does, for callers that join the path themselves
+    folder = Path(folder).expanduser()  # as in `fetch`, for callers that construct the path themselves
     packed, plain = find(folder, archive or filename)
     if archive:
         with zipfile.ZipFile(packed) as members, members.open(f"gzip/{filename}") as gz, gzip.open(gz) as file:
@@ -218,13 +226,13 @@ def read_file(folder: Path, filename: str, archive: str | None = None, largest: 
 
 
 def _parse(content: bytes) -> np.ndarray:
-    """The values of an IDX file: 0, 0, type, number of dimensions; each size, big endian; the values."""
+    """Return the values of an IDX file: bytes 0, 0, type, number of dimensions; each size, big endian; the values."""
     shape = struct.unpack_from(f">{content[3]}I", content, 4)
     return np.frombuffer(content, _DTYPES[content[2]], offset=4 + 4 * len(shape)).reshape(shape)
 
 
 def _size(files: Files, md5: str) -> int:
-    """Bytes of an uncompressed file at most."""
+    """Return the maximum size in bytes of an uncompressed file."""
     return _KNOWN[md5].size if md5 in _KNOWN else files.largest
 
 
@@ -241,14 +249,14 @@ def _chunks(file: BinaryIO, largest: int, path: Path) -> Iterator[bytes]:
 
 
 def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[tuple[Path, int]]]:
-    """Check all files that are there.
+    """Verify all files that exist.
 
     Returns:
-        The resources that are absent, and the .gz files of `folder`, all of them right, that are not uncompressed yet,
-        with the bytes at most of what they unpack to.
+        The resources that are missing, and the verified .gz files of `folder` that are not decompressed yet, each with
+            the maximum size in bytes of its uncompressed content.
 
     Raises:
-        SettingError: some are wrong; the message names them all.
+        SettingError: some files have wrong content; the message lists all of them.
     """
     absent, packed, wrong, unproven = [], [], [], []
     for filename, md5 in files.resources:
@@ -277,7 +285,7 @@ def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[tup
                 unproven.append(plain)
         else:
             absent.append((filename, md5))
-        # Several sets have files of these names, and one root may hold more than one of them.
+        # Several datasets use the same file names, and one root may hold more than one of them.
         if problem and foreign and gz.parent != folder:
             absent.append((filename, md5))
         elif problem:
@@ -309,14 +317,14 @@ def _md5(chunks: Iterator[bytes], target: BinaryIO | None = None) -> str:
 
 
 def _trailer(gz: Path) -> tuple[int, int]:
-    """CRC-32 and size of what a .gz holds, as it says at its end (RFC 1952)."""
+    """Return CRC-32 and size of a .gz file's uncompressed content, as stored in its last 8 bytes (RFC 1952)."""
     with gz.open("rb") as file:
         file.seek(-8, os.SEEK_END)
         return struct.unpack("<II", file.read(8))
 
 
 def _crc(path: Path) -> tuple[int, int]:
-    """CRC-32 and size."""
+    """Return CRC-32 and size in bytes of a file."""
     crc, size = 0, 0
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -335,7 +343,10 @@ def _wrong_content(path: Path, found: tuple[int, int], crc: int, size: int) -> s
 
 
 def _wrong_header(path: Path) -> str | None:
-    """What can be said without any checksum: kind of values, pixels, and the length that the header implies."""
+    """Return an error message if an IDX file has the wrong magic number, image size or length.
+
+    This is used if no checksum of the file is known.
+    """
     kind, magic, shape = next(form for ending, form in _FORMS.items() if path.name.endswith(ending))
     with path.open("rb") as file:
         head = file.read(16)
@@ -356,9 +367,10 @@ def _unpack(gz: Path, scratch: str, largest: int) -> Path:
 
 
 def _download(absent: Sequence[tuple[str, str]], files: Files, mirrors: list[str], folder: Path, scratch: str) -> Path:
-    """Get the first absent file into `scratch`, from the first mirror that serves it right.
+    """Download the first missing file into `scratch`, from the first mirror that serves it with the right MD5.
 
-    Mirrors that failed are moved to the end of `mirrors`, so that a dead one costs its timeout once and not per file.
+    Mirrors that failed are moved to the end of `mirrors`, so that an unreachable mirror costs its timeout once and not
+    for each file.
     """
     filename, md5 = absent[0]
     target = Path(scratch) / filename
@@ -398,7 +410,7 @@ def _folder_urls(mirrors: Sequence[str] | str) -> list[str]:
 def _is_url(mirror: str) -> bool:
     try:
         parts = urlsplit(mirror)
-        _ = parts.port  # raises ValueError where it is no number
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError:
         return False
     if parts.scheme == "file":

@@ -1,4 +1,4 @@
-"""Grey images of 28 by 28 pixels, kept as bytes and normalised batch by batch.
+"""Grey images of 28 x 28 pixels, stored as bytes and normalized batch by batch.
 
 Shapes: N images, B batch.
 """
@@ -16,12 +16,13 @@ IMAGE_SIZE = 28
 
 
 class PictureForm(NamedTuple):
-    """How the makers of a data set brought pictures to its form.
+    """How the authors of a dataset placed a picture's content in an image.
 
     Attributes:
-        box: pixels of the longer side of what the picture shows.
-        centre: what lies in the middle of the image: the centre of mass, or that of the box.
-        strokes: whether it shows lines on paper, and not a solid thing that may fill the picture.
+        box: length in pixels of the longer side of the box around the content.
+        centre: which point of the content lies in the middle of the image: its centre of mass, or the centre of its
+            box.
+        strokes: whether the content is lines drawn on paper, as opposed to a solid object that may fill the picture.
     """
 
     box: int
@@ -33,13 +34,17 @@ class ImageDataModule(TensorDataModule):
     """Images uint8 (N, 1, 28, 28) in memory, float32 (B, 1, 28, 28) in a batch; labels int64 (N,).
 
     Args:
-        mean: of the training pixels, brought to 0..1.
-        std: their standard deviation.
+        mean: mean of the training pixels, scaled to 0..1.
+        std: standard deviation of the training pixels, scaled to 0..1.
+        batch_size: see `TensorDataModule`.
+        shuffle: see `TensorDataModule`.
+        validation: see `TensorDataModule`.
+        seed: see `TensorDataModule`.
     """
 
     sample_name = "images"
     sample_shape = (1, 28, 28)
-    #: Of MNIST (LeCun, Cortes and Burges), whose form other digits are given as well.
+    #: The form of MNIST (LeCun, Cortes and Burges); other datasets of digits are converted to it as well.
     picture_form = PictureForm(box=20, centre="mass", strokes=True)
 
     def __init__(
@@ -49,12 +54,13 @@ class ImageDataModule(TensorDataModule):
         self.mean, self.std = mean, std
 
     def transform(self, x: Tensor) -> Tensor:
-        # The operations of torchvision's ToTensor and Normalize in their order, so the same bits.
+        # The same operations in the same order as torchvision's ToTensor and Normalize, so that the results are
+        # identical bit for bit.
         return x.float().div_(255).sub_(self.mean).div_(self.std)
 
 
 def enlarge(images: Tensor) -> Tensor:
-    """Bring small digits to MNIST's form: 20 x 20 pixels, bilinearly, in the middle of 28 x 28.
+    """Convert small digits to MNIST's form: scale bilinearly to 20 x 20 pixels, in the middle of 28 x 28.
 
     Args:
         images: float (N, 1, H, W), 0..255.

@@ -1,4 +1,4 @@
-"""Points on a straight line."""
+"""Dataset of points on a straight line."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,18 @@ from .base import Split, TensorDataModule
 
 
 class Line(TensorDataModule):
-    """x = 1, 2, ... n_points and y = slope * x + intercept, both float32 (N, 1).
+    """Points x = 1, 2, ... n_points and y = slope * x + intercept, both float32 (N, 1).
 
     Args:
-        n_points: how many points to train on.
-        slope: of the line.
-        intercept: of the line.
+        n_points: number of training points.
+        slope: slope of the line.
+        intercept: intercept of the line.
         noise: standard deviation of the Gaussian noise added to y, in units of y.
-        test_x: where the trained network is tested, without noise.
+        test_x: x of the test points, whose y has no noise.
+        batch_size: see `TensorDataModule`.
+        shuffle: see `TensorDataModule`.
+        validation: see `TensorDataModule`.
+        seed: see `TensorDataModule`.
     """
 
     sample_shape = (1,)

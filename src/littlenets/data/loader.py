@@ -1,4 +1,4 @@
-"""Batches from tensors in memory: no worker processes, no per-sample Python.
+"""Loader that cuts batches from tensors in memory, without worker processes and without Python code per sample.
 
 Shapes: N samples, B batch.
 """
@@ -13,13 +13,13 @@ from ..randomness import stream
 
 
 class Part(NamedTuple):
-    """Which part of the samples is one process's, of several that go through them together."""
+    """One process's part of the samples that several processes share."""
 
     rank: int = 0
     processes: int = 1
 
     def of(self, samples: int) -> tuple[int, int]:
-        """Return where it begins and ends. The parts of all processes differ by one sample at most."""
+        """Return the start and the end of the part of so many samples. Parts differ in size by at most one sample."""
         return samples * self.rank // self.processes, samples * (self.rank + 1) // self.processes
 
 
@@ -27,21 +27,21 @@ WHOLE = Part()
 
 
 class BatchOrder:
-    """Which samples form which batch of an epoch.
+    """Sampler that yields the indices of each batch of an epoch.
 
-    Lightning calls ``set_epoch`` on a loader's ``sampler`` before each epoch, so the order is a function of the seed
-    and the epoch alone.
+    Lightning calls ``set_epoch`` on a loader's ``sampler`` before each epoch, so the order depends only on the seed and
+    the epoch.
 
-    Several processes share each batch: all of them together train on the batches that one process would.
+    Several processes share each batch: together they train on the same batches as a single process would.
 
     Args:
-        samples: how many there are.
-        batch_size: samples a batch, of all processes together.
-        shuffle: whether each epoch has an order of its own.
-        seed: decides those orders.
-        part: of each batch, which is this process's.
-        even: whether the batches, not shuffled, have nearly the same size, so that no process lacks one. Otherwise the
-            last one is smaller.
+        samples: number of samples.
+        batch_size: samples per batch, over all processes.
+        shuffle: whether to shuffle the samples anew in each epoch.
+        seed: seed for the order of the samples.
+        part: this process's part of each batch.
+        even: whether batches, if not shuffled, have nearly equal sizes, so that no process is left without a sample.
+            Otherwise the last batch is smaller.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class BatchOrder:
     ) -> None:
         self.samples, self.batch_size, self.seed = samples, batch_size, seed
         self.part, self._even = part, even
-        # All samples at once need no order; shuffling them would only cost time.
+        # The order within a full batch does not matter, and shuffling would cost time.
         self.shuffle = shuffle and batch_size < samples
         self.epoch = 0
-        #: Batches that the next iteration leaves out, since they were trained on before the run was resumed.
+        #: Number of batches that the next iteration skips, because they were trained on before the run was resumed.
         self.skip = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -62,7 +62,7 @@ class BatchOrder:
         return -(-self.samples // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor | slice]:
-        """Indices of each batch in turn: a slice, or int64 (B,) where shuffled."""
+        """Yield the indices of each batch: a slice, or int64 (B,) if shuffled."""
         first, self.skip = self.skip, 0
         if self.shuffle:
             order = torch.randperm(self.samples, generator=stream(self.seed, "order", self.epoch))
@@ -73,9 +73,9 @@ class BatchOrder:
                 yield self._own(*self._bounds(index))
 
     def weight_of_batch(self, index: int) -> float:
-        """Return what the mean over this process's part of a batch counts in the mean of such means over all processes.
+        """Return the weight of this process's mean over its part of a batch in the mean over all processes.
 
-        It is 1 where all parts have the same size, and 0 where there was no sample left for this process.
+        It is 1 if all parts have the same size, and 0 if no sample was left for this process.
         """
         start, stop = self._bounds(index)
         first, end = self.part.of(stop - start)
@@ -88,22 +88,23 @@ class BatchOrder:
 
     def _own(self, start: int, stop: int) -> slice:
         first, end = self.part.of(stop - start)
-        # A process that has none takes part in the step all the same, with a sample that counts for nothing.
+        # A process without a sample still takes part in the step, with one sample that has weight 0 (see
+        # `weight_of_batch`).
         return slice(start + first, start + end) if first < end else slice(start, start + 1)
 
 
 class TensorLoader:
-    """Iterates over ``(x, y)`` batches of two tensors with the same first dimension N.
+    """Loader that yields ``(x, y)`` batches of two tensors with the same first dimension N.
 
     Args:
         x: inputs (N, ...), any dtype.
         y: targets (N, ...).
-        batch_size: samples a batch and process; ``None`` is all at once.
-        shuffle: whether each epoch has an order of its own.
-        seed: decides those orders.
-        transform: applied to the inputs of each batch, such as scaling of pixels.
-        part: of each batch of all processes, which is this process's.
-        even: as in `BatchOrder`.
+        batch_size: samples per batch and process; ``None`` puts all samples into one batch.
+        shuffle: whether to shuffle the samples anew in each epoch.
+        seed: seed for the order of the samples.
+        transform: function applied to the inputs of each batch, such as scaling of pixels.
+        part: this process's part of each batch, where several processes share it.
+        even: see `BatchOrder`.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class TensorLoader:
     ) -> None:
         self.x, self.y, self.transform = x, y, transform
         size = min(part.processes * (batch_size or len(x)), len(x))
-        # The name by which Lightning knows the part of a DataLoader that decides the order; it asks for the other too.
+        # Lightning calls `set_epoch` on a loader's `sampler`, and also reads `batch_sampler`.
         self.sampler, self.batch_sampler = BatchOrder(len(x), size, shuffle, seed, part, even), None
 
     def __len__(self) -> int:
@@ -132,7 +133,7 @@ class TensorLoader:
         for chosen in self.sampler:
             if isinstance(chosen, Tensor):
                 chosen = chosen.to(self.x.device, non_blocking=True)
-                # Copies whole rows; brackets would copy bytes of images one by one.
+                # index_select copies whole rows; indexing with brackets would copy the bytes of images one by one.
                 yield self._batch(self.x.index_select(0, chosen), self.y.index_select(0, chosen))
             else:
                 yield self._batch(self.x[chosen], self.y[chosen])

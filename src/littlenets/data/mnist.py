@@ -1,4 +1,4 @@
-"""MNIST and the sets made like it, from the files that torchvision uses.
+"""MNIST and datasets in its form, read from the files that torchvision uses.
 
 Shapes: N images of 28 x 28 pixels.
 """
@@ -21,17 +21,23 @@ from .images import ImageDataModule, PictureForm, enlarge
 
 
 class _DownloadedImages(ImageDataModule):
-    """Training and test images of ten classes, or of as many as the class says.
+    """Base class for training and test images that are downloaded; ten classes unless a subclass sets another number.
 
     Args:
-        root: folder that holds, or gets, torchvision's folders ``MNIST/raw``, ``FashionMNIST/raw`` and so on; or one
-            that holds the files themselves.
-        mirrors: URLs of folders to download from; ``None`` is torchvision's own list.
-        stand_in: the choice of ``data`` to train on instead where the files are unavailable; read by the training job.
+        root: folder with torchvision's folders ``MNIST/raw``, ``FashionMNIST/raw`` and so on, which are created there
+            if necessary; or a folder that holds the files themselves.
+        mirrors: URLs of folders to download from; ``None`` uses torchvision's list.
+        stand_in: choice of ``data`` to train on instead if the files are unavailable; read by the training job.
+        mean: see `ImageDataModule`.
+        std: see `ImageDataModule`.
+        batch_size: see `TensorDataModule`.
+        shuffle: see `TensorDataModule`.
+        validation: see `TensorDataModule`.
+        seed: see `TensorDataModule`.
 
     Raises:
-        DataUnavailableError: from ``prepare_data``, where the files can be neither found nor downloaded.
-        SettingError: where a file is not what it should be.
+        DataUnavailableError: from ``prepare_data``, if the files can be neither found nor downloaded.
+        SettingError: if a file does not have the expected content.
     """
 
     classes = 10
@@ -53,14 +59,19 @@ class _DownloadedImages(ImageDataModule):
 
     @abstractmethod
     def files(self) -> Files:
-        """Where the names, checksums and mirrors of the files come from."""
+        """Return the names, checksums and mirrors of the files."""
 
     @abstractmethod
     def read(self, folder: Path, train: bool) -> tuple[Tensor, Tensor]:
-        """Read images, uint8 (N, 28, 28), and labels, int64 (N,), from a folder that has the files."""
+        """Read images, uint8 (N, 28, 28), and labels, int64 (N,), from a folder with the files.
+
+        Args:
+            folder: folder with the verified files.
+            train: True reads the training images, False the test images.
+        """
 
     def prepare_data(self) -> None:
-        if self.splits:  # Lightning asks again; the files were checked and read.
+        if self.splits:  # Lightning calls this again; the files are already verified and read.
             return
         idx_files.fetch(self.files(), self.root, self.mirrors)
 
@@ -71,11 +82,11 @@ class _DownloadedImages(ImageDataModule):
 
 
 class _IdxImages(_DownloadedImages):
-    """Images and labels in the IDX format of MNIST."""
+    """Base class for images and labels in the IDX format of MNIST."""
 
-    #: What the names of the files of the training and of the test images begin with.
+    #: Beginnings of the file names: of the training files and of the test files.
     beginnings = ("train", "t10k")
-    #: What the names of the files of labels end with.
+    #: End of the names of the label files.
     labels = "labels-idx1-ubyte.gz"
 
     def read(self, folder: Path, train: bool) -> tuple[Tensor, Tensor]:
@@ -107,7 +118,7 @@ class FashionMNIST(_IdxImages):
 class KMNIST(_IdxImages):
     """60,000 + 10,000 handwritten hiragana: Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv 1812.01718)."""
 
-    # In Latin letters, which every font and terminal has.
+    # In Latin letters, since not every font and terminal has hiragana.
     names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     picture_form = PictureForm(box=28, centre="box", strokes=True)
 
@@ -118,9 +129,9 @@ class KMNIST(_IdxImages):
 
 
 class QMNIST(_IdxImages):
-    """MNIST made again from NIST's pages, with all 60,000 test digits (Yadav and Bottou 2019, arXiv 1905.10498).
+    """MNIST reconstructed from NIST's pages, with all 60,000 test digits (Yadav and Bottou 2019, arXiv 1905.10498).
 
-    The first 10,000 test images are MNIST's.
+    The first 10,000 test images are those of MNIST.
     """
 
     beginnings = ("qmnist-train", "qmnist-test")
@@ -133,7 +144,7 @@ class QMNIST(_IdxImages):
 
 
 _MERGED = digits + ascii_uppercase + "abdefghnqrt"
-# By split, a letter or digit each; those of digits alone need no other name than their number.
+# Classes of each split, one character per class. The splits with digits only need no names besides the class numbers.
 _EMNIST_CLASSES = {
     "byclass": digits + ascii_uppercase + ascii_lowercase,
     "bymerge": _MERGED,
@@ -146,14 +157,23 @@ class EMNIST(_DownloadedImages):
     """Handwritten digits and letters of NIST's Special Database 19 (Cohen et al. 2017, arXiv 1702.05373).
 
     Args:
-        split: which images, and their classes in this order. ``byclass``, 62: 0-9, A-Z, a-z. ``bymerge`` and
-            ``balanced``, 47: 0-9, A-Z, and a b d e f g h n q r t, the lower case of the others being counted as upper
+        split: set of images, with the classes in this order. ``byclass``, 62: 0-9, A-Z, a-z. ``bymerge`` and
+            ``balanced``, 47: 0-9, A-Z, and a b d e f g h n q r t; the other lower case letters are counted as upper
             case. ``letters``, 26: a-z in either case. ``digits`` and ``mnist``, 10.
+        root: see `_DownloadedImages`.
+        mirrors: see `_DownloadedImages`.
+        stand_in: see `_DownloadedImages`.
+        mean: see `ImageDataModule`.
+        std: see `ImageDataModule`.
+        batch_size: see `TensorDataModule`.
+        shuffle: see `TensorDataModule`.
+        validation: see `TensorDataModule`.
+        seed: see `TensorDataModule`.
     """
 
-    # Whole characters fill all but two pixels on each side.
+    # The characters fill the image except for two pixels on each side.
     picture_form = PictureForm(box=24, centre="box", strokes=True)
-    #: Bytes of a file at most: the archive has 562 million, the images of ``byclass`` 547 million.
+    #: Maximum size of a file in bytes: the archive has 562 million, the images of ``byclass`` 547 million.
     largest = 1 << 30
 
     def __init__(
@@ -183,12 +203,12 @@ class EMNIST(_DownloadedImages):
         beginning = f"emnist-{self.split}-{'train' if train else 'test'}"
         names = f"{beginning}-images-idx3-ubyte.gz", f"{beginning}-labels-idx1-ubyte.gz"
         x, y = idx_files.read(folder, *names, archive="gzip.zip", largest=self.largest)
-        # Stored column by column; the labels of letters begin at 1.
+        # The images are stored column by column; the labels of `letters` begin at 1.
         return x.transpose(1, 2).contiguous(), y - 1 if self.split == "letters" else y
 
 
 class USPS(_DownloadedImages):
-    """7,291 + 2,007 digits from envelopes (Hull 1994), 16 x 16 pixels, brought to MNIST's form."""
+    """7,291 + 2,007 digits from envelopes (Hull 1994), 16 x 16 pixels, converted to MNIST's form."""
 
     def files(self) -> Files:
         from torchvision.datasets import USPS
@@ -199,6 +219,6 @@ class USPS(_DownloadedImages):
         from sklearn.datasets import load_svmlight_file
 
         content = idx_files.read_file(folder, "usps.bz2" if train else "usps.t.bz2")
-        pixels, labels = load_svmlight_file(io.BytesIO(content), n_features=256)  # -1..1, and 1..10 for digits 0..9
+        pixels, labels = load_svmlight_file(io.BytesIO(content), n_features=256)  # -1..1; 1..10 for digits 0..9
         images = torch.from_numpy(pixels.toarray()).float().view(-1, 1, 16, 16)
         return enlarge((images + 1) * (255 / 2)).squeeze(1), torch.from_numpy(labels).long() - 1

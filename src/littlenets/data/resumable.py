@@ -1,10 +1,11 @@
-"""Make what a loader gives a function of the seed, the epoch and the batch, so that a resumed run gets the same.
+"""Make a loader's batches depend only on seed, epoch and batch number, so that a resumed run gets the same batches.
 
-A loader draws random numbers in four places: the order of its samples, the seeds of its workers, what a data set draws
-in the main process (augmentation, without workers), and generators that its parts hold themselves. Lightning makes the
-first iterator before random states are restored, and a network with dropout draws from the same global generators.
-Here a loader has random states of its own, which begin each epoch anew and are put in the place of the program's while
-a batch is fetched. The batches of an epoch that was interrupted are fetched once more and left out.
+A loader uses random numbers in four places: the order of its samples, the seeds of its workers, random numbers that a
+dataset draws in the main process (augmentation without workers), and generators that parts of the loader hold
+themselves. Lightning creates the first iterator before random states are restored, and a network with dropout draws
+from the same global generators. Therefore each loader gets random states of its own here. They are seeded anew at the
+start of each epoch, and replace the program's global states while a batch is fetched. When a run is resumed within an
+epoch, the batches before that point are fetched again and skipped.
 """
 
 import copy
@@ -27,29 +28,30 @@ from .loader import TensorLoader
 
 log = logging.getLogger(__name__)
 
-# Where generators are looked for: what has more items is data, and what lies deeper is hardly a loader's own.
+# Limits of the search for generators: containers with more than LONGEST items are taken for data and not searched;
+# objects nested deeper than DEEPEST rarely belong to the loader; at most MOST_OBJECTS objects are searched.
 LONGEST, DEEPEST, MOST_OBJECTS = 100, 8, 10_000
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
 def make_resumable(datamodule: LightningDataModule, seed: int, epoch: int = 0, batches: int = 0) -> None:
-    """Make the training batches of ``datamodule`` depend on the seed, the epoch and the batch's number alone.
+    """Make the training batches of ``datamodule`` depend only on the seed, the epoch and the batch's number.
 
-    Its ``train_dataloader`` returns the same loaders, or containers of loaders, as before, with iterators of ours. A
-    ``DataLoader`` stays one, of a subclass of its class, so that Lightning can put a distributed sampler into it. A
-    `TensorLoader`, and loaders with a ``state_dict`` that Lightning restores, are left as they are.
+    Its ``train_dataloader`` returns the same loaders, or containers of loaders, as before, but with iterators of this
+    module. A ``DataLoader`` becomes an instance of a subclass of its class, so that Lightning can still insert a
+    distributed sampler. A `TensorLoader`, and loaders with a ``state_dict`` that Lightning restores, are not changed.
 
-    Where a loader cannot be made so, there is one warning with the reasons when training asks for it.
+    If this is not possible for a loader, one warning with the reasons is logged when training requests the loader.
 
     Args:
-        datamodule: the data of a fit that has not begun.
-        seed: the run's.
-        epoch: finished epochs of a run that is gone on with.
-        batches: those of the next epoch that were trained on already.
+        datamodule: data module of a fit that has not begun.
+        seed: the run's seed.
+        epoch: number of finished epochs of the run that is resumed.
+        batches: number of batches of the next epoch that were trained on already.
     """
     places = _Places(datamodule, seed, epoch, batches)
-    # No closure: strategies that spawn processes send the data module to them.
+    # A partial instead of a closure, since strategies that spawn processes pickle the data module.
     datamodule.train_dataloader = functools.partial(_resumable, datamodule.train_dataloader, places)
 
 
@@ -72,7 +74,7 @@ def _resumable(train_dataloader: Any, places: "_Places") -> Any:
 
 
 def _doubts(loader: Iterable) -> Iterator[str]:
-    """Yield why the batches of a loader may depend on more than the seed, the epoch and their number."""
+    """Yield the reasons why a loader's batches may depend on more than the seed, the epoch and the batch's number."""
     if isinstance(loader, Iterator):
         yield f"{type(loader).__name__} can be iterated over once only"
     if getattr(loader, "num_workers", 0) > 1 and not getattr(loader, "in_order", True):
@@ -85,16 +87,19 @@ def _doubts(loader: Iterable) -> Iterator[str]:
 def _with_place(loader: Iterable, place: "_Place") -> Iterable:
     if not isinstance(loader, DataLoader):
         return _ResumableIterable(loader, place)
-    # Under the name that messages know it by.
+    # Keep the class's name, since messages show it.
     kind = type(type(loader).__name__, (_Resumable, type(loader)), {"place": place})
-    # Around the constructor, and the class's __setattr__, which refuses to change a loader.
+    # Bypass the constructor, and the class's __setattr__, which does not allow changes to an initialized loader.
     resumable = object.__new__(kind)
     vars(resumable).update(vars(loader))
     return resumable
 
 
 class _Resumable:
-    """In front of a class of ``DataLoader``: iterates by its place, which survives when Lightning makes a copy."""
+    """Mixin for a ``DataLoader`` class that iterates via ``place``.
+
+    ``place`` is an attribute of the class, so that it survives when Lightning copies the loader.
+    """
 
     place: "_Place"
 
@@ -104,14 +109,14 @@ class _Resumable:
     def fresh_iterator(self) -> Iterator[Any]:
         if not self.persistent_workers:
             return super().__iter__()
-        # Workers that live on keep their random states, which nobody can restore.
+        # Persistent workers keep their random states, which cannot be restored.
         loader = copy.copy(self)
         vars(loader)["persistent_workers"] = False
         return super(_Resumable, loader).__iter__()
 
 
 class _ResumableIterable:
-    """Around any other iterable."""
+    """Wrapper for a loader that is not a ``DataLoader``."""
 
     def __init__(self, loader: Iterable, place: "_Place") -> None:
         self.loader, self.place = loader, place
@@ -127,12 +132,12 @@ class _ResumableIterable:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
-            raise AttributeError(name)  # asked while it is copied or unpickled, when there is no loader yet
+            raise AttributeError(name)  # during copying or unpickling, before `loader` is set
         return getattr(self.loader, name)
 
 
 class _Places:
-    """Where in the data a fit is."""
+    """The positions of all loaders of a fit."""
 
     def __init__(self, datamodule: LightningDataModule, seed: int, epoch: int, batches: int) -> None:
         self.datamodule, self.seed, self.first_epoch, self.first_batches = datamodule, seed, epoch, batches
@@ -140,27 +145,27 @@ class _Places:
         self._places: dict[int, _Place] = {}
 
     def of_loader(self, number: int) -> "_Place":
-        """The same one each time, since Lightning may ask for loaders again during a fit."""
+        """Return the position of a loader: the same object each time, since Lightning may request loaders again."""
         return self._places.setdefault(number, _Place(self, number))
 
     @property
     def epoch(self) -> int:
-        """Of the batches that are fetched next; by the number that Lightning gives to ``set_epoch``."""
+        """The epoch of the batches fetched next, numbered as in Lightning's calls of ``set_epoch``."""
         trainer = self.datamodule.trainer
         done = 0 if trainer is None else trainer.fit_loop.epoch_progress.current.processed
-        # Lightning may fetch a first batch before it restores its counters.
+        # Lightning may fetch a first batch before it restores its progress counters.
         return max(self.first_epoch, done)
 
 
 class _Place:
-    """Of one loader: its epoch, how often it was gone through within it, and the batches to leave out."""
+    """Position of one loader: its epoch, the number of passes within the epoch, and the number of batches to skip."""
 
     def __init__(self, places: _Places, number: int) -> None:
         self._places, self._number = places, number
         self._epoch, self._passes, self._skip = places.first_epoch, 0, places.first_batches
 
     def batches(self, loader: Any) -> Iterator[Any]:
-        """Iterate over one pass through a loader; nothing of it is made before the first batch is asked for."""
+        """Yield the batches of one pass through a loader; do nothing before the first batch is requested."""
         if self._places.epoch != self._epoch:
             self._epoch, self._passes, self._skip = self._places.epoch, 0, 0
         skip, self._skip = self._skip, 0
@@ -173,10 +178,11 @@ class _Place:
                 else:
                     given = True
                     yield batch
-            # A shorter one of several loaders begins again within the epoch, with an order of its own.
+            # With several loaders, a shorter one starts again within the epoch, in a new order.
             self._passes += 1
             skip -= skipped
-            # Whoever goes through several at once has to see this one end the first time, and later a batch.
+            # When several loaders are iterated together, this one must end after its first pass, even if all of its
+            # batches were skipped; in every later pass it must yield a batch.
             if given or not (skipped and has_ended):
                 self._skip = skip
                 return
@@ -184,7 +190,7 @@ class _Place:
     def _one_pass(self, loader: Any) -> Iterator[Any]:
         key = (self._places.seed, "loader", self._number, self._epoch, self._passes)
         trainer = self._places.datamodule.trainer
-        # Of several processes, each draws numbers of its own, and all have the same order of samples.
+        # With several processes, each draws different random numbers, but all use the same order of samples.
         apart = () if trainer is None or not trainer.global_rank else ("process", trainer.global_rank)
         randomness = _OwnRandomness(stream(*key, *apart).initial_seed())
         with randomness:
@@ -204,10 +210,10 @@ class _Place:
 
 
 class _OwnRandomness:
-    """Random states of Python, NumPy and PyTorch (on the CPU) that are those of the program within a ``with`` block.
+    """Context manager that replaces the global random states of Python, NumPy and PyTorch (CPU) by its own.
 
-    NumPy's own way to get and set its state takes 70 microseconds, so its generator is exchanged. The second of two
-    normal numbers, which it may have kept, is forgotten each time: in every run alike.
+    NumPy's functions to get and set its state take 70 microseconds, so the bit generator object is exchanged instead.
+    NumPy may have cached the second of two normal numbers; the exchange discards it, in every run alike.
     """
 
     def __init__(self, seed: int) -> None:
@@ -224,7 +230,7 @@ _States = tuple[Any, Tensor, np.random.BitGenerator]
 
 
 def _exchanged(states: _States) -> _States:
-    """Put states in the place of those that are there, which are returned."""
+    """Set the global random states and return the previous ones."""
     there = random.getstate(), torch.get_rng_state(), np.random.get_bit_generator()
     random.setstate(states[0])
     torch.set_rng_state(states[1])
@@ -233,7 +239,7 @@ def _exchanged(states: _States) -> _States:
 
 
 def _legacy_bits(seed: int) -> np.random.BitGenerator:
-    """Return what is behind ``np.random`` after ``np.random.seed(seed)``, and can be seeded like it."""
+    """Return a bit generator in the state that ``np.random.seed(seed)`` sets; ``np.random.seed`` can seed it again."""
     bits = np.random.MT19937()
     np.random.RandomState(bits).seed(seed)
     return bits
@@ -255,9 +261,9 @@ def _reseed(generator: Any, seed: int) -> None:
 
 
 def own_generators(loader: Any) -> list[Any]:
-    """Return the random number generators that a loader, its samplers, its data set and their functions hold.
+    """Return the random number generators held by a loader, its samplers, its dataset and their functions.
 
-    Found are those in attributes, containers, closures, and global variables that methods name.
+    The search covers attributes, containers, closures, and global variables used by methods.
     """
     found, seen = [], set()
     level = [vars(loader)]
@@ -276,7 +282,7 @@ def own_generators(loader: Any) -> list[Any]:
 
 
 def _parts(value: Any) -> list[Any]:
-    """Return what a value is made of, as far as generators may be in it."""
+    """Return the parts of a value that may hold generators."""
     if isinstance(value, dict):
         return list(value.values()) if len(value) <= LONGEST else []
     if isinstance(value, list | tuple):
@@ -293,7 +299,7 @@ def _parts(value: Any) -> list[Any]:
 
 
 _EMPTY = types.CellType()
-# Not looked into: plain values, and what may hold the whole program.
+# Types that are not searched: plain values, and objects that may refer to the whole program.
 _OTHERS = (str, bytes, int, float, type(None), Tensor, np.ndarray, type, types.ModuleType)
 _OTHERS += (LightningModule, LightningDataModule, Trainer)
 
@@ -305,6 +311,6 @@ def _named_by_methods(kind: type) -> list[Any]:
 
 
 def _named(function: types.FunctionType) -> list[Any]:
-    """Return the generators among the global variables that a function names."""
+    """Return the generators among the global variables that a function uses."""
     values = (function.__globals__.get(name) for name in function.__code__.co_names)
     return [value for value in values if isinstance(value, _GENERATORS)]

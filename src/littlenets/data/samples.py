@@ -1,4 +1,4 @@
-"""What any data have: samples to try a network on, and loaders for each stage."""
+"""Get sample batches and single loaders from any data module."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -21,38 +21,45 @@ from ..randomness import random_states, restore_random_states
 from .base import TensorDataModule
 from .datasets import DatasetModule
 
-# Whose numbers are those of samples, so that a sample which cannot be had by one is the data set's fault.
+# Samplers that yield indices of samples. With these, a sample that cannot be loaded by its index is an error of the
+# dataset.
 _BY_NUMBER = (RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 def lacks(datamodule: LightningDataModule, split: Literal["val", "test"]) -> bool:
-    """Return whether data that are set up have nothing to validate, or to test, on."""
+    """Return whether a data module that is set up has no data for a split.
+
+    Args:
+        datamodule: data module after ``setup``.
+        split: "val" or "test".
+    """
     if isinstance(datamodule, TensorDataModule | DatasetModule):
         return split not in datamodule.splits
     if not is_overridden(f"{split}_dataloader", datamodule):
         return True
     try:
         return getattr(datamodule, f"{split}_dataloader")() in (None, [])
-    except Exception:  # any: it may want a trainer, or be about to say what is wrong with it
+    except Exception:  # any error: it may need a trainer, or raise an error that training will show
         return False
 
 
 def loaders_of(loaders: Any) -> list[Any]:
-    """Return the single loaders of what a data module may give: one, or a list or mapping of them."""
+    """Return the single loaders in what a data module returned: one loader, or a list or mapping of loaders."""
     return (loaders if isinstance(loaders, CombinedLoader) else CombinedLoader(loaders, "sequential")).flattened
 
 
 def sample_batch(datamodule: LightningDataModule) -> Any:
-    """Return a batch of two samples of data that are set up, without drawing from the global generators.
+    """Return a batch of two samples of data that is set up, without drawing from the global generators.
 
-    They are those of training, or where these are not loaded, of the test; from several loaders in their container.
+    The samples come from the training loader, or from the test loader if the training data is not loaded. With several
+    loaders, one batch per loader is returned, in the container that holds the loaders.
 
     Returns:
-        What the loader's own ``collate_fn`` makes of two samples; None where that cannot be known before training, as
-        of a stream, or of a loader that is no ``DataLoader``.
+        Two samples, combined by the loader's ``collate_fn``; None if that is not possible before training, for example
+            with a stream, or with a loader that is not a ``DataLoader``.
 
     Raises:
-        SettingError: a sample cannot be loaded, or two of them do not go into one batch.
+        SettingError: a sample cannot be loaded, or two samples cannot be combined into a batch.
     """
     if isinstance(datamodule, TensorDataModule):
         return datamodule.sample()
@@ -68,7 +75,7 @@ def _loaders(datamodule: LightningDataModule) -> Any:
     for name in ("train_dataloader", "test_dataloader"):
         try:
             loaders = getattr(datamodule, name)()
-        except Exception:  # any: it may want a trainer, or these data are not set up
+        except Exception:  # any error: it may need a trainer, or this split is not set up
             continue
         if loaders not in (None, []):
             return loaders
@@ -76,7 +83,7 @@ def _loaders(datamodule: LightningDataModule) -> Any:
 
 
 def _batch_of(loaders: Any) -> Any:
-    """Two samples, in the container in which Lightning would give them; None where one of them cannot be had."""
+    """Return two samples in the container that Lightning would yield; None if one of them is not available."""
     if isinstance(loaders, CombinedLoader):
         loaders = loaders.iterables
     if isinstance(loaders, Mapping):
@@ -99,7 +106,7 @@ def _two_of(loader: DataLoader) -> Any:
         samples = [dataset[number] for number in numbers]
     except Exception as error:
         if not certain:
-            return None  # samples that are called otherwise
+            return None  # samples that are not addressed by these indices
         raise SettingError(f"data: a sample of {name} cannot be loaded: {_said(error)}") from error
     if not samples:
         raise SettingError(f"data: {name} has no samples.")

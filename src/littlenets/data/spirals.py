@@ -1,4 +1,4 @@
-"""Points of the plane on spiral arms, and the same colours on straight lines.
+"""Datasets of points in the plane: spiral arms, and the same classes on straight lines.
 
 Shapes: N points.
 """
@@ -14,15 +14,19 @@ from .base import Split, TensorDataModule
 
 
 class Spirals(TensorDataModule):
-    """Spiral arms around the origin, equally turned: points float32 (N, 2), arm int64 (N,).
+    """Spiral arms around the origin at equal angles: points float32 (N, 2), number of the arm int64 (N,).
 
-    On an arm, theta = 2 pi sqrt(u) with u uniform in [0, 1), and the radius is 2 theta + pi; arm i is turned by i times
-    the full circle over the number of arms, and each coordinate gets Gaussian noise.
+    On an arm, theta = 2 pi sqrt(u) with u uniform in [0, 1), and the radius is 2 theta + pi. Arm i is rotated by i
+    times the full circle divided by the number of arms. Gaussian noise is added to each coordinate.
 
     Args:
-        arms: number of arms, which are the classes.
+        arms: number of arms; each arm is a class.
         n_points: points on each arm.
         noise: standard deviation of the noise, in units of the plane (the outermost radius is 5 pi).
+        batch_size: see `TensorDataModule`.
+        shuffle: see `TensorDataModule`.
+        validation: see `TensorDataModule`.
+        seed: see `TensorDataModule`.
     """
 
     sample_shape = (2,)
@@ -54,14 +58,16 @@ class Spirals(TensorDataModule):
 
 
 class ColourLines(TensorDataModule):
-    """The classes of a spiral on parallel upright lines, for testing only: points float32 (N, 2), line int64 (N,).
+    """The classes of `Spirals` on parallel vertical lines, for testing only.
 
-    The lines lie 8 apart, symmetric about the origin, and reach from -15 to 15: the region that the spirals cover.
+    Points are float32 (N, 2), the number of the line is int64 (N,). The lines are 8 apart, symmetric about the origin,
+    and reach from -15 to 15: the region that the spirals cover.
 
     Args:
-        arms: number of lines, which are the classes.
+        arms: number of lines; each line is a class.
         n_points: points on each line.
         noise: standard deviation of the noise on each coordinate, in units of the plane.
+        seed: seed for the points and their noise.
     """
 
     sample_shape = (2,)

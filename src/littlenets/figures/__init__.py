@@ -1,10 +1,10 @@
-"""What a network learned, as pictures: tensors in, a ``matplotlib.figure.Figure`` out.
+"""Figures about a trained network: functions that take tensors and return a ``matplotlib.figure.Figure``.
 
-One function a figure, in modules named by what they show. They use nothing else of the package and nothing global of
-matplotlib's: no pyplot, no backend, no settings. Importing this module imports no matplotlib.
+Each function draws one figure; the modules are named by what they show. They use nothing else of this package and no
+global state of matplotlib: no pyplot, no backend, no rcParams. Importing this module does not import matplotlib.
 """
 
-#: The figures by name, in the order in which a run draws them: what ``figures.only`` takes.
+#: Names of the figures in the order in which a run draws them: the valid values of ``figures.only``.
 NAMES = (
     "loss",
     "accuracy",

@@ -1,4 +1,4 @@
-"""Where activations stop to learn: the functions with their gradients, and how many units are there in training."""
+"""Figures about the saturation of activations: the functions with their gradients, and saturated units in training."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from .style import BLUE, ORANGE, Values, class_colour, class_marker, epoch_axis,
 
 
 def functions() -> Figure:
-    """ReLU, tanh and sigmoid with their gradients; shaded where the gradient is next to nothing."""
+    """Draw ReLU, tanh and sigmoid with their gradients; shade the ranges where the gradient is close to zero."""
     x = np.linspace(-6, 6, 601)
     sigmoid = 1 / (1 + np.exp(-x))
     curves = {
@@ -38,9 +38,15 @@ def functions() -> Figure:
 
 
 def saturation(epochs: Values, shares: Mapping[str, Values]) -> Figure:
-    """The share of units, 0..1, of each layer that are saturated after some numbers of epochs.
+    """Draw the share of saturated units of each layer during training.
 
-    A unit is counted for every sample on which its gradient is below a twentieth of the largest.
+    A unit counts once for each sample on which its gradient is below a twentieth of the largest gradient that it can
+    have.
+
+    Args:
+        epochs: numbers of epochs after which the shares were measured.
+        shares: for each layer by name, the share 0..1 of units that are saturated after each of these numbers of
+            epochs.
     """
     figure = new_figure(3.9)
     ax = figure.subplots()

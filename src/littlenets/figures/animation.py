@@ -1,4 +1,4 @@
-"""Pictures one after another as an animated GIF."""
+"""Combine pictures into an animated GIF."""
 
 import io
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from PIL import Image
 
 MILLISECONDS = 700
-# Long enough to look at what came of it.
+# The last picture stays long enough to look at the result.
 LAST_MILLISECONDS = 3000
 
 
 def gif(frames: Sequence[bytes]) -> bytes:
-    """An endless GIF of PNG pictures of one size, the last of which stays longer."""
+    """Return an endlessly repeated GIF of PNG pictures with the same size; the last picture is shown longer."""
     pictures = [Image.open(io.BytesIO(frame)).convert("RGB") for frame in frames]
-    # One palette for all frames, so that nothing flickers, of the colours of all of them.
+    # Use one palette, made from the colours of all frames, so that nothing flickers.
     width, height = (max(1, side // 4) for side in pictures[0].size)
     together = Image.new("RGB", (width, height * len(pictures)))
     for number, picture in enumerate(pictures):

@@ -1,4 +1,4 @@
-"""Inside a network that looks at pictures: its first kernels, and what becomes of one picture step by step.
+"""Figures of a convolutional network: the kernels of its first layer, and the feature maps of one picture.
 
 Shapes: C channels, H W pixels, K classes.
 """
@@ -12,12 +12,12 @@ from torch import Tensor
 from .images import picture, shortened
 from .style import BLUE, DIVERGING, LIGHT_GREY, WIDTH, frame_without_ticks, mosaic, new_figure, numbers
 
-# More are too small to see.
+# Maximum number of kernels or maps in a figure; more would be too small to see.
 MOST = 128
 
 
 def kernels(weight: Tensor) -> Figure:
-    """The kernels (n, 1, H, W) of a convolution of one channel, or (n, 3, H, W) of red, green and blue."""
+    """Draw the kernels (n, 1, H, W) of a convolution of one channel, or (n, 3, H, W) of red, green and blue."""
     values = numbers(weight[:MOST])
     count, channels = values.shape[:2]
     columns = min(8, count)
@@ -26,7 +26,7 @@ def kernels(weight: Tensor) -> Figure:
     height = rows * tile + 0.85
     figure = new_figure(height, constrained=False)
     ax = figure.add_axes((0.1 / WIDTH, 0.45 / height, (WIDTH - 0.2) / WIDTH, rows * tile / height))
-    # Each weight as a block, so that the gap between kernels can be narrower than a weight.
+    # Draw each weight as a block of pixels, so that the gap between kernels can be narrower than a weight.
     blocks = values.repeat(6, axis=2).repeat(6, axis=3)
     pictures = [mosaic(blocks[:, channel], columns, gap=2) for channel in range(channels)]
     largest = np.abs(values).max() or 1.0
@@ -55,11 +55,13 @@ def feature_maps(
     probabilities: Tensor,
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """One picture (C, H, W), what each layer makes of it, and the probabilities (K,).
+    """Draw a picture, the output of each layer for it, and the probabilities of the classes.
 
     Args:
-        steps: what a layer is called, and its output: maps (C, H, W) or a row of numbers (n,).
-        names: of the classes; None where they are called by their numbers.
+        image: picture (C, H, W).
+        steps: name of each layer and its output: maps (C, H, W) or a row of numbers (n,).
+        probabilities: probability of each class, (K,).
+        names: names of the classes; None if they have only numbers.
     """
     indent, inner = 1.62, WIDTH - 1.72
     rows: list[tuple[str, np.ndarray | None, float]] = []

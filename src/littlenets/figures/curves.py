@@ -1,4 +1,4 @@
-"""Loss and accuracy over the epochs of a run.
+"""Figures of loss and accuracy over the epochs of a run.
 
 Shapes: E epochs.
 """
@@ -25,15 +25,15 @@ from .style import (
     title,
 )
 
-# A curve of so few points shows each of them.
+# A curve with at most this many points has a marker at each point.
 FEW = 30
 
 
 def loss(epochs: Values, train: Values, val: Values | None = None, test: float | None = None) -> Figure:
-    """Loss of training (E,) and validation (E,; NaN where there was none), and of the test at the end.
+    """Draw the loss of training (E,) and validation (E,; NaN where there was none), and of the test after training.
 
-    On a logarithmic scale where it spans a decade or more. Where the loss becomes infinite or no number at all, the
-    curve ends and a mark says so.
+    The scale is logarithmic if the loss spans a decade or more. Where the loss becomes infinite or NaN, the curve ends
+    and the epoch is marked.
     """
     figure = new_figure(3.6)
     ax = figure.subplots()
@@ -62,7 +62,7 @@ def loss(epochs: Values, train: Values, val: Values | None = None, test: float |
 
 
 def accuracy(epochs: Values, train: Values, val: Values | None = None, test: float | None = None) -> Figure:
-    """Share of right answers, 0..1, in training (E,), validation (E,; NaN where there was none) and the test."""
+    """Draw the accuracy, 0..1, of training (E,), validation (E,; NaN where there was none) and test."""
     figure = new_figure(3.6)
     ax = figure.subplots()
     train, val = (None if values is None else 100 * numbers(values) for values in (train, val))
@@ -79,7 +79,7 @@ def accuracy(epochs: Values, train: Values, val: Values | None = None, test: flo
 
 
 def losses(epochs: Values, columns: Mapping[str, Values]) -> Figure:
-    """Losses of any names, each (E,), NaN where there was none."""
+    """Draw several losses by name, each (E,), NaN where there was none."""
     figure = new_figure(3.6)
     ax = figure.subplots()
     for index, (name, values) in enumerate(columns.items()):
@@ -97,7 +97,7 @@ def losses(epochs: Values, columns: Mapping[str, Values]) -> Figure:
 
 
 def _show_a_fast_start(ax: Axes, values: np.ndarray) -> None:
-    """Makes the epochs logarithmic where most of what happens, in a long run, happens in the first few."""
+    """Make the axis of epochs logarithmic if, in a long run, most of the change happens in the first few epochs."""
     start = len(values) // 25
     if len(values) >= 200 and np.isfinite(values).all() and np.ptp(values[:start]) > 0.9 * np.ptp(values):
         ax.set_xscale("log")

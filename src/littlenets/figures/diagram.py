@@ -1,4 +1,4 @@
-"""The layers of any network, with what goes in and out of each and how many parameters it has."""
+"""Diagram of a network's layers with their input and output shapes and numbers of parameters."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,21 @@ from torch import nn
 from .style import GREY, WIDTH, new_figure
 from .tracing import Layer
 
-# A diagram of more does not fit on a page; the middle is left out.
+# Maximum number of layers in a diagram that fits on a page; of more layers, the middle ones are left out.
 MOST = 40
 _BOX, _GAP = 0.36, 0.24
 
 
 def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], total: int) -> Figure:
-    """From top to bottom: what goes in, each layer in the order of calls, what comes out.
+    """Draw, from top to bottom, the input, each layer in the order of calls, and the output.
 
-    An arrow leads to a layer that takes what the one above it gives, and no other.
+    An arrow leads to a layer only if its input is the output of the layer above it.
 
     Args:
-        name: what the network is called.
-        input_shape: of one sample.
-        layers: as ``tracing.trace`` sees them.
-        total: the network's parameters; those that no layer has are said to be elsewhere.
+        name: name of the network.
+        input_shape: shape of one sample.
+        layers: layers as returned by ``tracing.trace``.
+        total: number of the network's parameters; the diagram states how many of them do not belong to any layer.
     """
     shown: list[Layer | int] = list(layers)
     if len(layers) > MOST:
@@ -76,7 +76,7 @@ def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], tota
 
 
 def describe(module: nn.Module) -> str:
-    """A layer in one line of at most 44 characters."""
+    """Return a description of a layer in one line of at most 44 characters."""
     kind = type(module).__name__
     if isinstance(module, nn.Linear):
         return f"{kind} {module.in_features:,} → {module.out_features:,}"

@@ -1,4 +1,4 @@
-"""What a classifier says of pictures, and where it is wrong.
+"""Figures of an image classifier's predictions and mistakes.
 
 Shapes: N pictures, C channels, H W pixels, K classes.
 """
@@ -14,23 +14,26 @@ from torch import Tensor
 from .style import BLUE, GREY, LIGHT_GREY, VERMILLION, WIDTH, frame_without_ticks, label, new_figure, numbers, title
 
 COLUMNS, ROWS = 5, 2
-# More names than that, or longer ones, have no place in a figure.
+# Maximum number of class names in a figure, and maximum length of one; more or longer names do not fit.
 MOST_NAMES, LONGEST_NAME = 64, 16
 
 
 class Images(Protocol):
-    """Pictures by their numbers, as a tensor (N, C, H, W) gives them."""
+    """Pictures that are indexed by their numbers, like a tensor (N, C, H, W)."""
 
     def __getitem__(self, chosen: Sequence[int] | Tensor) -> Tensor: ...
 
 
 def predictions(images: Images, labels: Tensor, probabilities: Tensor, names: Sequence[str] | None = None) -> Figure:
-    """N pictures, of which ten are shown, one of each class first, with their probabilities (N, K).
+    """Draw ten of N pictures with the probabilities of their classes; one picture of each class comes first.
 
     Args:
-        names: of the classes; None where they are called by their numbers.
+        images: pictures (N, C, H, W).
+        labels: true classes, int64 (N,).
+        probabilities: probability of each class, (N, K).
+        names: names of the classes; None if they have only numbers.
     """
-    # Every class's first, then every class's second, and so on.
+    # Order the pictures: first the first picture of every class, then the second of every class, and so on.
     seen: dict[int, int] = {}
     turn = []
     for index, k in enumerate(labels.tolist()):
@@ -46,7 +49,14 @@ def predictions(images: Images, labels: Tensor, probabilities: Tensor, names: Se
 def mistakes(
     images: Images, labels: Tensor, probabilities: Tensor, names: Sequence[str] | None = None
 ) -> Figure | None:
-    """The ten wrong answers that were given with the highest probability; None where all are right."""
+    """Draw the ten wrong predictions with the highest probability; return None if all predictions are right.
+
+    Args:
+        images: pictures (N, C, H, W).
+        labels: true classes, int64 (N,).
+        probabilities: probability of each class, (N, K).
+        names: names of the classes; None if they have only numbers.
+    """
     confidence, answer = probabilities.max(dim=1)
     wrong = (answer != labels).nonzero()[:, 0]
     if not len(wrong):
@@ -57,13 +67,21 @@ def mistakes(
 
 
 def confusion(labels: Tensor, answers: Tensor, classes: int, names: Sequence[str] | None = None) -> Figure:
-    """How often each true class (N,) was given each answer (N,)."""
+    """Draw the confusion matrix: how often each class was predicted for each true class.
+
+    Args:
+        labels: true classes, int64 (N,).
+        answers: predicted classes, int64 (N,).
+        classes: number of classes K.
+        names: names of the classes; None if they have only numbers.
+    """
     counts = np.zeros((classes, classes), dtype=int)
     np.add.at(counts, (labels.cpu().numpy(), answers.cpu().numpy()), 1)
     figure = new_figure(5.9)
     ax = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # The root shows a mistake in a thousand, which among right answers would be white.
+    # Show the square root of the share, so that a mistake in a thousand is visible; on a linear scale it would look
+    # white.
     ax.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1.15)
     if classes <= 20:
         for row, column in np.ndindex(classes, classes):
@@ -90,7 +108,7 @@ def confusion(labels: Tensor, answers: Tensor, classes: int, names: Sequence[str
 
 
 def picture(image: Tensor) -> np.ndarray:
-    """What imshow takes, in 0..1, from one picture (C, H, W) of any range."""
+    """Return a picture (C, H, W) of any range as an array for ``imshow``, scaled to 0..1."""
     pixels = numbers(image)
     low, high = pixels.min(), pixels.max()
     pixels = (pixels - low) / (high - low or 1)
@@ -98,7 +116,7 @@ def picture(image: Tensor) -> np.ndarray:
 
 
 def shortened(name: str) -> str:
-    """Cut a name that is too long for a figure, and take from it what matplotlib would read as a formula."""
+    """Shorten a name that is too long for a figure, and remove "$", which matplotlib would interpret as a formula."""
     name = name.replace("$", "")
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 

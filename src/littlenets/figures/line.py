@@ -1,4 +1,4 @@
-"""A number predicted from a number: the two parameters, the fitted line, and the way down the loss surface.
+"""Figures of a linear regression with one input: parameters, fitted line and loss surface.
 
 Shapes: N points, E epochs.
 """
@@ -11,7 +11,7 @@ from .style import BLACK, BLUE, GREY, ORANGE, VERMILLION, Values, epoch_axis, la
 
 
 def parameters(epochs: Values, weight: Values, bias: Values, best_weight: float, best_bias: float) -> Figure:
-    """Weight and bias (E,) on their way to the values of least squares, which are marked."""
+    """Draw weight and bias (E,) during training, and mark their least squares values."""
     figure = new_figure(3.6)
     ax = figure.subplots()
     series = (("weight", weight, best_weight, BLUE), ("bias", bias, best_bias, ORANGE))
@@ -40,7 +40,7 @@ def parameters(epochs: Values, weight: Values, bias: Values, best_weight: float,
 def fit(
     x: Values, y: Values, line_x: Values, line_y: Values, test_x: Values, test_y: Values, predicted: Values
 ) -> Figure:
-    """The points trained on (N,), the network's output along x, and what it predicts for the points of the test."""
+    """Draw the training points (N,), the network's output along x, and its predictions for the test points."""
     figure = new_figure(4.0)
     ax = figure.subplots()
     test_x, test_y, predicted = numbers(test_x), numbers(test_y), numbers(predicted)
@@ -67,7 +67,7 @@ def fit(
 
 
 def surface(x: Values, y: Values, weights: Values, biases: Values) -> Figure:
-    """The mean squared error of weight * x + bias on the points (N,) as contours, and the path (E,) across it."""
+    """Draw the mean squared error of weight * x + bias on points (N,) as contours, with the path (E,) of training."""
     figure = new_figure(4.4)
     ax = figure.subplots()
     x, y, weights, biases = numbers(x), numbers(y), numbers(weights), numbers(biases)
@@ -76,7 +76,7 @@ def surface(x: Values, y: Values, weights: Values, biases: Values) -> Figure:
     best = least_squares(x, y)
     (left, right), (bottom, top) = _around([*weights, best[0]]), _around([*biases, best[1]])
     across, up = np.linspace(left, right, 150), np.linspace(bottom, top, 150)
-    # mean((w x + b - y)^2), multiplied out, so that no (150, 150, N) is needed
+    # mean((w x + b - y)^2) is expanded, so that no array (150, 150, N) is needed.
     w, b = np.meshgrid(across, up)
     error = (
         w**2 * np.mean(x * x) + b**2 + np.mean(y * y) + 2 * (w * b * np.mean(x) - w * np.mean(x * y) - b * np.mean(y))
@@ -102,7 +102,7 @@ def surface(x: Values, y: Values, weights: Values, biases: Values) -> Figure:
 
 
 def least_squares(x: Values, y: Values) -> tuple[float, float]:
-    """Weight and bias of the line through points (N,) that has the least mean squared error."""
+    """Return weight and bias of the line with the least mean squared error on points (N,)."""
     x, y = numbers(x), numbers(y)
     spread = np.mean((x - x.mean()) ** 2)
     weight = float(np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread else 0.0

@@ -1,4 +1,4 @@
-"""What each hidden neuron responds to over the plane, as TensorFlow's Playground shows it.
+"""Figure of each hidden neuron's output over the plane, as in TensorFlow's Playground.
 
 https://playground.tensorflow.org
 """
@@ -10,16 +10,17 @@ from torch import Tensor
 from .plane import Extent
 from .style import DIVERGING, WIDTH, frame_without_ticks, mosaic, new_figure, numbers
 
-# More are too small to see.
+# Maximum number of neurons in a figure; more would be too small to see.
 MOST = 128
 
 
 def neurons(responses: Tensor, extent: Extent, layer: str) -> Figure:
-    """Outputs (n, H, W) of the n neurons of a layer over the plane, each relative to its own largest.
+    """Draw the output of each neuron of a layer over the plane, scaled by the neuron's largest absolute output.
 
     Args:
-        responses: the first of H rows is the lowest.
-        layer: what it is called.
+        responses: outputs (n, H, W) of the n neurons; the first of the H rows is the lowest.
+        extent: region of the plane that the responses cover.
+        layer: name of the layer.
     """
     count = len(responses)
     shown = numbers(responses[:MOST])
@@ -28,14 +29,14 @@ def neurons(responses: Tensor, extent: Extent, layer: str) -> Figure:
     tiles = np.divide(shown, largest, out=np.zeros_like(shown), where=largest > 0)
     columns = 8 if len(shown) <= 64 else 16
     columns = min(columns, len(shown))
-    # The picture's first row is its highest.
+    # Reverse the rows, since the first row of a picture is the highest.
     picture = np.ma.masked_invalid(mosaic(tiles[:, ::-1], columns, gap=max(2, tiles.shape[2] // 16)))
     rows, wide = picture.shape
     side = WIDTH - 0.2
     height = side * rows / wide + 0.85
     figure = new_figure(height, constrained=False)
     ax = figure.add_axes((0.1 / WIDTH, 0.38 / height, side / WIDTH, (height - 0.85) / height))
-    # Grey between the tiles: white is a response of nothing.
+    # The gaps between the tiles are grey, because white is a response of zero.
     colours = DIVERGING.with_extremes(bad="#8C8C8C")
     shades = ax.imshow(picture, cmap=colours, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
     frame_without_ticks(ax)

@@ -1,4 +1,4 @@
-"""Points of a plane in classes, and which class a network gives to every place of it.
+"""Figures of points in the plane, and of the class that a network predicts at each position.
 
 Shapes: N points, H W pixels of a picture of the plane (the first row is the lowest), K classes.
 """
@@ -25,29 +25,30 @@ from .style import (
     title,
 )
 
-#: Left, right, bottom and top, in the units of the points.
+#: Left, right, bottom and top of a region, in the units of the points.
 Extent = tuple[float, float, float, float]
 
-# How much of a class's colour a region has, from no confidence to certainty: the points are to be seen on it.
+# Opacity of a class's colour in a region, at the lowest and at the highest confidence. Below 1, so that the points
+# remain visible.
 _PALEST, _STRONGEST = 0.08, 0.62
 
 
 def extent_around(x: Tensor, margin: float = 0.15) -> Extent:
-    """A square around points (N, 2), with a margin that is a share of its side."""
+    """Return a square around points (N, 2), with a margin that is a fraction of its side."""
     low, high = x.amin(dim=0), x.amax(dim=0)
     middle, half = ((low + high) / 2).tolist(), (high - low).max().item() / 2 * (1 + margin)
     return (middle[0] - half, middle[0] + half, middle[1] - half, middle[1] + half)
 
 
 def widened(extent: Extent, times: float) -> Extent:
-    """The same middle, each side as many times as long."""
+    """Return the region with the same centre and with each side multiplied by ``times``."""
     left, right, bottom, top = extent
     across, up = (right - left) * (times - 1) / 2, (top - bottom) * (times - 1) / 2
     return (left - across, right + across, bottom - up, top + up)
 
 
 def grid(extent: Extent, side: int) -> Tensor:
-    """The middles of side x side pixels, float32 (side, side, 2)."""
+    """Return the centres of side x side pixels, float32 (side, side, 2)."""
     left, right, bottom, top = extent
     steps = (torch.arange(side) + 0.5) / side
     x, y = left + (right - left) * steps, bottom + (top - bottom) * steps
@@ -55,7 +56,7 @@ def grid(extent: Extent, side: int) -> Tensor:
 
 
 def points(x: Tensor, y: Tensor, classes: int, extent: Extent, text: str) -> Figure:
-    """Points (N, 2) with labels int64 (N,), each class with a colour and a shape of its own."""
+    """Draw points (N, 2) with labels int64 (N,); each class has its own colour and marker."""
     figure = new_figure(5.4)
     ax = figure.subplots()
     _plot_points(ax, x, y, classes, size=3.0)
@@ -68,12 +69,19 @@ def points(x: Tensor, y: Tensor, classes: int, extent: Extent, text: str) -> Fig
 def regions(
     probabilities: Tensor, extent: Extent, x: Tensor, y: Tensor, text: str, data_extent: Extent | None = None
 ) -> Figure:
-    """The likeliest class everywhere, the stronger the more confident, from probabilities (H, W, K); points on top.
+    """Draw the most probable class at each position, with more colour for more confidence, and points on top.
 
     Args:
-        data_extent: drawn as a frame, to show how far from it the rest lies.
+        probabilities: probabilities (H, W, K) of the classes at each pixel.
+        extent: region of the plane that the pixels cover.
+        x: points (N, 2).
+        y: labels of the points, int64 (N,).
+        text: title of the figure.
+        data_extent: region of the training data, drawn as a frame to show how far outside the rest lies; None: no
+            frame.
     """
-    # Places set by hand: finding them takes as long as drawing, and an animation has a dozen of these.
+    # Set the positions of the axes explicitly: computing a layout takes as long as drawing, and an animation has a
+    # dozen of these figures.
     height = 5.1
     figure = new_figure(height, constrained=False)
     ax = figure.add_axes((0.58 / WIDTH, 0.46 / height, 4.36 / WIDTH, 4.36 / height))
@@ -92,7 +100,15 @@ def regions(
 
 
 def moments(epochs: Sequence[int], probabilities: Sequence[Tensor], extent: Extent, x: Tensor, y: Tensor) -> Figure:
-    """The regions after each of some numbers of epochs, side by side; points few and small, for orientation."""
+    """Draw the regions after several numbers of epochs side by side, with few and small points for orientation.
+
+    Args:
+        epochs: numbers of epochs; 0 is before training.
+        probabilities: for each of them, the probabilities (H, W, K) of the classes at each pixel.
+        extent: region of the plane that the pixels cover.
+        x: points (N, 2).
+        y: labels of the points, int64 (N,).
+    """
     columns = min(4, len(epochs))
     rows = -(-len(epochs) // columns)
     gap, top = 0.22, 0.3
@@ -115,7 +131,10 @@ def moments(epochs: Sequence[int], probabilities: Sequence[Tensor], extent: Exte
 
 
 def region_colours(probabilities: Tensor) -> np.ndarray:
-    """Red, green and blue (H, W, 3): the colour of the likeliest of K classes, paler where it is less likely."""
+    """Return red, green and blue (H, W, 3): the colour of the most probable of K classes.
+
+    The colour is paler where the class is less probable.
+    """
     classes = probabilities.shape[-1]
     confidence, winner = probabilities.max(dim=-1)
     palette = np.array([class_colour(k, classes) for k in range(classes)])  # (K, 3)
@@ -123,7 +142,7 @@ def region_colours(probabilities: Tensor) -> np.ndarray:
 
 
 def _shaded(colour: np.ndarray, confidence: np.ndarray, classes: int) -> np.ndarray:
-    certainty = (confidence - 1 / classes) / (1 - 1 / classes)  # from a tie of all to no doubt: 0..1
+    certainty = (confidence - 1 / classes) / (1 - 1 / classes)  # 0: all classes are equally probable; 1: certainty
     amount = _PALEST + (_STRONGEST - _PALEST) * np.clip(certainty, 0, 1)
     return 1 - amount * (1 - colour)
 
@@ -154,7 +173,7 @@ def _plane(ax: Axes, extent: Extent) -> None:
 
 
 def _confidence_scale(ax: Axes, classes: int) -> None:
-    """One column a class, from a tie at the bottom to certainty at the top."""
+    """Draw one column per class, from equal probabilities at the bottom to certainty at the top."""
     levels = np.linspace(1 / classes, 1, 100)
     picture = np.empty((100, classes, 3))
     for row, k in product(range(100), range(classes)):

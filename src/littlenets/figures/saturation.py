@@ -1,4 +1,4 @@
-"""How much of a network cannot learn, because its activations are flat where its inputs lie. Needs no matplotlib."""
+"""Compute the share of units whose gradient is close to zero. This module does not import matplotlib."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from .tracing import Layer
 
-#: A unit is saturated on a sample where its gradient is below this share of the largest that it can have.
+#: A unit is saturated on a sample if its gradient is below this share of the largest gradient that it can have.
 SATURATED = 0.05
 
-# Gradient as a share of the largest, from the output.
+# Gradient as a share of the largest possible gradient, as a function of the output.
 _GRADIENTS: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.ReLU: lambda y: (y > 0).float(),
     nn.Tanh: lambda y: 1 - y * y,
@@ -18,12 +18,12 @@ _GRADIENTS: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
 
 
 def activations(layers: Sequence[Layer]) -> list[Layer]:
-    """The hidden ReLU, tanh and sigmoid layers: all but one at the very end, which is the answer."""
+    """Return the hidden ReLU, tanh and sigmoid layers: all but one at the very end, which gives the output."""
     return [layer for layer in layers[:-1] if type(layer.module) in _GRADIENTS and layer.output is not None]
 
 
 def saturated_shares(layers: Sequence[Layer]) -> dict[str, float]:
-    """For each hidden activation, by its number and kind: over all units and samples, the share that is saturated."""
+    """Return the share of saturated units over all units and samples, for each hidden activation by number and kind."""
     shares = {}
     for number, layer in enumerate(activations(layers), start=1):
         gradient = _GRADIENTS[type(layer.module)](layer.output)

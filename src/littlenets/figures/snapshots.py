@@ -1,6 +1,6 @@
-"""How a network was at some moments of its training: what the figures of its development are drawn from.
+"""States of a network at several moments of training, from which figures of its development are drawn.
 
-Shapes: P numbers of a network's state, M moments.
+Shapes: P parameters and buffers of a network, M moments.
 """
 
 from collections.abc import Sequence
@@ -9,26 +9,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-# A network that is trained for long takes its shape in the first hundredth of the run, and is polished afterwards.
+# First moment after the start, as a fraction of all epochs. In long runs, the network changes most in the first
+# hundredth of the run.
 FIRST_SHARE = 0.0005
 
 
 class Moment(NamedTuple):
-    """A network after some epochs."""
+    """The state of a network after a number of epochs."""
 
     epoch: int
-    #: Its state, float32 (P,); (0,) where that is not kept.
+    #: Parameters and buffers, float32 (P,); (0,) if they are not kept.
     state: Tensor
-    #: The share of saturated units by hidden activation layer.
+    #: Share of saturated units by hidden activation layer.
     saturated: dict[str, float]
-    #: What the network wants recorded, such as weight and bias.
+    #: Values that the network records in the history, such as weight and bias.
     watched: dict[str, float]
 
 
 def moments_of(epochs: int | None, count: int) -> list[int]:
-    """After which epochs to look: before the first, after the last, and in between the closer the earlier.
+    """Return the epochs after which the state is recorded: 0, the last, and epochs between, denser at the start.
 
-    A run without an end (None or -1) is looked at after 1, 2, 4, 8 and so on.
+    For a run without an end (``epochs`` None or -1) these are 0, 1, 2, 4, 8 and so on.
     """
     if epochs in (None, -1):
         return [0, *(2**power for power in range(40))]
@@ -41,7 +42,7 @@ def moments_of(epochs: int | None, count: int) -> list[int]:
 
 
 def thinned(moments: Sequence[Moment], count: int) -> list[Moment]:
-    """At most so many of them, evenly chosen, the last among them."""
+    """Return at most ``count`` of the moments, evenly spaced and including the last."""
     if len(moments) <= count:
         return list(moments)
     last = len(moments) - 1
@@ -49,12 +50,12 @@ def thinned(moments: Sequence[Moment], count: int) -> list[Moment]:
 
 
 def state_row(network: nn.Module) -> Tensor:
-    """All parameters and buffers of a network, float32 (P,) on the CPU."""
+    """Return all parameters and buffers of a network, float32 (P,) on the CPU."""
     return torch.cat([value.detach().flatten().float().cpu() for value in network.state_dict().values()])
 
 
 def restore(network: nn.Module, row: Tensor) -> None:
-    """Puts back what ``state_row`` took."""
+    """Load the values returned by `state_row` into a network."""
     values = list(network.state_dict().values())
     with torch.no_grad():
         for value, part in zip(values, row.split([value.numel() for value in values]), strict=True):
@@ -62,7 +63,7 @@ def restore(network: nn.Module, row: Tensor) -> None:
 
 
 def packed(moments: Sequence[Moment]) -> dict[str, Any]:
-    """As a checkpoint holds them: one tensor (M, P), numbers and plain containers."""
+    """Return moments in the form stored in a checkpoint: one tensor (M, P), numbers and plain containers."""
     return {
         "states": torch.stack([moment.state for moment in moments]) if moments else torch.empty(0),
         "others": [[moment.epoch, moment.saturated, moment.watched] for moment in moments],
@@ -70,7 +71,7 @@ def packed(moments: Sequence[Moment]) -> dict[str, Any]:
 
 
 def unpacked(state: dict[str, Any]) -> list[Moment]:
-    """What ``packed`` packed."""
+    """Return the moments stored by `packed`."""
     return [
         Moment(epoch, row, saturated, watched)
         for row, (epoch, saturated, watched) in zip(state["states"], state["others"], strict=True)

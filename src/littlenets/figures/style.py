@@ -1,4 +1,8 @@
-"""How all figures look: legible 600 pixels wide and 15 cm wide on paper, told apart without seeing red or green."""
+"""Common style of the figures, and helper functions.
+
+The figures are legible when shown 600 pixels wide or printed 15 cm wide, and can be read without distinguishing red
+from green.
+"""
 
 from collections.abc import Sequence
 
@@ -11,49 +15,50 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-# Inches: a page's text is about as wide, and at 100 dots an inch it is 600 pixels.
+# Width in inches: about the width of a page's text, and 600 pixels at 100 dots per inch.
 WIDTH = 6.0
-# Sharp on a screen with fine pixels, and enough on paper.
+# Dots per inch: sharp on a high-resolution screen, and sufficient on paper.
 DPI = 150
 
-# Okabe and Ito 2008, Color Universal Design: distinct to colour-blind readers too.
+# Okabe and Ito 2008, Color Universal Design: colours that colour-blind readers can distinguish too.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, LIGHT_GREY = "#6E6E6E", "#D9D9D9"
 
-# Neighbours differ in brightness as well, for print without colours.
+# Neighbouring colours also differ in brightness, for printing without colours.
 _CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, BLACK)
 _MARKERS = "os^Dv<>P"
 
-#: From negative over nothing to positive.
+#: Colour map from negative over zero to positive numbers.
 DIVERGING = LinearSegmentedColormap.from_list("diverging", [VERMILLION, "#FFFFFF", BLUE])
 
 Values = Sequence[float] | Tensor
 
 
 def class_colour(label: int, classes: int) -> tuple[float, float, float]:
-    """Red, green and blue in 0..1 of one of ``classes`` classes."""
+    """Return red, green and blue, in 0..1, of one of ``classes`` classes."""
     if classes <= len(_CLASSES):
         return to_rgb(_CLASSES[label])
     return to_rgb(matplotlib.colormaps["viridis"](label / (classes - 1)))
 
 
 def class_marker(label: int) -> str:
-    """A shape of its own for each of the first classes."""
+    """Return the marker of a class; the first eight classes have different markers."""
     return _MARKERS[label % len(_MARKERS)]
 
 
 def new_figure(height: float, constrained: bool = True) -> Figure:
-    """White, ``WIDTH`` inches wide, ``height`` inches high."""
+    """Return a white figure, ``WIDTH`` inches wide and ``height`` inches high."""
     return Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white", layout="constrained" if constrained else None)
 
 
 def title(ax: Axes, text: str) -> None:
+    """Set the title of the axes."""
     ax.set_title(text, fontsize=10.5, loc="left")
 
 
 def label(ax: Axes, x: str, y: str) -> None:
-    """Names both axes, and makes them quiet."""
+    """Label both axes, reduce the size of the tick labels and hide the top and right borders."""
     ax.set_xlabel(x, fontsize=10)
     ax.set_ylabel(y, fontsize=10)
     ax.tick_params(labelsize=9)
@@ -61,7 +66,10 @@ def label(ax: Axes, x: str, y: str) -> None:
 
 
 def legend(ax: Axes) -> None:
-    """Beside the title, where it hides nothing; looking for room among many points would take seconds."""
+    """Draw the legend beside the title, where it hides nothing.
+
+    Searching for free space among many points would take seconds.
+    """
     columns = len(ax.get_legend_handles_labels()[0])
     ax.legend(
         fontsize=9.5,
@@ -76,7 +84,7 @@ def legend(ax: Axes) -> None:
 
 
 def epoch_axis(ax: Axes, epochs: Values) -> None:
-    """Whole epochs with thousands separated."""
+    """Format an axis of epochs: whole numbers with thousands separators."""
     ax.set_xlabel("epoch", fontsize=10)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter("{x:,.0f}")
@@ -86,6 +94,7 @@ def epoch_axis(ax: Axes, epochs: Values) -> None:
 
 
 def frame_without_ticks(ax: Axes) -> None:
+    """Remove the ticks and draw a thin grey frame."""
     ax.set_xticks([])
     ax.set_yticks([])
     for spine in ax.spines.values():
@@ -94,14 +103,14 @@ def frame_without_ticks(ax: Axes) -> None:
 
 
 def numbers(values: Values) -> np.ndarray:
-    """float64, off the device."""
+    """Return the values as a float64 array on the CPU."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
     return np.asarray(torch.as_tensor(values, dtype=torch.float64))
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Tiles (n, h, w) side by side, row by row, as one picture; NaN between them and where the last row has none."""
+    """Arrange tiles (n, h, w) row by row in one picture; gaps and missing tiles of the last row are NaN."""
     count, height, width = tiles.shape
     rows = -(-count // columns)
     picture = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)

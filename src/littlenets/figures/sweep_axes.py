@@ -1,7 +1,7 @@
-"""How values that were swept become positions, colours and labels, and what all pictures of a sweep share.
+"""Convert the values of swept settings to positions, colours and labels; helpers for all figures of a sweep.
 
-Colours are told apart by readers of any colour vision and on grey paper: viridis for numbers, the palette of Okabe and
-Ito (https://jfly.uni-koeln.de/color/) for names.
+The colours can be distinguished by readers of any colour vision and in greyscale print: viridis for numbers, the
+palette of Okabe and Ito (https://jfly.uni-koeln.de/color/) for other values.
 """
 
 import math
@@ -19,19 +19,19 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-# In inches: shown 600 pixels wide, its letters are 14 pixels high.
+# Size in inches: in a figure shown 600 pixels wide, letters are 14 pixels high.
 WIDTH, HEIGHT = 6.0, 4.0
 DPI = 200
 NAMED = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
-# Viridis without its last yellow, which is too faint for a line on white.
+# Viridis without the yellow at its end, which is too faint for a line on white.
 NUMBERED = ListedColormap(colormaps["viridis"].colors[:225])
 GREY = "#666666"
-#: More levels than these go onto a colour bar, or onto an axis with fewer labels.
+#: More levels than this are shown by a colour bar, or on an axis that does not label every level.
 LEVELS = 8
 
 
 class Levels:
-    """The distinct values of a setting: numbers by size, others as they come."""
+    """The distinct values of a setting: numbers sorted, other values in order of appearance."""
 
     def __init__(self, values: Iterable[Any]) -> None:
         distinct = list({repr(value): value for value in values}.values())
@@ -45,32 +45,34 @@ class Levels:
         return len(self.values)
 
     def place(self, value: Any) -> int:
-        """Of a value among the levels, from 0."""
+        """Return the position of a value among the levels, from 0."""
         return self._places[repr(value)]
 
     @property
     def norm(self) -> Normalize:
-        """From numbers to shares of a colour map."""
+        """The normalization of numbers to 0..1 for a colour map."""
         return (LogNorm if self.logarithmic else Normalize)(self.values[0], self.values[-1])
 
     def colour(self, value: Any) -> str:
         if not self.numeric:
             return NAMED[self.place(value) % len(NAMED)]
-        # Few are spread evenly, so that neighbours differ; where there is a colour bar it decides.
+        # A few levels are spread evenly over the colours, so that neighbours differ; with more levels the colour bar's
+        # scale is used.
         share = self.place(value) / max(1, len(self) - 1) if len(self) <= LEVELS else float(self.norm(value))
         return to_hex(NUMBERED(share))
 
 
 class Scale:
-    """An axis for the values of a setting: linear, logarithmic, or one place after another.
+    """An axis for the values of a setting: linear, logarithmic, or with evenly spaced positions.
 
     Args:
-        places: one after another, whatever the values are.
+        values: values of the setting, one per run.
+        places: whether to use evenly spaced positions, whatever the values are.
     """
 
     def __init__(self, values: Iterable[Any], places: bool = False) -> None:
         self.levels = Levels(values)
-        # A zero among powers of ten would squeeze these together.
+        # A linear axis would squeeze a zero and the smallest of geometrically spaced values together.
         with_zero = self.levels.numeric and self.levels.values[0] == 0 and _are_geometric(self.levels.values[1:])
         self.in_places = places or not self.levels.numeric or with_zero
         self.logarithmic = self.levels.logarithmic and not self.in_places
@@ -79,7 +81,7 @@ class Scale:
         return float(self.levels.place(value) if self.in_places else value)
 
     def apply(self, axis: Axis) -> None:
-        """Ticks at the values themselves, as far as they have room."""
+        """Set the scale and the ticks of an axis; ticks are at the values themselves if there is space for them."""
         set_scale = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
         if self.logarithmic:
             set_scale("log")
@@ -103,7 +105,7 @@ class Scale:
 
 
 def label(value: Any) -> str:
-    """Short, as one would type it: ``0.001``, ``1e-05``, ``[16,16]``, ``null``."""
+    """Return a short text for a value, as typed in an override: ``0.001``, ``1e-05``, ``[16,16]``, ``null``."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -117,6 +119,7 @@ def label(value: Any) -> str:
 
 
 def canvas(height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """Return a new figure with one pair of axes."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
@@ -124,7 +127,7 @@ def canvas(height: float = HEIGHT) -> tuple[Figure, Axes]:
 
 
 def legend(figure: Figure, title: str, handles: Sequence[Any]) -> None:
-    """Above the picture, where it hides nothing."""
+    """Draw a legend above the picture, where it hides nothing."""
     widest = max(len(handle.get_label()) for handle in handles)
     across = max(1, min(len(handles), int(figure.get_figwidth() * 13 / (widest + 5))))
     figure.legend(
@@ -142,21 +145,21 @@ def legend(figure: Figure, title: str, handles: Sequence[Any]) -> None:
 
 
 def caption(axes: Axes, *notes: str) -> None:
-    """What the marks in a picture mean, in grey above it."""
+    """Write notes on the meaning of the marks above the picture, in grey."""
     text = textwrap.fill("; ".join(note for note in notes if note), width=int(15 * axes.figure.get_figwidth()))
     axes.set_title(text, loc="left", fontsize=8.5, color=GREY, pad=8)
 
 
 def spans_decades(values: Iterable[float]) -> bool:
-    """Whether a logarithmic axis shows more of them."""
+    """Return whether values are all positive and span a factor of 30 or more, so that a logarithmic axis is better."""
     values = list(values)
     return bool(values) and min(values) > 0 and max(values) >= 30 * min(values)
 
 
 def end_of_scale(values: Sequence[float]) -> float:
-    """The largest value worth an axis: not those that are thousands of times what most reach.
+    """Return the largest value to show on an axis; exclude values more than 10,000 times larger than most others.
 
-    They are of runs that were about to diverge when their epochs were over.
+    Excluded values belong to runs that were about to diverge when training ended.
     """
     ascending = sorted(values)
     for place, (lower, higher) in enumerate(pairwise(ascending)):
@@ -168,8 +171,18 @@ def end_of_scale(values: Sequence[float]) -> float:
 def set_heights(
     axes: Axes, low: float, high: float, logarithmic: bool, above: float = 0.05, below: float = 0.05
 ) -> None:
-    """A vertical axis from ``low`` to ``high``, and further by shares of that; where it spans few powers of ten, with
-    labels between them."""
+    """Set the vertical axis to ``low`` .. ``high`` with margins.
+
+    A logarithmic axis that spans few powers of ten gets labels between them.
+
+    Args:
+        axes: axes to change.
+        low: smallest value to show.
+        high: largest value to show.
+        logarithmic: whether the axis is logarithmic.
+        above: margin above ``high``, as a fraction of the length from ``low`` to ``high``.
+        below: margin below ``low``, as a fraction of the same length.
+    """
     if logarithmic:
         axes.set_yscale("log")
         reach = math.log(high / low) or 1.0
@@ -185,7 +198,7 @@ def set_heights(
 
 
 def level_bar(figure: Figure, axes: Axes, levels: Levels, title: str) -> None:
-    """A colour bar for a setting of many numeric levels."""
+    """Draw a colour bar for a setting with many numeric levels."""
     bar = figure.colorbar(ScalarMappable(levels.norm, NUMBERED), ax=axes, label=title, pad=0.02)
     bar.outline.set_visible(False)
     if levels.logarithmic:
@@ -197,7 +210,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_geometric(values: Sequence[float]) -> bool:
-    """Whether numbers in ascending order lie more evenly on a logarithmic axis."""
+    """Return whether numbers in ascending order are spaced more evenly on a logarithmic axis."""
     if len(values) < 2 or values[0] <= 0 or values[-1] < 4 * values[0]:
         return False
     if len(values) == 2:

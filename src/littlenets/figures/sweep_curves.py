@@ -1,4 +1,4 @@
-"""The loss curves of all runs of a sweep in one picture."""
+"""Figure of the loss curves of all runs of a sweep."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from .sweep_axes import GREY, LEVELS, NAMED, Levels, canvas, caption, legend, level_bar, set_heights, spans_decades
 
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
-# More curves than these are drawn thin, and without a dot at their ends.
+# If there are more curves than this, they are drawn thin and without a dot at their ends.
 FEW = 40
 
 Points = list[tuple[float, float]]
@@ -30,20 +30,24 @@ def sweep_curves(
     dashes: Sequence[Any] | None = None,
     dash_setting: str = "",
 ) -> Figure:
-    """All curves together, coloured by a setting.
+    """Draw the loss curves of all runs, coloured by a setting.
 
-    Runs that diverged do not stretch the axis: their curves are shown until they leave it.
+    Diverged runs do not stretch the vertical axis: their curves are shown up to where they leave it.
 
     Args:
-        curves: of each run its epochs, ascending, and the losses after them.
-        diverged: of each run whether it did.
-        colours: the values of a setting; without one all curves look alike, and their median stands out.
-        dashes: the values of another setting, of at most three levels.
+        curves: for each run, the epochs in ascending order, and the loss after each of them.
+        loss: name of the loss, the label of the vertical axis.
+        diverged: for each run, whether it diverged.
+        colours: for each run, the value of the setting shown by colour; if None, all curves look alike and their median
+            is highlighted.
+        colour_setting: name of this setting.
+        dashes: for each run, the value of another setting, shown by dashes; it has at most three levels.
+        dash_setting: name of this other setting.
     """
     figure, axes = canvas()
     levels, dash_levels = Levels(colours or [None]), Levels(dashes or [None])
     few = len(curves) <= FEW and colours is not None
-    # Some were on their way when their epochs were over.
+    # Also treat runs as leaving the axis that were about to diverge when training ended.
     leaving = [
         lost or (len(values) > 1 and not values[-1] <= 100 * values[0])
         for (_, values), lost in zip(curves, diverged, strict=True)
@@ -97,19 +101,19 @@ def sweep_curves(
 
 
 def _set_losses(axes: Axes, curves: Sequence[tuple[Sequence[int], Sequence[float]]], leaving: Sequence[bool]) -> bool:
-    """An axis as long as the runs that stay on it need; returns whether it is logarithmic."""
+    """Set the vertical axis to the range of the runs that stay on it; return whether it is logarithmic."""
     kept = [values for (_, values), lost in zip(curves, leaving, strict=True) if not lost]
-    # Where all leave, what they began with.
+    # If all runs leave the axis, use the beginning of each.
     kept = kept or [values[:3] for _, values in curves]
     values = [value for values in kept for value in values if math.isfinite(value)] or [1.0]
     logarithmic = spans_decades(values)
-    # Some room above lets one see others leave.
+    # Leave space above to show curves that leave the axis.
     set_heights(axes, min(values), max(values), logarithmic, above=0.2 if any(leaving) else 0.05)
     return logarithmic
 
 
 def _until_it_leaves(epochs: Sequence[int], values: Sequence[float], high: float, logarithmic: bool) -> Points:
-    """The points of a curve, up to where it crosses the upper end of the axis or is no number any more."""
+    """Return the points of a curve up to where it crosses the upper end of the axis or becomes NaN."""
     points: Points = []
     for epoch, value in zip(epochs, values, strict=True):
         if not value <= high:
@@ -128,7 +132,7 @@ def _until_it_leaves(epochs: Sequence[int], values: Sequence[float], high: float
 
 def _set_epochs(axes: Axes, lengths: Sequence[int]) -> None:
     longest, shortest = max(lengths, default=1), min(lengths, default=1)
-    # A short run is to be seen beside a long one, and so are the first steps of a long one.
+    # On a linear axis, a short run beside a long one, and the first epochs of a long run, would hardly be visible.
     if longest >= 2000 or longest >= max(50, 5 * shortest):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: f"{epoch:,.0f}"))
@@ -137,7 +141,7 @@ def _set_epochs(axes: Axes, lengths: Sequence[int]) -> None:
 
 
 def _draw_median(axes: Axes, curves: Sequence[tuple[Sequence[int], Sequence[float]]]) -> bool:
-    """Only of three curves and more that were measured at the same epochs; returns whether there is one."""
+    """Draw the median of three or more curves measured at the same epochs; return whether it was drawn."""
     if len(curves) < 3 or any(list(epochs) != list(curves[0][0]) for epochs, _ in curves):
         return False
     middle = [statistics.median(values) for values in zip(*(values for _, values in curves), strict=True)]

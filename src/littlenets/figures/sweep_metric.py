@@ -1,4 +1,7 @@
-"""What the runs of a sweep reached, over what was swept. Each list has one value a run."""
+"""Figures of the metric reached by the runs of a sweep, over the swept settings.
+
+Each list has one value per run.
+"""
 
 import itertools
 import math
@@ -42,21 +45,25 @@ def sweep_setting(
     line_setting: str = "",
     averaged: Sequence[str] = (),
 ) -> Figure:
-    """A metric over one setting: a point a run, a line through the means.
+    """Draw a metric over one setting: one point per run, and a line through the means.
 
     Args:
-        values: of the setting: numbers, or anything with a name.
-        metrics: None for a run that diverged, which is marked at the edge; as are those a thousand times off.
-        rising: whether more is better, so that diverged runs stand at the bottom.
-        lines: the values of another setting; each gets a line of its own.
-        averaged: settings in which the runs of one mean differ. Where it is the seed alone, the sample standard
+        values: value of the setting in each run: numbers, or anything with a name.
+        metrics: metric of each run; None for a run that diverged. Diverged runs, and runs with a metric beyond
+            `end_of_scale`, are marked at the edge.
+        setting: name of the setting.
+        metric: name of the metric.
+        rising: whether a higher metric is better, so that diverged runs are marked at the bottom.
+        lines: value of another setting in each run; each of its values gets its own line.
+        line_setting: name of this other setting.
+        averaged: settings that differ between the runs of one mean. If it is the seed alone, the sample standard
             deviation is drawn as well.
     """
     figure, axes = canvas()
     scale, levels = Scale(values), Levels(lines if lines is not None else [None])
     colours = [levels.colour(level) for level in levels.values] if lines is not None else [NAMED[0]]
     of_seeds = list(averaged) == ["seed"]
-    # Side by side, where there is room, so that bars do not hide each other.
+    # Shift the lines horizontally if there is space, so that the bars do not hide each other.
     apart = 0.1 if scale.in_places and of_seeds else 0.0
     reached = [value for value in metrics if value is not None]
     end = max(reached) if rising else end_of_scale(reached)
@@ -78,13 +85,13 @@ def sweep_setting(
         if scale.levels.numeric:
             axes.plot(list(means), list(means.values()), color=colour, lw=1.6, label="means")
         elif averaged:
-            # Names have no order that a line could follow.
+            # Values that are not numbers have no order, so do not connect them by a line.
             axes.plot(list(means), list(means.values()), "_", color=colour, ms=14, markeredgewidth=2, label="means")
         several = [x for x in means if of_seeds and len(groups[x]) > 1]
         spreads = {x: statistics.stdev(groups[x]) for x in several}
         heights += _draw_spreads(axes, {x: means[x] for x in spreads}, spreads, colour)
     ends = [height for height in heights if height <= end + 0.5 * abs(end) and (height > 0 or not logarithmic)]
-    # On a logarithmic axis a deviation as large as the mean has no lower end to show.
+    # On a logarithmic axis, a deviation as large as the mean has no lower end to show.
     low = min(reached) / 1.5 if logarithmic else min(ends)
     room = 0.05 * (len({index for _, index in beyond}) + 1.4) if beyond else 0.05
     set_heights(axes, low, max(ends), logarithmic, **{"below" if rising else "above": room})
@@ -113,13 +120,19 @@ def sweep_pair(
     averaged: Sequence[str] = (),
     best: int | None = None,
 ) -> Figure:
-    """A heat map: a metric over two settings, the best pair framed.
+    """Draw a heat map of a metric over two settings, with a frame around the best pair.
 
     Args:
-        metrics: None for a run that diverged. Cells in which all did are hatched; cells without a run stay white.
-        rising: whether more is better. The better, the brighter.
-        averaged: settings in which the runs of one cell differ.
-        best: a run of the best pair, by its position; None is the pair with the best mean.
+        x: value of the first setting in each run.
+        y: value of the second setting in each run.
+        metrics: metric of each run; None for a run that diverged. Cells in which all runs diverged are hatched; cells
+            without a run stay white.
+        x_setting: name of the first setting.
+        y_setting: name of the second setting.
+        metric: name of the metric.
+        rising: whether a higher metric is better. Better cells are brighter.
+        averaged: settings that differ between the runs of one cell.
+        best: position of a run of the best pair; None uses the pair with the best mean.
     """
     columns, rows = Scale(x, places=True), Scale(y, places=True)
     wide, high = len(columns.levels), len(rows.levels)
@@ -138,7 +151,7 @@ def sweep_pair(
     for axis_line, count in ((axes.axvline, wide), (axes.axhline, high)):
         for edge in range(1, count):
             axis_line(edge - 0.5, color="white", lw=1)
-    # Three digits fit into a cell of a sixth, and small ones into one of a twelfth.
+    # Three digits fit into a cell if the figure has up to six columns, and small digits if it has up to twelve.
     roomy, with_numbers = wide <= 6 and high <= 12, wide <= 12 and high <= 20
     for (column, row), values in cells.items():
         text, colour = "diverged" if roomy else "", GREY
@@ -173,11 +186,13 @@ def sweep_pair(
 
 
 def sweep_seeds(seeds: Sequence[Any], metrics: Sequence[float | None], *, metric: str, rising: bool = False) -> Figure:
-    """What chance alone makes of one setting: a point a run, their mean and sample standard deviation.
+    """Draw the metric for each seed of one setting: one point per run, their mean and sample standard deviation.
 
     Args:
-        metrics: None for a run that diverged, which is marked at the edge.
-        rising: whether more is better, so that diverged runs stand at the bottom.
+        seeds: seed of each run.
+        metrics: metric of each run; None for a run that diverged, which is marked at the edge.
+        metric: name of the metric.
+        rising: whether a higher metric is better, so that diverged runs are marked at the bottom.
     """
     figure, axes = canvas()
     scale = Scale(seeds, places=True)
@@ -213,7 +228,7 @@ def _draw_points(
 
 
 def _draw_spreads(axes: Axes, means: dict[float, float], spreads: dict[float, float], colour: str) -> list[float]:
-    """Bars, or a band where there are many, of a deviation to both sides of each mean; returns their ends."""
+    """Draw a deviation on both sides of each mean, as bars or, if there are many, as a band; return its ends."""
     if not spreads:
         return []
     lower = [means[x] - spreads[x] for x in spreads]
@@ -227,13 +242,20 @@ def _draw_spreads(axes: Axes, means: dict[float, float], spreads: dict[float, fl
 
 
 def _beyond(metrics: Sequence[float | None], end: float) -> str:
-    """What a cross means."""
+    """Return the explanation of the crosses; an empty string if there are none."""
     far = any(value is not None and value > end for value in metrics)
     return ("×: diverged, or off the scale" if far else "×: diverged") if far or None in metrics else ""
 
 
 def _mark_at_edge(axes: Axes, beyond: Sequence[tuple[float, int]], colours: Sequence[str], rising: bool) -> None:
-    """Crosses where a metric is worst: positions, and numbers of the lines, each of which has a height of its own."""
+    """Draw crosses at the edge where the metric is worst.
+
+    Args:
+        axes: axes to draw into.
+        beyond: position, and number of the line, of each run that is marked; each line has its own height.
+        colours: colour of each line.
+        rising: whether a higher metric is better, so that the crosses are at the bottom.
+    """
     rows = sorted({index for _, index in beyond})
     for row, index in enumerate(rows):
         height = 0.04 * (row + 0.6)

@@ -1,4 +1,6 @@
-"""What every layer of a network gives for an input, seen from outside. Needs no matplotlib.
+"""Record the output of every layer of a network for an input, without changing the network.
+
+This module does not import matplotlib.
 
 Shapes: N batch.
 """
@@ -12,30 +14,32 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-# What `forward` may use instead of a module: torch.relu, F.relu and x.relu have one name; the last may be in place.
+# Functions that `forward` may call instead of a module. torch.relu, F.relu and x.relu have the same name; the in-place
+# x.relu_ has an underscore at its end.
 _FUNCTIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
 
 class Layer(NamedTuple):
-    """One call of a layer, or of a function that there is a layer of as well."""
+    """One call of a layer, or of a function that also exists as a layer."""
 
-    #: Where the network has it, such as ``layers.0``; of a function, its name.
+    #: Name of the module in the network, such as ``layers.0``; for a function, its name.
     name: str
-    #: Of a function, the module that does the same.
+    #: The module; for a function, the module that computes the same.
     module: nn.Module
-    #: What it gave, (N, ...); None where that was no tensor.
+    #: The output, (N, ...); None if it was not a tensor.
     output: Tensor | None
-    #: Its parameters; 0 where an earlier call of it has counted them.
+    #: Number of parameters; 0 if an earlier call of the same module has counted them.
     parameters: int
-    #: Whether it was called before.
+    #: Whether the same module was called before.
     again: bool
-    #: Whether it took just what the layer before it gave: not so at a fork, or where a function comes between.
+    #: Whether the input was exactly the output of the layer before: False at a fork, or if a function was called in
+    #: between.
     follows: bool
 
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, and afterwards every module in the mode that it was in."""
+    """Switch to evaluation mode without gradients, and restore the mode of every module afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -47,24 +51,24 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def outputs(network: nn.Module, x: Tensor, batch: int = 10_000) -> Tensor:
-    """What the network gives for inputs (N, ...), on the CPU, leaving no trace in it."""
-    # Not network(x): a compiled network would be compiled once more for another shape.
+    """Return the network's outputs for inputs (N, ...), on the CPU, without changing the network."""
+    # Call forward instead of network(x), because a compiled network would be compiled again for another shape.
     with evaluating(network):
         return torch.cat([network.forward(suited(part, network)).cpu() for part in x.split(batch)])
 
 
 def trace(network: nn.Module, x: Tensor) -> list[Layer]:
-    """The layers in the order in which an input (N, ...) reaches them.
+    """Return the calls of layers, in the order in which an input (N, ...) reaches them.
 
-    A layer is a module without modules in it, or one of torch's own that works as a whole, such as attention. Of what a
-    network does with functions between them, ReLU, tanh and sigmoid are seen, and nothing else.
+    A layer is a module without submodules, or a module of torch that works as a whole, such as attention. Of the
+    functions that a network calls between modules, only ReLU, tanh and sigmoid are recorded.
     """
     layers: list[Layer] = []
     called: set[nn.Module] = set()
-    before: list[Any] = [()]  # what the latest layer gave
+    before: list[Any] = [()]  # output of the latest layer
 
     def add(name: str, module: nn.Module, inputs: Sequence[Any], output: Any) -> None:
-        # A copy, since the next layer may work in place.
+        # Copy the output, since the next layer may modify it in place.
         tensor = next((value.detach().clone() for value in _flattened(output) if isinstance(value, Tensor)), None)
         again = module in called
         called.add(module)
@@ -90,7 +94,7 @@ def trace(network: nn.Module, x: Tensor) -> list[Layer]:
         handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave(name))]
     try:
         with evaluating(network), functions:
-            # Hooks of the network itself are called by its __call__ alone, which may be compiled.
+            # Call forward, unless the network itself is a layer: only __call__ runs hooks, but it may be compiled.
             (network if _is_leaf(network) else network.forward)(suited(x, network))
     finally:
         for handle in handles:
@@ -99,12 +103,12 @@ def trace(network: nn.Module, x: Tensor) -> list[Layer]:
 
 
 class _Functions(TorchFunctionMode):
-    """Reports the functions of ``_FUNCTIONS`` that are called while it is on, but for those of layers themselves."""
+    """Record calls of the functions in ``_FUNCTIONS`` while this mode is active, except calls within layers."""
 
     def __init__(self, add: Callable[[str, nn.Module, Sequence[Any], Any], None]) -> None:
         super().__init__()
         self._add = add
-        #: How many layers are being called, one within the other.
+        #: Number of nested layers that are being called.
         self.inside = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
@@ -116,7 +120,7 @@ class _Functions(TorchFunctionMode):
 
 
 def blocks(layers: list[Layer]) -> list[list[Layer]]:
-    """Each layer with a matrix or kernels of weights, together with what follows it up to the next such layer."""
+    """Return lists of layers: each layer with a weight matrix or kernels, and the layers up to the next such layer."""
     parts: list[list[Layer]] = []
     for layer in layers:
         if any(parameter.dim() > 1 for parameter in layer.module.parameters(recurse=False)):
@@ -127,7 +131,7 @@ def blocks(layers: list[Layer]) -> list[list[Layer]]:
 
 
 def suited(x: Tensor, network: nn.Module) -> Tensor:
-    """Inputs on the network's device, in its precision."""
+    """Return inputs on the network's device and, if they are floating point, in its precision."""
     parameter = next(network.parameters(), None)
     if parameter is None:
         return x

@@ -1,1 +1,1 @@
-"""What a trained network is asked, and how its answers leave: rows of numbers, pictures, formats, exported files."""
+"""Predict with a trained network: read rows and pictures, format the predictions, export the network to a file."""

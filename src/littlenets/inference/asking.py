@@ -1,4 +1,4 @@
-"""Asking a module for its predictions.
+"""Call a module's ``predict_step``.
 
 Shapes: N samples.
 """
@@ -14,14 +14,20 @@ from ..errors import SettingError
 
 
 def predicted(module: LightningModule, batch: Any) -> dict[str, Tensor]:
-    """What a module says of a batch: tensors (N, ...) by name, of one only ``y``.
+    """Return a module's predictions for a batch: tensors (N, ...) by name; a single tensor is named ``y``.
+
+    Args:
+        module: trained module.
+        batch: input of ``predict_step``. If the module does not override ``predict_step``, only the first element of a
+            tuple or list is used.
 
     Raises:
-        SettingError: it cannot take it, or says something else.
+        SettingError: the module cannot process the batch, or returns something other than tensors with one row per
+            sample.
     """
     name = f"{type(module).__name__}.predict_step"
     if isinstance(batch, tuple | list) and not is_overridden("predict_step", module):
-        # Which passes on to `forward` what it gets.
+        # The default `predict_step` passes its argument to `forward`, which takes the inputs only.
         batch = batch[0]
     try:
         with torch.no_grad():

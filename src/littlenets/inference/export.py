@@ -1,4 +1,4 @@
-"""A trained network as one file for another program.
+"""Export a trained network to a file for other programs.
 
 Shapes: N batch.
 """
@@ -18,19 +18,20 @@ from ..errors import SettingError
 from ..runs.files import write_atomically
 from .asking import predicted
 
-# They report every step of their work.
+# At the default level these packages log every step of an export.
 for name in ("onnxscript", "onnx_ir"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class Predictor(nn.Module):
-    """From what the network takes, ``x`` (N, ...), to what predict.py prints, by name."""
+    """Module that maps the network's input ``x`` (N, ...) to the outputs that predict.py prints, by name."""
 
     def __init__(self, module: LightningModule) -> None:
         super().__init__()
         self.module = copy.deepcopy(module)
         for parameter in self.module.parameters():
-            # In memory, weights lie as training is fastest; in a file, as every reader expects.
+            # In memory, weights have the layout that is fastest for training; readers of the file expect them to be
+            # contiguous.
             parameter.data = parameter.data.contiguous()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -39,10 +40,14 @@ class Predictor(nn.Module):
 
 
 def check_path(path: Path) -> None:
-    """Makes sure that a file can be written, before the time for making it is spent.
+    """Check that a file can be written, before time is spent on the export.
+
+    Args:
+        path: file to write.
 
     Raises:
-        SettingError: there is such a file, it has no folder or an unknown ending, or a package is missing.
+        SettingError: the file exists, its folder does not exist, its ending is unknown, or a required package is
+            missing.
     """
     if path.suffix not in FORMATS:
         raise SettingError(f"export={path}: end the name in {' or '.join(FORMATS)}, which decides what is written.")
@@ -59,15 +64,15 @@ def check_path(path: Path) -> None:
 
 
 def export(module: LightningModule, x: Tensor, path: Path) -> str:
-    """Writes the network and the step that makes predictions of its outputs; any number of samples fits.
+    """Write the network and its prediction step to a file; the exported network takes any number of samples.
 
     Args:
-        module: trained, in evaluation mode, on the CPU.
-        x: two samples, as the network takes them.
-        path: of the new file: ``.onnx``, or ``.pt2`` for torch.export's own format.
+        module: trained module in evaluation mode, on the CPU.
+        x: two samples in the form in which the network receives them.
+        path: path of the new file: ``.onnx``, or ``.pt2`` for torch.export's own format.
 
     Returns:
-        What the file takes and gives, in one line.
+        A line that describes the exported network's inputs and outputs.
 
     Raises:
         SettingError: the file cannot be written, or the network cannot be exported.
@@ -77,7 +82,7 @@ def export(module: LightningModule, x: Tensor, path: Path) -> str:
     given = predicted(module, x)
     try:
         content = FORMATS[path.suffix](predictor, x, list(given))
-    except Exception as error:  # any: the network's own code runs on what stands for a tensor
+    except Exception as error:  # any error: the network's own code runs on symbolic tensors
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         name = type(getattr(module, "network", module)).__name__
         raise SettingError(f"export={path}: {name} cannot be exported: {reason}") from error
@@ -107,7 +112,7 @@ def _program(predictor: Predictor, x: Tensor) -> torch.export.ExportedProgram:
 
 
 FORMATS: dict[str, Callable[[Predictor, Tensor, list[str]], bytes]] = {".onnx": _onnx, ".pt2": _torch_export}
-# The packages of the extra "export".
+# Required packages of each format, as in the extra "export".
 NEEDS = {".onnx": ("onnx", "onnxscript")}
 
 

@@ -1,4 +1,4 @@
-"""Predictions as text for people, and as JSON and CSV for programs: written while they are made.
+"""Format predictions as text, JSON or CSV while they are computed.
 
 Shapes: N samples, K numbers for each.
 """
@@ -17,20 +17,21 @@ from ..console.text import printable, spreadsheet_row
 from ..errors import SettingError
 from .inputs import Samples
 
-# Characters of a probability of 1.
+# Length in characters of the bar for a probability of 1.
 BAR_WIDTH = 40
 
-# The column of a class, and that of its name.
+# For each column with a class, the column with the name of this class.
 _NAMED = {"class": "name", "true": "true_name"}
 
-# A sample by column: a name, a number or a list of K numbers.
+# One sample: for each column a name, a number or a list of K numbers.
 Record = dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """A batch of samples, and what a module predicts for them: tensors (N,) or (N, K) by name.
+    """A batch of samples and a module's predictions for them: tensors (N,) or (N, K) by name.
 
-    Where classes have names, these stand beside their numbers: ``name`` after ``class``, ``true_name`` after ``true``.
+    If the classes have names, a column with names follows each column with class numbers: ``name`` follows ``class``,
+    and ``true_name`` follows ``true``.
     """
 
     samples: Samples
@@ -49,21 +50,21 @@ class Answer(NamedTuple):
 
 
 def as_text(answers: Iterable[Answer]) -> Iterator[str]:
-    """Write a line a sample; where it has a name and classes to choose from, a bar for each and any remarks as well."""
+    """Yield one line per sample; for a classifier and samples with names, also a bar per class and any remarks."""
     for answer in answers:
         drawn = answer.samples.names and {"class", "probabilities"} <= answer.predictions.keys()
         yield "".join(map(partial(_chart, classes=answer.classes) if drawn else _line, answer.records()))
 
 
 def as_json(answers: Iterable[Answer]) -> Iterator[str]:
-    """One list of one object a sample, each on a line of its own."""
+    """Yield one JSON list with one object per sample, each on its own line."""
     before = "[\n"
     try:
         for answer in answers:
             yield before + ",\n".join(map(json.dumps, answer.records()))
             before = ",\n"
     except SettingError:
-        # So that what was predicted before the mistake can be read.
+        # Close the list, so that the predictions before the error are valid JSON.
         if before != "[\n":
             yield "\n]\n"
         raise
@@ -71,7 +72,7 @@ def as_json(answers: Iterable[Answer]) -> Iterator[str]:
 
 
 def as_csv(answers: Iterable[Answer]) -> Iterator[str]:
-    """A line a sample below a line of names; a list takes a column for each of its numbers."""
+    """Yield a header line and one line per sample; a list of K numbers takes K columns."""
     header = None
     for answer in answers:
         lines = io.StringIO()
@@ -88,7 +89,7 @@ FORMATS: dict[str, Callable[[Iterable[Answer]], Iterator[str]]] = {"text": as_te
 
 
 def _values(tensor: Tensor) -> list[Any]:
-    """Python's numbers, one or a list a sample; those of float32 with no more digits than tell them apart."""
+    """Return Python numbers, one or a list per sample; float32 is rounded to the digits that identify it."""
     flat = tensor.flatten(1) if tensor.dim() > 1 else tensor.unsqueeze(1)  # (N, K)
     if flat.is_floating_point():
         rows = [[float(str(number)) for number in row] for row in flat.numpy()]
@@ -136,13 +137,13 @@ def _chart(record: Record, classes: Sequence[str] | None) -> str:
 
 
 def _class(record: Record, column: str) -> str:
-    """A class by its number, and its name where it has one."""
+    """Return a class's number, followed by its name if it has one."""
     name = record.get(_NAMED[column])
     return str(record[column]) if name is None else f"{record[column]} {printable(name)}"
 
 
 def _block() -> str:
-    """What bars are made of: a full block where the terminal can show it."""
+    """Return the character that bars consist of: a full block if the terminal can show it, else ``#``."""
     try:
         "█".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
-"""Which pixels of a picture are ink: those that differ from the paper, without what lies around the digit.
+"""Find the ink in a picture: pixels that differ from the paper, without objects and shadows around the digit.
 
-Shapes: H W pixels of the picture, C colours, n pixels of some choice.
+Shapes: H W pixels of the picture, C colours, n pixels of a selection.
 """
 
 from collections.abc import Iterator
@@ -10,36 +10,40 @@ from scipy import ndimage
 
 from .ruling import without_ruling
 
-# Ink below this share of the strongest does not widen the digit's box: shadows, and what JPEG adds around edges.
+# Ink below this fraction of the strongest ink is ignored for the digit's box: shadows, and JPEG artefacts around edges.
 FAINT = 0.2
-# Of the picture's longer side; what is smaller is no digit, but a speck.
+# Minimum size of a digit as a fraction of the picture's longer side; smaller parts are specks.
 SMALLEST_DIGIT = 0.05
-# A digit that is a straight stroke looks like one printed line; a ruled sheet has more.
+# If a picture shows only lines, more than this number of lines are ruled paper. A single line may be a digit that is a
+# straight stroke.
 FEWEST_LINES = 2
-# The paper's brightness is found from so many pixels a side.
+# Number of blocks per side from which the paper's brightness is estimated.
 SAMPLES = 64
-# Of the range from black to white: two shades of one sheet, where neither has any texture.
+# As a fraction of the range from black to white: shades that differ by at most this much belong to the same sheet of
+# paper, even if the paper has no texture.
 LEAST_TEXTURE = 0.02
-# Of the strongest part's ink, what that of a stroke by the same pen has at least; a rest of a line or shadow has less.
+# Minimum ink of a stroke by the same pen, as a fraction of the strongest part's ink; remains of a line or shadow have
+# less.
 WEAK = 0.5
-# Of the smallest rectangle around it, what a sheet of paper fills; a zero fills three quarters.
+# A sheet of paper fills at least this fraction of the smallest rectangle around it; a zero fills three quarters.
 SHEET = 0.9
 _NEIGHBOURS = np.ones((3, 3))
 
 
 def ink_on_paper(colours: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
-    """Return how far each pixel is from the paper, which may be lit unevenly, and remarks on what was left out.
+    """Return the difference of each pixel from the paper, which may be lit unevenly, and remarks on omitted parts.
 
-    The paper is what most of the picture shows, or else its border. Printed lines are erased. What is then connected
-    to the picture's edge is no digit, but a table, a shadow or a finger; nor is a line around everything else.
-    MNIST's makers, too, had glyphs that were cut out of their forms.
+    The paper's colour is the median colour of the picture, or else of its border. Printed lines are erased. Then ink
+    connected to the picture's edge is removed, because it is not a digit but a table, a shadow or a finger, and so is a
+    line around everything else. The characters from which MNIST was made had also been cut out of their forms. If most
+    of the border is transparent, the opacity is returned as the ink.
 
     Args:
         colours: float32 (H, W, C) in 0..1.
-        alpha: how opaque each pixel is, float32 (H, W) in 0..1; None where all are.
+        alpha: opacity of each pixel, float32 (H, W) in 0..1; None if all pixels are opaque.
 
     Returns:
-        Ink, float32 (H, W) in 0..1, and sentences.
+        Ink, float32 (H, W) in 0..1, and the remarks.
     """
     outer = border_colour(colours, alpha)
     if outer is None:
@@ -51,7 +55,7 @@ def ink_on_paper(colours: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndar
         ink, count = without_ruling(drawn)
         remarks = ["printed lines were left out"] if count else []
         if count and not large_parts(ink):
-            # Nothing else is there, so they may be what is meant.
+            # There is nothing else in the picture, so the lines may be the digit.
             ink, remarks = drawn, ["nothing but lines is seen"] if count > FEWEST_LINES else []
             break
         alone = _isolated(ink, framed)
@@ -61,7 +65,15 @@ def ink_on_paper(colours: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndar
 
 
 def ink_on_one_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """The same of a thing that may fill the picture and reach its edge, on a background of one colour."""
+    """Return the difference of each pixel from a background of one colour, float32 (H, W) in 0..1.
+
+    Unlike with `ink_on_paper`, the object may fill the picture and reach its edge. If most of the border is
+    transparent, the opacity is returned.
+
+    Args:
+        colours: float32 (H, W, C) in 0..1.
+        alpha: opacity of each pixel, float32 (H, W) in 0..1; None if all pixels are opaque.
+    """
     outer = border_colour(colours, alpha)
     if outer is None:
         return alpha
@@ -70,8 +82,13 @@ def ink_on_one_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarr
 
 
 def border_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray | None:
-    """What the picture's border mostly shows, (C,); None where it is mostly transparent."""
-    # Deeper than a printed line, which may run along an edge.
+    """Return the median colour of the picture's border, (C,); None if most of the border is transparent.
+
+    Args:
+        colours: float32 (H, W, C) in 0..1.
+        alpha: opacity of each pixel, float32 (H, W) in 0..1; None if all pixels are opaque.
+    """
+    # The border is wider than a printed line, which may run along an edge.
     depth = max(1, min(colours.shape[:2]) // 50)
     border = _border(colours, depth)
     if alpha is not None:
@@ -87,7 +104,7 @@ def _laid_on(paper: np.ndarray, colours: np.ndarray, alpha: np.ndarray | None) -
 
 
 def _papers(colours: np.ndarray, outer: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
-    """The colours that may be the paper's, the likelier first, and whether something else is around it then."""
+    """Yield possible colours of the paper, the most likely first, and whether something else surrounds the paper."""
     most = np.median(colours.reshape(-1, colours.shape[2]), axis=0)
     if _distance(most, outer) > _distance(colours, outer).max() / 2:
         yield most, True
@@ -95,15 +112,16 @@ def _papers(colours: np.ndarray, outer: np.ndarray) -> Iterator[tuple[np.ndarray
 
 
 def _lit(colours: np.ndarray, paper: np.ndarray) -> tuple[np.ndarray, float]:
-    """The paper as it is lit from one side, (H, W, C), and how far its pixels are from that, typically.
+    """Return the colour of the unevenly lit paper, (H, W, C), and the median difference of its pixels from it.
 
-    A plane through the pixels that are near it, by least squares, which leaves out more of them each time.
+    The colour is a plane over the pixels' positions. It is fitted by least squares to the pixels near it; each
+    repetition excludes more of the other pixels.
     """
     height, width, channels = colours.shape
     rows, columns = (max(1, side // SAMPLES) for side in (height, width))
     down, across = height // rows, width // columns
     blocks = colours[: down * rows, : across * columns].reshape(down, rows, across, columns, channels)
-    # Thin printed lines are not seen in the median of a block.
+    # The median of a block is not affected by thin printed lines.
     y = np.median(blocks, axis=(1, 3)).reshape(-1, channels)  # (n, C)
     pixels = blocks[:, rows // 2, :, columns // 2].reshape(-1, channels)  # (n, C)
     places = _places(height, width)
@@ -121,13 +139,16 @@ def _lit(colours: np.ndarray, paper: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _places(height: int, width: int) -> np.ndarray:
-    """1, and where each pixel is in -1..1 from top to bottom and from left to right, float32 (H, W, 3)."""
+    """Return 1 and each pixel's position in -1..1 from top to bottom and left to right, float32 (H, W, 3)."""
     down, across = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in (height, width)), indexing="ij")
     return np.stack([np.ones_like(down), down, across], axis=2)
 
 
 def _without_texture(colours: np.ndarray, paper: np.ndarray, texture: float) -> np.ndarray:
-    """Paper is never of one colour in a photograph; nothing is taken off a picture that was drawn."""
+    """Return the difference of each pixel from the paper, reduced by the paper's texture.
+
+    In a photograph, paper never has a single colour. A drawn picture has no texture, so nothing is subtracted.
+    """
     distance = _distance(colours, paper)
     return np.maximum(distance - min(3 * texture, distance.max() / 2), 0)
 
@@ -138,7 +159,7 @@ def large_parts(ink: np.ndarray) -> list[tuple[slice, slice]]:
 
 
 def _parts(ink: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the number of the part that each pixel is in, (H, W), 0 where it is in none, and how many there are."""
+    """Return the number of each pixel's connected part, (H, W), 0 for no part, and the number of parts."""
     return ndimage.label(ink > FAINT * ink.max(), _NEIGHBOURS)
 
 
@@ -147,10 +168,11 @@ def _is_large(box: tuple[slice, slice], ink: np.ndarray) -> bool:
 
 
 def _isolated(ink: np.ndarray, framed: bool) -> np.ndarray | None:
-    """Return ink without specks, weak parts and those that reach the edge or go around others; None if none is left.
+    """Return ink without specks, weak parts, and parts at the edge or around others; None if no large part is left.
 
     Args:
-        framed: whether they must leave a sheet of paper between them.
+        ink: float32 (H, W).
+        framed: whether the pixels outside of the parts at the edge must form a sheet of paper; None is returned if not.
     """
     parts, count = _parts(ink)
     boxes = ndimage.find_objects(parts)
@@ -173,14 +195,17 @@ def _isolated(ink: np.ndarray, framed: bool) -> np.ndarray | None:
         return ink
     left = ~around
     left[0] = False
-    # The soft edges of the digit are kept, those of what is left out are not.
+    # Keep the soft edges of the digit, but not those of the removed parts.
     edges = 5 + 2 * (max(ink.shape) // 100)
     outside = ndimage.maximum_filter(around[parts], edges) | ~ndimage.maximum_filter(left[parts], 2 * edges)
     return np.where(outside & ~left[parts], 0, ink)
 
 
 def _is_sheet(inside: np.ndarray) -> bool:
-    """Whether what is true, bool (H, W), is a rectangle, turned a little: no digit, however bold, is as full."""
+    """Return whether the true pixels, bool (H, W), form a rectangle rotated by at most 15 degrees.
+
+    No digit, however bold, fills as much of its rectangle.
+    """
     step = max(1, max(inside.shape) // 100)
     places = np.argwhere(inside[::step, ::step]) + 0.5  # (n, 2)
     turns = np.radians(np.arange(-15, 16, 2.5))
@@ -195,7 +220,7 @@ def _within(box: tuple[slice, slice], other: tuple[slice, slice]) -> bool:
 
 
 def _is_frame(part: np.ndarray) -> bool:
-    """Whether ink, bool (h, w), fills all four sides of its box, as that of no round digit does."""
+    """Return whether ink, bool (h, w), fills all four sides of its box; a round digit does not."""
     depth = max(1, min(part.shape) // 20)
     sides = (
         part[:depth].any(axis=0),
@@ -207,12 +232,12 @@ def _is_frame(part: np.ndarray) -> bool:
 
 
 def _distance(colours: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """In the channel in which they differ most: (..., C) to (...)."""
+    """Return the difference in the channel where it is largest: (..., C) to (...)."""
     return np.abs(colours - others).max(axis=-1)
 
 
 def _border(values: np.ndarray, depth: int = 1) -> np.ndarray:
-    """Return the outermost pixels of (H, W, ...), (n, ...)."""
+    """Return the outermost ``depth`` pixels of (H, W, ...), as (n, ...)."""
     outer = np.ones(values.shape[:2], dtype=bool)
     outer[depth:-depth, depth:-depth] = False
     return values[outer]

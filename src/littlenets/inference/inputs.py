@@ -1,4 +1,4 @@
-"""What a prediction is asked for: batches of inputs, and what each input is called."""
+"""Batches of inputs for predictions, with the names and places of the inputs."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,19 +9,19 @@ from torch import Tensor
 class Samples(NamedTuple):
     """A batch of N inputs."""
 
-    #: What the network takes, (N, ...); or a batch in the form that the data's loader gives it.
+    #: The network's inputs, (N, ...); or a batch in the form that the data's loader yields.
     x: Any
-    #: What an error calls the sample with an index in 0..N-1.
+    #: Returns the place of the sample with an index in 0..N-1, for error messages.
     place: Callable[[int], str]
-    #: What stands before the predictions, by name: a list of N.
+    #: Columns before the predictions, by name: each a list of length N.
     names: dict[str, list[Any]]
-    #: What the predictions should be, by name: (N, ...).
+    #: Targets, that is, the correct predictions, by name: each a tensor (N, ...).
     known: dict[str, Tensor]
-    #: What is unusual for each, a list of N; None where nothing is looked for.
+    #: Remarks on what is unusual in each sample, a list of length N; None if the samples were not checked.
     remarks: list[list[str]] | None = None
 
     def first(self, count: int) -> "Samples":
-        """Those before the one with the index ``count``."""
+        """Return the first ``count`` samples."""
         names = {name: column[:count] for name, column in self.names.items()}
         known = {name: column[:count] for name, column in self.known.items()}
         remarks = None if self.remarks is None else self.remarks[:count]

@@ -1,4 +1,4 @@
-"""Any picture, read safely, and one of a digit brought to the form that a network was trained on.
+"""Read pictures safely, and convert pictures of digits to the form of the training images.
 
 Shapes: H W pixels of the picture, C colours.
 """
@@ -15,39 +15,45 @@ from ..data.images import IMAGE_SIZE, PictureForm
 from ..errors import SettingError
 from .ink import FAINT, ink_on_one_colour, ink_on_paper, large_parts
 
-# Formats that Pillow reads by itself; some others would start programs.
+# Formats that Pillow reads without starting other programs.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pbm", ".pgm", ".ppm"}
 
-# More than most telephones take. Pillow holds 4 bytes a pixel, and some pictures are held twice or three times.
+# More pixels than most phone cameras have. Pillow needs 4 bytes per pixel, and some pictures are held in memory two or
+# three times.
 MAX_PIXELS = 64_000_000
-# A digit takes a twentieth of the picture or more and is scaled to 20 pixels: where the longer side has more than this,
-# it is scaled down at once, to save time and memory.
+# Larger pictures are scaled down at once, so that the longer side has about this many pixels, to save time and memory.
+# This is enough, since a digit fills a twentieth of the picture or more and is scaled to 20 pixels.
 MAX_SIDE = 1000
 
-# Of the full range from black to white; what differs less is one colour to the eye.
+# As a fraction of the range from black to white: smaller differences look like one colour.
 LEAST_CONTRAST = 0.05
-# Of the full range; ink that differs less from the paper may be noise. Pencil differs by a third or more.
+# As a fraction of the same range: ink that differs less from the paper may be noise. Pencil differs by a third or more.
 LITTLE_CONTRAST = 0.1
-# Of the tallest part's height, what another digit beside it has at least. By this, and by what is wider than
-# WIDEST times its height or whiter than WHITEST, 14 of MNIST's 10,000 test digits are remarked upon.
+# A remark is made if another part beside the tallest one has at least OTHER_DIGIT of its height (more than one digit),
+# if the ink is wider than WIDEST times its height, or if the image's mean brightness is above WHITEST. With these
+# limits, 14 of MNIST's 10,000 test digits get a remark.
 OTHER_DIGIT = 0.5
 WIDEST = 1.7
 WHITEST = 0.33
 
 
 def read_picture(path: Path, form: PictureForm) -> tuple[Tensor, list[str]]:
-    """Return the picture in a file in the form that MNIST gave to its digits, and what makes it unlike them.
+    """Read a picture, convert it to the form of MNIST's digits, and return it with remarks on unusual properties.
 
-    Ink is how far a pixel is from the background (see ink.py), so dark on light and light on dark, grey, coloured and
-    transparent pictures are all the same. The box around the ink is scaled with anti-aliasing, its proportions kept,
-    and put into the middle of a black square.
+    Ink is the difference of a pixel from the background (see ink.py), so dark on light and light on dark, grey,
+    coloured and transparent pictures all give the same result. The box around the ink is scaled with anti-aliasing and
+    constant proportions, and placed in the middle of a black square.
+
+    Args:
+        path: picture file.
+        form: form of the training images.
 
     Returns:
         The image, uint8 (1, 28, 28), light on black, and remarks, such as "it is wider than a digit".
 
     Raises:
-        SettingError: the file holds no picture, or one that is too large or shows nothing.
+        SettingError: the file is not a picture, or the picture is too large or shows nothing.
     """
     colours, alpha = _channels(_open(path))
     if form.strokes:
@@ -63,12 +69,15 @@ def read_picture(path: Path, form: PictureForm) -> tuple[Tensor, list[str]]:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Return the picture in a file in grey or colours, its longer side at most MAX_SIDE pixels or not much more.
+    """Read a picture in grey or colour; scale it down to a longer side of about MAX_SIDE pixels if it is larger.
 
-    What is transparent is white.
+    Transparent pixels become white.
+
+    Args:
+        path: picture file.
 
     Raises:
-        SettingError: the file holds no picture, or one that is too large.
+        SettingError: the file is not a picture, or the picture is too large.
     """
     picture = _open(path)
     if picture.mode == "F":
@@ -80,7 +89,12 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def _unlike_one_digit(ink: np.ndarray, image: np.ndarray) -> list[str]:
-    """Return what is unusual for one digit in ink (H, W) and in the image uint8 (28, 28) of it."""
+    """Return remarks on properties that are unusual for a single digit.
+
+    Args:
+        ink: ink of the picture, (H, W).
+        image: the image made from it, uint8 (28, 28).
+    """
     if ink.max() < LITTLE_CONTRAST:
         return ["hardly anything differs from the background"]
     parts = large_parts(ink)
@@ -99,7 +113,7 @@ def _unlike_one_digit(ink: np.ndarray, image: np.ndarray) -> list[str]:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder, by name, without those in folders below it.
+    """Return the picture files in a folder, sorted by name, without those in subfolders.
 
     Raises:
         SettingError: there is none.
@@ -111,30 +125,30 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def _open(path: Path) -> Image.Image:
-    """Decodes a file, no larger than is needed."""
+    """Decode a file, at a reduced size if the picture is large."""
     if not path.is_file():
         raise SettingError(f"{path}: there is no such file or folder.")
     if path.stat().st_size == 0:
         raise SettingError(f"{path} is empty.")
     try:
         with warnings.catch_warnings():
-            # Pillow's own limit for a warning; ours is below.
+            # Ignore the warning at Pillow's own limit; MAX_PIXELS is checked below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(path, formats=FORMATS)
     except PermissionError:
         raise SettingError(f"{path} may not be read.") from None
     except Image.DecompressionBombError:
         raise SettingError(_too_large(path)) from None
-    except Exception:  # of all kinds, where a file only starts like a picture
+    except Exception:  # any error: a file may only begin like a picture
         raise SettingError(f"{path} is no picture that can be read; these can: {', '.join(FORMATS)}.") from None
     with picture:
         if picture.width * picture.height > MAX_PIXELS:
             raise SettingError(_too_large(path))
-        # JPEG can be decoded at an eighth, a quarter or half its size.
+        # Decode JPEG at an eighth, a quarter or half of its size if that is large enough.
         picture.draft(None, (MAX_SIDE, MAX_SIDE))
         try:
             return ImageOps.exif_transpose(_reduced(picture))
-        except Exception as error:  # decoders raise all kinds
+        except Exception as error:  # any error: depends on the decoder
             raise SettingError(f"{path} is damaged: {' '.join(str(error).split())}") from None
 
 
@@ -143,9 +157,9 @@ def _too_large(path: Path) -> str:
 
 
 def _reduced(picture: Image.Image) -> Image.Image:
-    """The picture as L, RGB, RGBA or F, with no side far above MAX_SIDE."""
+    """Return the picture in mode L, RGB, RGBA or F, with no side much longer than MAX_SIDE."""
     if picture.mode.startswith("I;16"):
-        # Pillow cuts 16 bits to 8 by clipping.
+        # Pillow converts 16 bits to 8 by clipping.
         picture = Image.fromarray(np.asarray(picture, dtype=np.float32) / 65535)
     elif picture.mode in ("I", "F"):
         picture = Image.fromarray(_full_range(np.asarray(picture, dtype=np.float32)))
@@ -158,7 +172,7 @@ def _reduced(picture: Image.Image) -> Image.Image:
 
 
 def _full_range(values: np.ndarray) -> np.ndarray:
-    """Numbers whose black and white nobody knows, brought to 0..1; what is no number becomes black."""
+    """Scale numbers with unknown black and white levels to 0..1; numbers that are not finite become 0 (black)."""
     finite = np.isfinite(values)
     low, high = values.min(where=finite, initial=np.inf), values.max(where=finite, initial=-np.inf)
     if not high > low:
@@ -167,25 +181,25 @@ def _full_range(values: np.ndarray) -> np.ndarray:
 
 
 def _channels(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Colours, float32 (H, W, C) in 0..1, and where there is one the opacity, float32 (H, W)."""
+    """Return colours, float32 (H, W, C) in 0..1, and opacity, float32 (H, W), or None if there is no alpha channel."""
     values = np.asarray(picture, dtype=np.float32)
     values = values.reshape(*values.shape[:2], -1) / (1 if picture.mode == "F" else 255)
     return (values[..., :3], values[..., 3]) if picture.mode == "RGBA" else (values, None)
 
 
 def _scaled(ink: np.ndarray, box: int) -> np.ndarray:
-    """The ink with nothing around it, its longer side ``box`` pixels, float32 (h, w) in 0..1."""
+    """Crop ink to its box and scale the longer side to ``box`` pixels; return float32 (h, w) in 0..1."""
     rows, columns = (np.flatnonzero((ink > FAINT).any(axis=axis)) for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     longer = max(ink.shape)
     height, width = (max(1, round(side * box / longer)) for side in ink.shape)
     scaled = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR))
-    # A thin line is faint when it is scaled down.
+    # Scaling down makes a thin line faint.
     return scaled / scaled.max()
 
 
 def _framed(ink: np.ndarray, centre: str) -> np.ndarray:
-    """The ink in a black square, uint8 (28, 28)."""
+    """Place ink in the middle of a black square, uint8 (28, 28)."""
     square = np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     start = []
     for axis, side in enumerate(ink.shape):

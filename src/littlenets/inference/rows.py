@@ -1,6 +1,6 @@
-"""Rows of numbers, from the command line or from a stream that may have no end.
+"""Read rows of numbers from the command line or from a stream, which may be endless.
 
-Shapes: N rows, F numbers a row.
+Shapes: N rows, F numbers per row.
 """
 
 import json
@@ -15,30 +15,35 @@ from torch import Tensor
 from ..errors import SettingError
 from .inputs import Samples
 
-# Rows in memory at a time: enough to keep a small network busy, few enough to need a few megabytes.
+# Number of rows in memory at a time: enough to keep a small network busy, and few enough to need only a few megabytes.
 BATCH = 8192
-# Characters in a line, or in a row of JSON: what a row of some thousand numbers takes.
+# Maximum number of characters in a line, or in a row of JSON: enough for a row of some thousand numbers.
 LONGEST = 1 << 16
 
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
 _BLANKS = re.compile(r"\s*")
-# Of JSON: -Infinity, and the escape of a character has 12.
+# Upper bound for the length of an incomplete JSON token at the end of a text: -Infinity has 9 characters, the escape of
+# a character has 12.
 _LONGEST_WORD = 16
-# What may follow a number at the end of a text, of which more may come.
+# Text that may follow a number at the end of the text read so far, if the number continues in the next piece.
 _GOES_ON = {"", ".", "e", "E", "e+", "e-", "E+", "E-"}
 
 
 class Row(NamedTuple):
-    """F numbers, and where they stand, such as ``line 3 of standard input``."""
+    """F numbers and their place in the input, such as ``line 3 of standard input``."""
 
     place: str
     values: list[float]
 
 
 def rows_in(value: Any, features: int) -> Iterator[Row]:
-    """The rows in a value from the command line: a number, a list of numbers or a list of lists.
+    """Yield the rows in a value from the command line: a number, a list of numbers or a list of lists.
 
-    A flat list is one number a row for a network that takes one, and a single row otherwise.
+    A flat list is one number per row for a network that takes one number, and otherwise a single row.
+
+    Args:
+        value: value of the override ``x``.
+        features: number F of values per row.
 
     Raises:
         SettingError: the value has another form, or is empty.
@@ -50,12 +55,17 @@ def rows_in(value: Any, features: int) -> Iterator[Row]:
 
 
 def read_rows(stream: TextIO, features: int) -> Iterator[Row]:
-    """The rows in a text: one a line, numbers separated by commas or blanks; or JSON, which starts with a bracket.
+    """Yield the rows in a text: one per line, numbers separated by commas or blanks; or JSON, if it starts with "[".
 
-    JSON is lists as on the command line, one or several, so that a list a line is as good as a list of lists.
+    JSON consists of one or more lists with the same form as on the command line, so both a list per line and a list of
+    lists are accepted.
+
+    Args:
+        stream: text stream, which is read piece by piece.
+        features: number F of values per row.
 
     Raises:
-        SettingError: the text has another form, or holds no row.
+        SettingError: the text has another form, or contains no row.
     """
     text = _Pieces(stream)
     if text.next_character() == "":
@@ -64,14 +74,15 @@ def read_rows(stream: TextIO, features: int) -> Iterator[Row]:
 
 
 def batched(rows: Iterable[Row], dtype: torch.dtype = torch.float32) -> Iterator[Samples]:
-    """The rows as (N, F), a few thousand at a time.
+    """Yield the rows as tensors (N, F) of up to BATCH rows.
 
     Args:
-        rows: F numbers each.
-        dtype: what the network takes: float32, or integers such as the numbers of words.
+        rows: rows of F numbers each.
+        dtype: dtype of the network's input: float32, or an integer type, for example for indices of words.
 
     Raises:
-        SettingError: a row is wrong, or a number is none of ``dtype``; the rows before it are given first.
+        SettingError: a row is invalid, or a number cannot be represented in ``dtype``; the rows before it are yielded
+            first.
     """
     kind = f"a finite number in {_name(dtype)}" if dtype.is_floating_point else f"an integer in {_name(dtype)}"
     rows = iter(rows)
@@ -100,11 +111,11 @@ def batched(rows: Iterable[Row], dtype: torch.dtype = torch.float32) -> Iterator
 
 
 def _fits(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Whether each of the numbers float64 is one of ``dtype``: NaN and infinity are none."""
+    """Return whether each float64 number can be represented in ``dtype``; NaN and infinity cannot."""
     if dtype.is_floating_point:
         return x.abs() <= torch.finfo(dtype).max
     limits = torch.iinfo(dtype)
-    # The largest int64 is no float64, and the next one is larger.
+    # The largest int64 is not a float64; the nearest float64 is larger, so compare with "<".
     return (x == x.round()) & (x >= limits.min) & (x < float(limits.max) + 1)
 
 
@@ -141,7 +152,7 @@ def _rows_of_json(text: "_Pieces", features: int) -> Iterator[Row]:
 
 
 def _rows_of_list(elements: Iterable[Any], features: int, places: Iterator[str], where: str) -> Iterator[Row]:
-    """The rows of one list of numbers or of lists."""
+    """Yield the rows of a list of numbers or of lists."""
     flat: list[float] = []
     place = ""
     for element in elements:
@@ -174,7 +185,7 @@ def _row(values: list[float], features: int, place: str) -> Row:
 
 
 def _number(value: Any, place: str) -> float:
-    """A number, or the text of one."""
+    """Convert a number, or a text with a number, to float."""
     if isinstance(value, bool | list | dict) or value is None:
         raise SettingError(f"{place}: {_shown(value)} is not a number.")
     try:
@@ -191,21 +202,24 @@ def _shown(value: Any) -> str:
 
 
 class _UnreadableError(Exception):
-    """What is wrong with the row that is being read, to stand after its name."""
+    """Raised when a row cannot be read; the message continues a sentence that begins with the row's place."""
 
 
 class _Pieces:
-    """A stream of text, read piece by piece and never held whole. Its methods raise _UnreadableError."""
+    """A text stream that is read piece by piece and never held in memory as a whole.
+
+    Its methods raise _UnreadableError.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._text, self._at = "", 0  # read, and how much of it is done with
-        #: Of the next character that is not blank, counted from 1.
+        self._text, self._at = "", 0  # text in memory, and the position up to which it is processed
+        #: Line number, from 1, of the next character that is not blank.
         self.line = 1
         self._decoder = json.JSONDecoder()
 
     def next_character(self) -> str:
-        """The next character that is not blank, which stays; empty at the end."""
+        """Return the next character that is not blank, without consuming it; return an empty string at the end."""
         while True:
             blanks = _BLANKS.match(self._text, self._at)
             self._at = blanks.end()
@@ -227,7 +241,7 @@ class _Pieces:
             self._at = end + 1
 
     def elements(self) -> Iterator[Any]:
-        """What is in the list that starts here."""
+        """Yield the elements of the list that starts here."""
         if self.next_character() != "[":
             raise _UnreadableError(f"is no JSON list: {self._next_text()}")
         self._at += 1
@@ -250,14 +264,15 @@ class _Pieces:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
             except (ValueError, RecursionError) as error:
-                # More text can complete a word, a number or a list at the end of this one, or a string that is open.
+                # More text may complete a word, a number or a list at the end of this text, or a string that is not
+                # closed yet.
                 wrong_at = getattr(error, "pos", self._at)
                 at_end = len(self._text) - wrong_at < _LONGEST_WORD or "Unterminated string" in str(error)
                 shown = self._next_text()
                 if at_end and self._more():
                     continue
                 raise _UnreadableError(f"is no JSON: {shown}") from None
-            # Of a number, only a part may have been read.
+            # A number at the end of the text may continue in the next piece.
             if isinstance(value, list) or self._text[end : end + 3] not in _GOES_ON or not self._more():
                 self._at = end
                 return value
@@ -266,7 +281,10 @@ class _Pieces:
         return _shown(self._text[self._at : self._at + 50])
 
     def _more(self) -> bool:
-        """Reads on, unless that is the end; what is done with is forgotten."""
+        """Read the next piece and drop the processed text; return False at the end of the stream.
+
+        Raise _UnreadableError if more than LONGEST characters are waiting to be processed.
+        """
         if len(self._text) - self._at > LONGEST:
             raise _UnreadableError(f"is longer than {LONGEST:,} characters")
         piece = self._stream.read(LONGEST)

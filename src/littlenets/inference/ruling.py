@@ -1,8 +1,9 @@
 """Find and erase the lines printed on ruled and squared paper.
 
 A printed line is thin and goes from one edge of the picture to the other, which no stroke of a digit does. It need not
-be straight: photographs turn, slant and bend it. So each is traced from edge to edge by dynamic programming (Viterbi
-1967), over the means of short pieces of rows, in which noise is weaker and a line is not.
+be straight: in a photograph it may be rotated, slanted and bent. Each line is therefore traced from edge to edge by
+dynamic programming (Viterbi 1967), over the means of short pieces of rows. Taking means reduces noise, but not the
+line.
 
 Shapes: H W pixels of the picture, B pieces of a row, n lines, k rows near a line.
 """
@@ -10,33 +11,37 @@ Shapes: H W pixels of the picture, B pieces of a row, n lines, k rows near a lin
 import numpy as np
 from scipy import ndimage
 
-# Of the picture's longer side: how thick a printed line is at most.
+# Maximum thickness of a printed line, as a fraction of the picture's longer side.
 THICKEST = 0.012
-# Rows are cut into so many pieces. In each a line may rise by STEEPEST times the piece's length: 8 degrees.
+# Each row is divided into PIECES pieces. Within a piece a line may rise by STEEPEST times the length of the piece: 8
+# degrees.
 PIECES = 48
 STEEPEST = 0.14
-# The cost of rising by a row, where a piece of line counts 1: a path then goes straight on below a stroke.
+# Cost of rising by one row, where a visible piece of a line counts 1. It keeps a path straight below a stroke.
 RISING = 0.1
-# Of the strongest ink: a fainter line does not matter; ink of a stroke is stronger than STROKE.
+# As fractions of the strongest ink: a line fainter than FAINTEST is ignored; ink stronger than STROKE belongs to a
+# stroke.
 FAINTEST = 0.04
 STROKE = 0.2
-# Of the full range: noise alone reaches less in the mean of a piece.
+# As a fraction of the full range: the mean of a piece is below this if it contains only noise.
 INVISIBLE = 0.02
-# Of a line's pieces, how many must not lie under a stroke; and of these, in how many it must be seen.
+# Minimum fraction of a line's pieces that are not covered by a stroke, and minimum fraction of these in which the line
+# is visible.
 VISIBLE = 0.3
 UNBROKEN = 0.8
-# How much stronger than usual a line is somewhere, as where more light falls on it.
+# Factor by which a line may be stronger than usual in some places, for example where more light falls on it.
 STRONGER = 1.5
-# Of the strongest ink: a stroke on a line is stronger than the line by this.
+# Difference between a stroke on a line and the line itself, as a fraction of the strongest ink.
 DIFFERENCE = 0.15
-# Where a stroke hides neighbouring lines, the path of one may go on along another; it is found when that is erased.
+# Maximum number of searches. Where a stroke hides neighbouring lines, the path of one line may continue along another
+# one; the first line is found in the next search, after the other one is erased.
 ROUNDS = 3
 
 
 def without_ruling(ink: np.ndarray) -> tuple[np.ndarray, int]:
-    """Erase printed lines, across and down, from ink float32 (H, W); return also how many there were.
+    """Erase horizontal and vertical printed lines from ink float32 (H, W); return the ink and the number of lines.
 
-    Where a digit's stroke crosses a line it is kept, since it is darker than the line or goes on at both sides of it.
+    A digit's stroke that crosses a line is kept, since it is darker than the line or continues on both sides of it.
     """
     count = 0
     for _ in range(2):
@@ -52,7 +57,7 @@ def without_ruling(ink: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _lines(ink: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the row of each line that goes across, float (W,), and the columns where it is alone, bool (W,)."""
+    """Return the row of each horizontal line, float (W,), and the columns where no stroke is near it, bool (W,)."""
     height, width = ink.shape
     if width < PIECES or not ink.any():
         return []
@@ -62,7 +67,7 @@ def _lines(ink: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     behind = ndimage.median_filter(means, (2 * thickest + 1, 1), mode="nearest")
     strength = means - behind
     least = max(FAINTEST * ink.max(), INVISIBLE)
-    # A line that is turned may leave the picture above or below.
+    # A slanted line may leave the picture at the top or at the bottom.
     margin = int(STEEPEST * width) + 1
     around = ((margin, margin), (0, 0))
     hidden = np.pad((strength <= least) & (behind > STROKE * ink.max()), around, constant_values=True)
@@ -97,10 +102,11 @@ def _lines(ink: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _best_paths(gain: np.ndarray, rise: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the path with the highest sum of gain (H, B) to each row of the last piece, int (H, B), and the sums (H,).
+    """Return the path with the highest sum of gain to each row of the last piece, int (H, B), and the sums (H,).
 
     Args:
-        rise: how many rows a path may go up or down from piece to piece.
+        gain: gain of a path through a row in a piece, (H, B).
+        rise: maximum number of rows that a path may go up or down from piece to piece.
     """
     rows = np.arange(len(gain))
     steps = np.arange(-rise, rise + 1)
@@ -120,7 +126,10 @@ def _best_paths(gain: np.ndarray, rise: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _smooth(places: np.ndarray, rows: np.ndarray, alone: np.ndarray) -> tuple[np.polynomial.Polynomial, np.ndarray]:
-    """Fit a cubic to where a line was seen; what leaves it, along a stroke that is near, counts little."""
+    """Fit a cubic to the visible pieces of a line; return it and the pieces close to it.
+
+    Pieces far from the cubic, where the path follows a nearby stroke, get a small weight.
+    """
     weights = alone.astype(float)
     for _ in range(10):
         cubic = np.polynomial.Polynomial.fit(places, rows, 3, w=np.sqrt(weights), domain=[-1, 1])
@@ -129,7 +138,13 @@ def _smooth(places: np.ndarray, rows: np.ndarray, alone: np.ndarray) -> tuple[np
 
 
 def _erased(ink: np.ndarray, path: np.ndarray, alone: np.ndarray) -> np.ndarray:
-    """Return ink (H, W) without the line along a path (W,); alone, bool (W,), is where no stroke is near."""
+    """Return ink (H, W) without one line.
+
+    Args:
+        ink: float32 (H, W).
+        path: row of the line in each column, float (W,).
+        alone: columns where no stroke is near the line, bool (W,).
+    """
     reach = _thickest(ink) + 1
     columns = np.arange(ink.shape[1])
     rows = np.rint(path).astype(int) + np.arange(-reach, reach + 1)[:, None]  # (k, W)
@@ -138,18 +153,18 @@ def _erased(ink: np.ndarray, path: np.ndarray, alone: np.ndarray) -> np.ndarray:
     near = np.where(within, ink[rows, columns], 0)
     alone = alone & within[reach]
     profile = np.median(near[:, alone] if alone.any() else near, axis=1)  # (k,)
-    # The line's rows: strong ones around the middle, and one more at each side.
+    # Rows of the line: the strong rows around the middle, and one more on each side.
     middle = reach - 2 + int(np.argmax(profile[reach - 2 : reach + 3]))
     parts, _ = ndimage.label(profile > 0.15 * profile.max())
     own_rows = np.flatnonzero(parts == parts[middle]) if parts[middle] else np.array([middle])
     first, last = max(own_rows[0] - 1, 1), min(own_rows[-1] + 1, 2 * reach - 1)
     above, below = near[first - 1], near[last + 1]
-    # The path may be a row off.
+    # The path may be off by one row.
     strongest = STRONGER * ndimage.maximum_filter(profile, 3) + DIFFERENCE * ink.max()
     erased = ink.copy()
     for k in range(first, last + 1):
         kept = np.where(near[k] > strongest[k], near[k], 0)
-        # Strokes at angles of up to 56 degrees to the line's normal go on from above to below.
+        # Keep strokes that continue from above to below the line, at angles of up to 56 degrees to its normal.
         for slant in np.linspace(-1.5, 1.5, 13):
             up = np.rint(columns + slant * (k - first + 1)).astype(int).clip(0, len(columns) - 1)
             down = np.rint(columns - slant * (last + 1 - k)).astype(int).clip(0, len(columns) - 1)

@@ -1,4 +1,4 @@
-"""Which of a run's many settings say what it is."""
+"""Select the hyperparameters shown in tables and TensorBoard."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ..config.labels import short_names
 from ..config.values import shown
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "trainer")
-# Beside those of the network and the module, all of which tell something.
+# Shown in addition to all settings of the network and the module.
 TELLING = {
     *("optimizer", "optimizer.lr", "scheduler", "trainer.max_epochs"),
     *("data.batch_size", "data.n_points", "data.noise"),
@@ -19,14 +19,15 @@ TELLING = {
 def telling_settings(
     config: DictConfig, model: str, data: str, overrides: Sequence[str] = ()
 ) -> dict[str, str | float | int | bool]:
-    """Settings by short name, such as ``lr``, for a table in which runs are compared.
+    """Return the hyperparameters by short name, such as ``lr``, for tables that compare runs.
 
-    An optimizer or a schedule goes by the name of its class; lists are text; what is not set is left out.
+    An optimizer or a schedule is represented by the name of its class, and lists by text; unset settings are left out.
 
     Args:
+        config: the configuration of the run.
         model: the choice of conf/model/.
         data: the choice of conf/data/ that was trained on in the end.
-        overrides: what was said on the command line, which matters in any case.
+        overrides: the overrides on the command line; their settings are always included.
     """
     spoken = {override.lstrip("+~").partition("=")[0] for override in overrides}
     told: dict[str, Any] = {}
@@ -37,13 +38,13 @@ def telling_settings(
             if key in spoken or (telling and value is not None):
                 told[key] = value if isinstance(value, int | float | str) else shown(value)
     for group in ("model", "data"):
-        told.pop(group, None)  # shown by their choices, not by their classes
+        told.pop(group, None)  # shown by the choice of the group, not by the class
     names = short_names(list(told))
     return {"model": model, "data": data, "seed": config.seed, **{names[key]: told[key] for key in told}}
 
 
 def _leaves(prefix: str, node: Any) -> dict[str, Any]:
-    """By dotted name; a class stands for the node that names it."""
+    """Return values by dotted name; a node with ``_target_`` is represented by the name of its class."""
     if not isinstance(node, dict):
         return {prefix: node}
     leaves = {}

@@ -1,4 +1,4 @@
-"""Event files of a run that was killed, cut back to the checkpoint that it goes on from."""
+"""Remove events from TensorBoard event files that are later than the checkpoint from which a run is resumed."""
 
 import io
 from collections.abc import Mapping
@@ -7,21 +7,21 @@ from types import MappingProxyType
 
 from ..runs.files import write_atomically
 
-# Its steps are optimizer steps; those of all else are epochs.
+# The steps of this curve are optimizer steps; those of the other curves are epochs.
 BATCH_LOSS = "train/batch_loss"
 
 
 def forget_after(folder: Path, epochs: int, steps: int, others: Mapping[str, int] = MappingProxyType({})) -> None:
-    """Takes out of all event files in a folder what was logged beyond so many epochs and optimizer steps.
+    """Remove all values that were logged after a given epoch or optimizer step from the event files in a folder.
 
-    TensorBoard's own way, ``purge_step``, knows one kind of step only. A record that was being written when the run was
-    killed goes as well.
+    TensorBoard's ``purge_step`` is not used because it supports only one kind of step. A record that was only partly
+    written when the run was killed is removed as well.
 
     Args:
-        folder: of the event files.
-        epochs: the last one that is kept.
-        steps: the last one that is kept, of single batches.
-        others: the last step that is kept of curves with steps of another kind, by their names.
+        folder: folder of the event files.
+        epochs: the last epoch that is kept.
+        steps: the last optimizer step that is kept; it applies to the curve of single batches.
+        others: the last step that is kept, by name, for curves with other kinds of steps.
     """
     from google.protobuf.message import DecodeError
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
@@ -36,9 +36,9 @@ def forget_after(folder: Path, epochs: int, steps: int, others: Mapping[str, int
             try:
                 event = Event.FromString(record)
             except DecodeError:
-                continue  # no event; TensorBoard would not show it either
+                continue  # the record is not an event, and TensorBoard would not show it
             values = list(event.summary.value)
-            # Whatever it is without a value, such as the version of the file, stays.
+            # Keep events without values, such as the version of the file.
             known = [value for value in values if event.step <= last.get(value.tag, epochs)]
             if known or not values:
                 del event.summary.value[:]

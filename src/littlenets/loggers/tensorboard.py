@@ -1,4 +1,4 @@
-"""What TensorBoard gets of a run beside its curves: a card, the settings, the network's graph, a layout of charts."""
+"""TensorBoard content: run card, hyperparameters, network graph, chart layout."""
 
 import contextlib
 import copy
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 
 def add_card(logger: TensorBoardLogger, results: dict[str, Any], stand_in_for: str | None) -> None:
-    """A text card: the command, the data really used, versions and the state of the source.
+    """Add a text with the command, the data used, versions and the state of the source code.
 
     Args:
-        results: as in results.json, as far as known when training starts.
-        stand_in_for: the data that was asked for, where it was not available.
+        logger: logger of the run.
+        results: content of results.json as far as it is known when training starts.
+        stand_in_for: name of the requested data if it was not available and other data is used; otherwise None.
     """
     from torch.utils.tensorboard.summary import text
 
@@ -40,16 +41,20 @@ def add_card(logger: TensorBoardLogger, results: dict[str, Any], stand_in_for: s
         "platform": environment["platform"],
     }
     summary = text("run", "\n".join(f"- **{name}**: {value}" for name, value in rows.items()))
-    # Not run/text_summary.
+    # The function adds /text_summary to the tag.
     summary.value[0].tag = "run"
     _add(logger, summary)
 
 
 def add_settings(logger: TensorBoardLogger, settings: dict[str, Any]) -> None:
-    """The row of this run in the table of hyperparameters; its metrics are the last points of the run's curves.
+    """Add the row of this run to the table of hyperparameters; its metrics are the last points of the run's curves.
 
-    No columns are named, as that is done once for a whole table, by the first run that TensorBoard finds: it then puts
-    together those of all runs, with the settings that differ first.
+    No columns are specified: TensorBoard would use those of the first run it finds for the whole table. Without them it
+    collects the columns of all runs, and shows the hyperparameters that differ first.
+
+    Args:
+        logger: logger of the run.
+        settings: hyperparameters by name.
     """
     from torch.utils.tensorboard.summary import hparams
 
@@ -58,7 +63,7 @@ def add_settings(logger: TensorBoardLogger, settings: dict[str, Any]) -> None:
 
 
 def add_end(logger: TensorBoardLogger) -> None:
-    """Says in the table of hyperparameters that the run was completed."""
+    """Mark the run as completed in the table of hyperparameters."""
     from torch.utils.tensorboard.summary import hparams
 
     _, _, end = hparams({}, {})
@@ -66,34 +71,41 @@ def add_end(logger: TensorBoardLogger) -> None:
 
 
 def add_layout(logger: TensorBoardLogger, curves: Iterable[str]) -> None:
-    """A page with one chart a metric, such as ``loss``, in which training and validation are two curves.
+    """Add a page with one chart per metric, such as ``loss``, that shows the training and the validation curve.
 
     Args:
-        curves: the names of all curves; those of training and validation are ``train/...`` and ``val/...``.
+        logger: logger of the run.
+        curves: names of all curves; only those that begin with ``train/`` or ``val/`` are used.
     """
     from torch.utils.tensorboard.summary import custom_scalars
 
     metrics = dict.fromkeys(curve.partition("/")[2] for curve in curves if curve.startswith(("train/", "val/")))
-    # TensorBoard takes the names of curves as regular expressions.
+    # TensorBoard reads the names of curves as regular expressions.
     charts = {name: ["Multiline", [f"^train/{re.escape(name)}$", f"^val/{re.escape(name)}$"]] for name in metrics}
     _add(logger, custom_scalars({"training and validation": charts}))
 
 
 def add_graph(logger: TensorBoardLogger, network: nn.Module, sample: Tensor) -> str | None:
-    """The graph of the network's operations; what stands against it where it cannot be traced, in a few words.
+    """Add the graph of the network's operations.
 
     Args:
+        logger: logger of the run.
+        network: the network; it is not changed.
         sample: a batch of inputs (N, ...), on the network's device.
+
+    Returns:
+        None on success; the first line of the error if the network cannot be traced.
     """
-    # A copy, since tracing must leave no trace: it is not compiled, and it may count the batches that it sees.
+    # Trace a copy: it is not compiled, and layers such as batch normalization may count the batches they process.
     network = copy.deepcopy(network).eval()
     devices = [sample.device] if sample.is_cuda else []
-    # Tracing prints its errors before it raises them, and is deprecated in favour of what TensorBoard cannot show.
+    # Tracing prints errors before raising them, and warns that it is deprecated; TensorBoard cannot show the results of
+    # its successor.
     with torch.random.fork_rng(devices), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             logger.experiment.add_graph(network, sample)
-        except Exception as error:  # any: it runs code that was never meant for it
+        except Exception as error:  # of any type: the network's code may not support tracing
             return next(iter(str(error).strip().splitlines()), type(error).__name__)
     return None
 

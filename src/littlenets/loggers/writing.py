@@ -1,4 +1,4 @@
-"""What TensorBoard and the other loggers get, and how."""
+"""Write settings, metrics and images to TensorBoard and other loggers."""
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
@@ -15,19 +15,21 @@ from ..modules import SupervisedModule
 from . import tensorboard as content
 from .rewinding import forget_after
 
-# Under which argument a logger takes a run's name, where it would otherwise make up one.
+# The argument that sets the run's name, for loggers that would otherwise generate one.
 NAMED_BY = {WandbLogger: "name", MLFlowLogger: "run_name"}
 
 
 def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int, Mapping[str, int]] | None) -> Logger:
-    """A logger that writes below ``folder``.
+    """Build a logger that writes below ``folder``.
 
     Args:
-        done: whole epochs, the batches in them, and the last steps of other curves by name, that a resumed run goes on
-            after; None for a new run.
+        make: builds the logger, given ``save_dir`` and possibly a name or version.
+        folder: the run folder.
+        done: where a resumed run continues: number of whole epochs, batches in them, and last steps of other curves by
+            name; what TensorBoard has after that is removed. None for a new run.
 
     Raises:
-        SettingError: its package is not installed.
+        SettingError: the package of the logger is not installed.
     """
     try:
         logger = make(save_dir=folder, **_name(make, folder))
@@ -36,13 +38,16 @@ def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int,
     if done and isinstance(logger, TensorBoardLogger):
         forget_after(Path(logger.log_dir), *done)
     if done and isinstance(logger, CSVLogger):
-        # Lightning's would delete what the earlier part wrote.
+        # Lightning's CSVLogger would delete the file of the earlier part.
         return make(save_dir=folder, version=f"{logger.version}-after-{done[0]}")
     return logger
 
 
 def _name(make: Callable[..., Logger], folder: Path) -> dict[str, str]:
-    """The run's name, such as ``spiral/2026-11-23_14-05-09-3f2a``, for a logger that was given none and wants one."""
+    """Return the argument that sets the run's name, such as ``spiral/2026-11-23_14-05-09-3f2a``.
+
+    The result is empty if the logger takes no name or was given one.
+    """
     argument = NAMED_BY.get(getattr(make, "func", None))
     if argument is None or make.keywords.get(argument) is not None:
         return {}
@@ -50,32 +55,33 @@ def _name(make: Callable[..., Logger], folder: Path) -> dict[str, str]:
 
 
 def close_loggers(loggers: Iterable[Logger]) -> None:
-    """Ends what would last as long as the process, in which another run may follow.
+    """Close loggers that would otherwise stay open until the process ends, since another run may follow in it.
 
-    A run of Weights & Biases takes in all that comes after it, until it is finished.
+    A run of Weights & Biases records everything that follows it in the process, until it is finished.
     """
     for logger in loggers:
-        # Its property ``experiment`` would begin a run where there is none yet.
+        # The property ``experiment`` would start a new run if there is none yet.
         if isinstance(logger, WandbLogger) and logger._experiment is not None:
             logger.experiment.finish()
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's, without the file of hyperparameters that it writes beside the events: config.yaml has them."""
+    """Lightning's logger without its file of hyperparameters beside the events, since config.yaml has them."""
 
     def save(self) -> None:
+        """Write pending events to disk, and no file of hyperparameters."""
         self.experiment.flush()
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """Leave out what a module saved by `save_hyperparameters`: all settings are there, from `log_start`."""
+        """Ignore what a module saved by `save_hyperparameters`, since `log_start` writes all settings."""
 
 
 @rank_zero_only
 def log_point(logger: Logger, step: int, metrics: dict[str, float]) -> None:
-    """One point of each metric's curve.
+    """Log one point of each metric's curve.
 
-    Lightning's own way would flush TensorBoard's file each time, and make an event, with a checksum computed in Python,
-    of each number.
+    Lightning's own method would flush TensorBoard's file each time, and write an event for each number, with a checksum
+    computed in Python.
     """
     if isinstance(logger, TensorBoardLogger):
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -88,7 +94,7 @@ def log_point(logger: Logger, step: int, metrics: dict[str, float]) -> None:
 
 @rank_zero_only
 def log_layout(logger: Logger, curves: Iterable[str]) -> None:
-    """Says which curves belong together, to loggers that can show it."""
+    """Log which curves are shown in one chart, for loggers that support it."""
     if isinstance(logger, TensorBoardLogger):
         content.add_layout(logger, curves)
 
@@ -101,17 +107,19 @@ def log_start(
     stand_in_for: str | None,
     sample: Tensor | None,
 ) -> list[str]:
-    """What is known before training: settings, and for TensorBoard a card and the graph.
+    """Log the settings before training, and for TensorBoard also the run card and the network graph.
 
     Args:
-        settings: what was set, by short name.
-        results: as in results.json, as far as known.
-        stand_in_for: the data that was asked for, where it was not available.
-        sample: a few inputs (N, ...) of a plain task, None where the data shows none before it is loaded. Any module
+        trainer: the trainer, whose loggers are used.
+        module: the module to be trained.
+        settings: settings by short name.
+        results: contents of results.json, as far as known.
+        stand_in_for: the requested data if it was unavailable and other data is used; else None.
+        sample: a few inputs (N, ...) of a plain task; None if the data provides none before it is loaded. Other modules
             can have an ``example_input_array`` instead.
 
     Returns:
-        What did not work, in words.
+        Warnings about parts that could not be logged.
     """
     complaints = []
     for logger in trainer.loggers:
@@ -133,23 +141,23 @@ def log_start(
 
 
 def log_end(trainer: Trainer, results: dict[str, Any], stages: Iterable[str]) -> None:
-    """What came of it: one point of each metric of the ``stages`` after training, such as ``test``."""
+    """Log one point of each metric of the ``stages`` after training, such as ``test``, and finalize the loggers."""
     tested = {name: value for name, value in results["metrics"].items() if name.partition("/")[0] in stages}
     for logger in trainer.loggers:
         log_point(logger, results["epochs"], tested)
         if isinstance(logger, TensorBoardLogger):
             content.add_end(logger)
-        # Without this, what is written after the fit is lost.
+        # Without this, points written after the fit are lost.
         logger.finalize("success")
 
 
 @rank_zero_only
 def log_image(logger: Logger, name: str, png: bytes, epoch: int) -> None:
-    """A picture, which TensorBoard shows with a slider where one of the same name is there for other epochs."""
+    """Log an image; TensorBoard shows a slider if there are images of the same name for other epochs."""
     if isinstance(logger, TensorBoardLogger):
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        # The file as it is, which begins with its size; torch's own writer would unpack it and pack it again.
+        # The PNG file is written as it is, with the size from its header; torch's writer would decode and re-encode it.
         width, height = struct.unpack(">II", png[16:24])
         image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
         logger.experiment._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), epoch)

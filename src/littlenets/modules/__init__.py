@@ -1,4 +1,4 @@
-"""The tasks: LightningModules that know a loss and metrics, and train any network that fits."""
+"""Tasks: LightningModules that define loss and metrics and train any network with a suitable output."""
 
 from .base import Step, SupervisedModule
 from .binary import BinaryClassification

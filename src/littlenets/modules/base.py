@@ -1,4 +1,4 @@
-"""What every task has in common: a training step, its evaluation, and the optimizer.
+"""Base class of all tasks: training step, evaluation and optimizer.
 
 Shapes: N batch.
 """
@@ -22,14 +22,14 @@ __all__ = ["Step", "SupervisedModule"]
 
 
 class SupervisedModule(LightningModule):
-    """Train a network on batches ``(x, y)``; subclasses say with which loss, and what is measured.
+    """Train a network on batches ``(x, y)``; subclasses define the loss and the metrics.
 
-    A task whose batches or loss are of another form overrides `step`.
+    A task with batches or a loss of another form overrides `step`.
 
     Args:
         network: maps inputs (N, ...) to outputs (N, ...).
-        optimizer: makes the optimizer from parameters.
-        scheduler: makes the schedule of learning rates from the optimizer, stepped every epoch; or a `Schedule`.
+        optimizer: builds the optimizer from parameters.
+        scheduler: builds the learning rate scheduler from the optimizer, stepped every epoch; or a `Schedule`.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class SupervisedModule(LightningModule):
 
     @property
     def lr(self) -> float:
-        """The learning rate at the beginning, where Lightning's tuner looks for it."""
+        """The initial learning rate, under the name that Lightning's tuner expects."""
         return self.optimizer.keywords["lr"]
 
     @lr.setter
@@ -63,35 +63,36 @@ class SupervisedModule(LightningModule):
         return y
 
     def measure(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Return what else is recorded, by name: sums over the samples of the batch, 0-dimensional."""
+        """Return further quantities to record, by name: sums over the samples of the batch, 0-dimensional."""
         return {}
 
     def metrics(self) -> dict[str, nn.Module]:
-        """Return torchmetrics objects by name, of output and target, for what is no mean over samples.
+        """Return torchmetrics objects of output and target by name, for metrics that are not a mean over samples.
 
         They are computed in validation and test.
         """
         return {}
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return what the network's output (N, ...) says of each sample.
+        """Return the predictions for each sample from the network's output (N, ...).
 
-        ``y`` for numbers; ``class``, int64 (N,), and ``probabilities``, float (N, K), for classes; or by other names.
+        The keys are ``y`` for regression; ``class``, int64 (N,), and ``probabilities``, float (N, K), for
+        classification; or other names.
         """
         return {}
 
     def check(self, output: Tensor, classes: int | None) -> str | None:
-        """Return an error message if `output` (N, ...) does not suit data of so many classes (None: regression)."""
+        """Return an error message if `output` (N, ...) does not suit `classes` (None: regression)."""
         return None
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x)
 
     def step(self, batch: Any) -> Step:
-        """Return the loss of a batch and what is measured in it, for training, validation and test."""
+        """Return the loss and the measurements of a batch, for training, validation and test."""
         x, y = batch
         output, target = self(x), self.target(y)
-        # Reduced precision is for the network; the mean of its errors is taken in float32 or better.
+        # Reduced precision is used only for the network; the loss is computed in float32 or better.
         reduced = torch.is_autocast_enabled(output.device.type)
         with torch.autocast(output.device.type, enabled=False) if reduced else nullcontext():
             output = output.to(torch.promote_types(output.dtype, torch.float32))
@@ -101,7 +102,8 @@ class SupervisedModule(LightningModule):
         step = self.step(batch)
         self.records.add(step, (self.trainer.global_step, batch_idx))
         if self._ends_epoch(batch_idx):
-            # Where self.log puts them, in a hundredth of its time, which is that of a small network's epoch.
+            # Not self.log, which writes to the same place but takes a hundred times as long, as much as a small
+            # network's epoch.
             reduce = self.trainer.strategy.reduce if self.trainer.world_size > 1 else None
             self.trainer.callback_metrics.update(self.records.means(reduce))
         return step.loss
@@ -110,7 +112,7 @@ class SupervisedModule(LightningModule):
         self._evaluate(batch, "val", self.val_metrics, batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Tensor | None:
-        """Return the network's output, for callbacks that look at single samples."""
+        """Return the network's output, for callbacks that use single samples."""
         return self._evaluate(batch, "test", self.test_metrics, batch_idx).output
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
@@ -130,17 +132,17 @@ class SupervisedModule(LightningModule):
         values = {f"{stage}/{name}": value for name, value in {"loss": step.loss, **totals}.items()}
         if metrics:
             if batch_idx == 0:
-                metrics.reset()  # of the loader before, where there are several
+                metrics.reset()  # from the previous loader, if there are several
             metrics.update(step.output, step.target.contiguous())
             values.update(metrics)
-        # Over several processes, Lightning takes the mean of their numbers of samples, rounded down.
+        # With several processes, Lightning uses the mean of their numbers of samples, rounded down.
         size = step.size * self.trainer.world_size
-        # Loggers get them by epochs, from the callback History.
+        # Loggers receive the means of each epoch from the callback History.
         self.log_dict(values, on_step=False, on_epoch=True, logger=False, batch_size=size, sync_dist=True)
         return step
 
     def _ends_epoch(self, batch_idx: int) -> bool:
-        """Whether no batch of this epoch follows: it is the last, or the run ends with it."""
+        """Return whether this is the last batch of the epoch, or the run ends with it."""
         trainer = self.trainer
         steps = trainer.global_step + ((batch_idx + 1) % trainer.accumulate_grad_batches == 0)
         return trainer.is_last_batch or steps == trainer.max_steps

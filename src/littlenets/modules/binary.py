@@ -1,4 +1,4 @@
-"""Two classes: one probability.
+"""Binary classification with one probability for each sample.
 
 Shapes: N batch.
 """
@@ -18,17 +18,16 @@ from .optimization import Schedule
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """Binary cross entropy of probabilities and labels, both float (N, 1); NaN where an output is NaN or infinite.
+    """Return the binary cross entropy of probabilities and labels, both float (N, 1); NaN if an output is not finite.
 
-    Weights that have left all bounds are no fault of the program but a divergence like any other, and torch's own
-    function, which refuses what is no probability, would make an error of it; on a GPU an assertion in the kernel,
-    after which the process cannot use the device again.
+    Diverged weights are not a program error. torch's own function raises an error for values that are not
+    probabilities; on a GPU the kernel fails with an assertion, after which the process cannot use the device again.
 
     Raises:
-        RuntimeError: an output is a number beyond 0 and 1.
+        RuntimeError: an output is finite but not between 0 and 1.
     """
     if not output.is_cpu:
-        # Nothing here waits for the device.
+        # Without conditions on tensor values, since evaluating those would wait for the device.
         lost = ~output.isfinite()
         return F.binary_cross_entropy(output.masked_fill(lost, 0.5), target) + (0 * output).sum()
     try:
@@ -43,10 +42,15 @@ LOSSES = {"bce": cross_entropy, "mse": F.mse_loss}
 
 
 class BinaryClassification(SupervisedModule):
-    """For networks that give the probability of class 1, float32 (N, 1); labels are int64 (N,), 0 or 1.
+    """Binary classification for networks that return the probability of class 1, float32 (N, 1).
+
+    Labels are int64 (N,), 0 or 1.
 
     Args:
-        loss: ``bce`` is binary cross entropy; ``mse`` the mean squared difference of probability and label, which
+        network: maps inputs (N, ...) to probabilities (N, 1).
+        optimizer: builds the optimizer from parameters.
+        scheduler: builds the learning rate scheduler from the optimizer, stepped every epoch; or a `Schedule`.
+        loss: ``bce`` is binary cross entropy; ``mse`` is the mean squared difference of probability and label, which
             learns slower where the sigmoid is saturated.
     """
 

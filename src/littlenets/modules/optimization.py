@@ -1,4 +1,4 @@
-"""From what a configuration names to what Lightning's ``configure_optimizers`` returns."""
+"""Build optimizers and learning rate schedules for Lightning's ``configure_optimizers``."""
 
 import inspect
 import math
@@ -17,12 +17,18 @@ FUSED_DEVICES = {"cpu", "cuda", "mps"}
 
 
 def make_optimizer(make: Callable[..., Optimizer], parameters: Iterable[Tensor], device: torch.device) -> Optimizer:
-    """Return the optimizer for those of the parameters that are to be trained.
+    """Build the optimizer for those parameters that require a gradient.
 
-    It is told to use one kernel for all parameters (``fused``, the same formula) where it can and nothing else is said.
+    It uses one kernel for all parameters (``fused``, the same formula) if it supports that and none of
+    ``fused``, ``foreach`` and ``differentiable`` is configured.
+
+    Args:
+        make: builds the optimizer from parameters.
+        parameters: the parameters of the module.
+        device: the device of the parameters.
 
     Raises:
-        SettingError: it refuses one of its settings.
+        SettingError: the optimizer rejects one of its settings.
     """
     chosen = {"fused", "foreach", "differentiable"} & set(getattr(make, "keywords", {}))
     possible = "fused" in inspect.signature(make).parameters and device.type in FUSED_DEVICES
@@ -34,19 +40,19 @@ def make_optimizer(make: Callable[..., Optimizer], parameters: Iterable[Tensor],
 
 
 class Schedule:
-    """A schedule of learning rates, with when Lightning takes its steps.
+    """A learning rate scheduler with the settings that determine when Lightning steps it.
 
     Args:
-        make: makes it from the optimizer. If it has a parameter ``total_steps``, the number of steps of the run is
-            filled in.
-        interval: whether it takes its steps after every epoch or every optimizer step; None is every step if it counts
-            ``total_steps``, and every epoch otherwise.
-        frequency: of how many of them it counts one.
-        monitor: the metric that `ReduceLROnPlateau` looks at; None is ``val/loss`` where there is a validation, and
+        make: builds the scheduler from the optimizer. If it has a parameter ``total_steps``, the number of steps of the
+            run is filled in.
+        interval: whether it is stepped after every epoch or every optimizer step; None is every step if it has a
+            parameter ``total_steps``, and every epoch otherwise.
+        frequency: number of epochs or steps between two steps of the scheduler.
+        monitor: the metric that `ReduceLROnPlateau` uses; None is ``val/loss`` if there is a validation, and
             ``train/loss`` otherwise.
     """
 
-    # No dataclass: Hydra would make a configuration of it.
+    # Not a dataclass, since Hydra would convert it into a configuration node.
     def __init__(
         self,
         make: Callable[..., LRScheduler],
@@ -57,14 +63,14 @@ class Schedule:
         self.make, self.interval, self.frequency, self.monitor = make, interval, frequency, monitor
 
     def __call__(self, optimizer: Optimizer, **arguments: Any) -> LRScheduler:
-        """Make the schedule, for a module that makes what Lightning takes by itself."""
+        """Build the scheduler, for a module with its own ``configure_optimizers``."""
         return self._made(self.make, optimizer, **arguments)
 
     def configuration(self, optimizer: Optimizer, trainer: Trainer) -> dict[str, Any]:
-        """Return what ``configure_optimizers`` returns under ``lr_scheduler``.
+        """Return the entry ``lr_scheduler`` for the result of ``configure_optimizers``.
 
         Raises:
-            SettingError: the schedule refuses one of its settings, or needs a run that has an end.
+            SettingError: the scheduler rejects one of its settings, or needs a run with an end.
         """
         counts_steps = "total_steps" in inspect.signature(self.make).parameters
         total = {}
@@ -84,11 +90,11 @@ class Schedule:
         return found
 
     def _made(self, make: Callable[..., LRScheduler], optimizer: Optimizer, **arguments: Any) -> LRScheduler:
-        """Return the schedule, after those that it is made of, such as those of `SequentialLR`."""
+        """Build the scheduler, after the schedulers that it consists of, such as those of `SequentialLR`."""
         for name, parts in getattr(make, "keywords", {}).items():
             if isinstance(parts, Sequence) and not isinstance(parts, str) and any(map(callable, parts)):
                 arguments[name] = [self._made(part, optimizer) for part in parts]
-        # Not everywhere the first parameter.
+        # Passed by name, since it is not the first parameter of every scheduler.
         if "optimizer" in inspect.signature(make).parameters:
             return make(optimizer=optimizer, **arguments)
         return make(optimizer, **arguments)

@@ -1,4 +1,4 @@
-"""What training measures, batch by batch, kept on the device until it is read.
+"""Record the measurements of each training batch on the device, and compute means over epochs.
 
 Shapes: B batches, E epochs, Q quantities.
 """
@@ -13,15 +13,15 @@ Columns = dict[str, list[float]]
 
 
 class Step(NamedTuple):
-    """What one batch gave.
+    """The loss and the measurements of one batch.
 
     Args:
-        loss: mean over the batch, 0-dimensional; in training with the graph behind it.
-        size: number of samples in the batch, which weights it in the means of an epoch.
+        loss: mean over the batch, 0-dimensional; in training with its autograd graph.
+        size: number of samples in the batch, which is its weight in the means of an epoch.
         totals: further quantities by name, each 0-dimensional and summed over the samples of the batch. Their mean over
             all samples is recorded as ``train/NAME``, ``val/NAME`` and ``test/NAME``.
-        output: of the network (N, ...), for metrics and figures; None where there is no single one.
-        target: what it is compared with (N, ...).
+        output: output of the network (N, ...), for metrics and figures; None if there is no single output.
+        target: the target of the output (N, ...).
     """
 
     loss: Tensor
@@ -32,15 +32,16 @@ class Step(NamedTuple):
 
 
 def wide_dtype(device: torch.device) -> torch.dtype:
-    """Return the dtype for sums: float64, which holds counts exactly; float32 on Apple's GPUs, which have no other."""
+    """Return the dtype for sums: float64, in which counts are exact; float32 on Apple's GPUs, which lack float64."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 class Tape:
-    """A growing row of numbers on a device, in memory that is allocated long before it is needed.
+    """A growing list of numbers on a device, in memory that is allocated in large blocks.
 
-    Reading a number off a device waits for the device. Keeping the small tensors themselves is as bad: they lie between
-    the large ones in memory, which then cannot be used again from step to step (50 page faults a step of `spiral`).
+    Reading a number from a device waits for the device. Keeping the small tensors themselves is also slow: they lie
+    between large tensors in memory, which then cannot be reused from step to step (50 page faults in a step of
+    `spiral`).
     """
 
     CHUNK = 4096
@@ -52,11 +53,11 @@ class Tape:
 
     @property
     def device(self) -> torch.device:
-        """Of the numbers; the CPU where there are none yet."""
+        """The device of the numbers; the CPU if there are none yet."""
         return self._chunks[0].device if self._chunks else torch.device("cpu")
 
     def append(self, value: Tensor) -> None:
-        """Copy a detached tensor of one element and no dimension."""
+        """Append a copy of a detached 0-dimensional tensor."""
         if self._used == len(self._cells):
             chunk = torch.empty(self.CHUNK, dtype=wide_dtype(value.device), device=value.device)
             self._chunks.append(chunk)
@@ -69,38 +70,39 @@ class Tape:
         return torch.cat(self._chunks)[: self._used].cpu().double() if self._chunks else torch.empty(0).double()
 
     def clear(self) -> None:
-        """Forget all numbers and keep the memory."""
+        """Remove all numbers and keep the memory."""
         self._used = 0
 
 
 class EpochRecords:
-    """Collect what is measured in each batch, and turn it into means over epochs later."""
+    """Record the measurements of each batch, and compute their means over epochs later."""
 
     def __init__(self) -> None:
-        #: Whether the batch under way has samples of its own, as one of several processes may have none.
+        #: Whether this process has samples in the current batch; one of several processes may have none.
         self.counts = True
         self._in_batches, self._at_ends = Tape(), Tape()
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all records."""
         #: Mean loss of each batch (B,) of the epochs that were read last, float64 on the CPU.
         self.batch_losses = torch.empty(0, dtype=torch.float64)
         self._in_batches.clear()
         self._at_ends.clear()
         self._names: list[str] = []
-        self._sizes: list[int] = []  # B: samples in each batch
-        self._batches: list[int] = []  # E: batches so far, at the end of each epoch
+        self._sizes: list[int] = []  # B: number of samples in each batch
+        self._batches: list[int] = []  # E: number of batches up to the end of each epoch
         self._end_names: list[str] = []
         self._lrs: list[float] = []  # E
         self._position: tuple[int, int] | None = None
 
     def add(self, step: Step, position: tuple[int, int] | None = None) -> bool:
-        """Add a batch; return False if it has been added before, as some optimizers compute a batch several times.
+        """Add a batch; return False if it was added before, since some optimizers compute a batch several times.
 
         Args:
-            step: what it gave.
-            position: optimizer steps before it, and its index in the epoch, of which index 0 begins a new record.
+            step: the measurements of the batch.
+            position: number of optimizer steps before the batch, and its index in the epoch; index 0 starts a new
+                record.
         """
         if position is not None:
             if position == self._position:
@@ -117,11 +119,11 @@ class EpochRecords:
         return True
 
     def end_epoch(self, at_end: Mapping[str, Tensor], lr: float) -> None:
-        """End an epoch whose means are wanted later.
+        """Mark the end of an epoch whose means are computed later.
 
         Args:
-            at_end: quantities as they are now, such as a weight, detached and of one element.
-            lr: the learning rate of its last step.
+            at_end: current values of quantities such as a weight, detached and with one element.
+            lr: the learning rate of the epoch's last step.
         """
         self._batches.append(len(self._sizes))
         self._lrs.append(lr)
@@ -130,7 +132,7 @@ class EpochRecords:
             self._at_ends.append(value.view(()))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the batches of the epoch under way measured, to go on with in another process."""
+        """Return the measurements of the current epoch, for resuming it in another process."""
         return {"names": self._names, "sizes": self._sizes, "measured": self._in_batches.look()}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
@@ -140,14 +142,15 @@ class EpochRecords:
         self._fill(state["measured"], device)
 
     def means(self, reduce: Callable[..., Tensor] | None = None) -> dict[str, Tensor]:
-        """Return the means of the epoch under way, over what was added so far, float64 and 0-dimensional.
+        """Return the means of the current epoch over the batches added so far, float64 and 0-dimensional.
 
         Args:
-            reduce: adds up a tensor over all processes, by ``reduce(tensor, reduce_op="sum")``.
+            reduce: sums a tensor over all processes, called as ``reduce(tensor, reduce_op="sum")``; None for one
+                process.
         """
         measured = self._in_batches.look().view(len(self._sizes), len(self._names))  # (B, Q)
         self.batch_losses = measured[:, 0]
-        # NumPy's functions begin sooner, of which an epoch of one batch consists.
+        # NumPy, since its functions have less overhead, which dominates in an epoch of one batch.
         sums = measured.numpy().copy()
         sums[:, 0] *= self._sizes
         sums, samples = sums.sum(axis=0), sum(self._sizes)  # (Q,)
@@ -161,7 +164,7 @@ class EpochRecords:
         }
 
     def take(self) -> Columns:
-        """Return one list a quantity with its mean in each ended epoch, and forget those epochs."""
+        """Return each quantity's mean in each completed epoch, as one list per quantity, and remove those epochs."""
         cells = self._in_batches.look()
         ended = self._batches[-1]
         measured = cells.view(len(self._sizes), len(self._names))  # (B, Q)
@@ -185,7 +188,7 @@ class EpochRecords:
 
     @staticmethod
     def _sums(measured: Tensor, sizes: list[int], ends: list[int]) -> tuple[Tensor, Tensor]:
-        """Return sums (E, Q) and numbers of samples (E, 1) of epochs that end after so many batches."""
+        """Return sums (E, Q) and numbers of samples (E, 1) of epochs; ``ends`` are the batches up to each end."""
         weights = torch.tensor(sizes, dtype=torch.float64)[:, None]  # (B, 1)
         sums = torch.cat([measured[:, :1] * weights, measured[:, 1:], weights], dim=1)  # (B, Q + 1)
         if len(sizes) > len(ends):

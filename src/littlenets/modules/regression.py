@@ -1,4 +1,4 @@
-"""Numbers: mean squared error.
+"""Regression with mean squared error.
 
 Shapes: N batch.
 """
@@ -12,7 +12,7 @@ from .base import SupervisedModule
 
 
 class Regression(SupervisedModule):
-    """Mean squared error; ``mae`` is the mean absolute error, in units of y."""
+    """Regression: the loss is the mean squared error; the metric ``mae`` is the mean absolute error, in units of y."""
 
     @sample_by_sample
     def loss(self, output: Tensor, target: Tensor) -> Tensor:

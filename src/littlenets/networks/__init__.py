@@ -1,4 +1,4 @@
-"""The four networks: plain ``torch.nn.Module``, nothing of Lightning in them."""
+"""The four networks, as plain ``torch.nn.Module`` without Lightning."""
 
 from .cnn import CNN
 from .linear import LinearRegression

@@ -16,7 +16,14 @@ IMAGE_SIZE = 28
 
 
 class CNN(nn.Module):
-    """A 3x3 convolution and a 2x2 pooling for each of ``channels``, then linear layers: 1-32-64, 3136-128-10."""
+    """A 3x3 convolution and 2x2 pooling for each of ``channels``, then linear layers; by default 1-32-64, 3136-128-10.
+
+    Args:
+        classes: number of classes K.
+        channels: number of output channels of each convolution.
+        hidden: sizes of the hidden linear layers.
+        activation: activation function between the layers.
+    """
 
     def __init__(
         self,
@@ -28,8 +35,8 @@ class CNN(nn.Module):
         super().__init__()
         blocks: list[nn.Module] = []
         for inputs, outputs in zip([1, *channels], channels, strict=False):
-            # Pooling before the activation gives the same function exactly, since every activation here is
-            # increasing, on a quarter of the elements: a step takes about a sixth less.
+            # Pooling before the activation gives exactly the same result, since every activation here is increasing, on
+            # a quarter of the elements, which makes a step about a sixth faster.
             blocks += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.MaxPool2d(2), ACTIVATIONS[activation]()]
         self.features = PooledConvolutions(*blocks)
         side = IMAGE_SIZE // 2 ** len(channels)
@@ -39,6 +46,6 @@ class CNN(nn.Module):
 
     @sample_by_sample
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised images, float32 (N, 1, 28, 28), to logits, float32 (N, K)."""
-        x = self.features(x)  # (N, 64, 7, 7)
+        """Return logits, float32 (N, K), for normalized images, float32 (N, 1, 28, 28)."""
+        x = self.features(x)  # (N, 64, 7, 7) by default
         return self.classifier(x)  # (N, K)

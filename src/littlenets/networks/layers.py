@@ -1,4 +1,4 @@
-"""What several networks are built of."""
+"""Layers and activation functions used by several networks."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 Activation = Literal["relu", "tanh", "sigmoid"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    # In place, since nothing needs what went into it: a twentieth off a step of `spiral`.
+    # In place, since its input is not needed later, which makes a step of `spiral` a twentieth faster.
     "relu": lambda: nn.ReLU(inplace=True),
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
@@ -18,10 +18,10 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear`, faster to train where it has fewer inputs than outputs.
+    """`torch.nn.Linear` that trains faster if it has fewer inputs than outputs.
 
-    It computes with a copy of the weight in the other order in memory. The gradient of that is a matrix product of a
-    shape that the library is four times as fast at, which is a tenth of a step of `spiral`.
+    It computes with a copy of the weight in transposed memory layout. The gradient of the copy is a matrix product of a
+    shape that the library computes four times as fast, which saves a tenth of a step of `spiral`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class Linear(nn.Linear):
 
 
 def linear_stack(sizes: Sequence[int], activation: Activation) -> list[nn.Module]:
-    """Linear layers from ``sizes[0]`` inputs to ``sizes[-1]`` outputs, with ``activation`` between them (not after)."""
+    """Return linear layers from ``sizes[0]`` inputs to ``sizes[-1]`` outputs, with ``activation`` between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [Linear(inputs, outputs), ACTIVATIONS[activation]()]

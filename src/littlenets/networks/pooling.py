@@ -1,6 +1,6 @@
-"""Convolutions with max pooling after them, trained by those numbers alone that have a gradient.
+"""Convolutions followed by max pooling, with a backward pass that skips zero gradients.
 
-Shapes: N images, C channels in, O channels out, H W pixels, h w pooled pixels, I J rows and columns of a filter.
+Shapes: N images, C input channels, O output channels, H W pixels, h w pooled pixels, I J rows and columns of a filter.
 """
 
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from torch.nn import functional as F
 
 from ..sharing import has_hooks
 
-# Where images need no gradient, a filter of 9 numbers takes two thirds of the layers' time in loops of our own, which
-# pool in the same breath; one of 18 takes as long, and one of 27 longer.
+# For images that need no gradient, a filter of 9 numbers takes two thirds of the layers' time in this module's own
+# loops, which also compute the pooling; a filter of 18 numbers takes the same time, and one of 27 takes longer.
 FEW_INPUTS = 9
 
 
 class PooledConvolutions(nn.Sequential):
-    """Computes what ``nn.Sequential`` does, to rounding, and trains in three quarters of the time on a CPU.
+    """Compute the same as ``nn.Sequential``, except for rounding, and train in three quarters of its time on a CPU.
 
-    Max pooling hands the gradient of each window to its largest number, and ReLU to none below zero, so five in six of
-    the numbers that the gradients of a convolution are made of are zeros. PyTorch multiplies them all; here, wherever
-    ``nn.Conv2d``, ``nn.MaxPool2d`` and perhaps ``nn.ReLU`` follow each other, only the others are looked at: after the
-    first convolution, and in it where a filter looks at 9 numbers or fewer.
+    Max pooling passes the gradient of each window to its largest number, and ReLU passes none where the output is zero,
+    so five of six numbers in the gradient of a convolution's output are zero. PyTorch multiplies all of them. Where
+    ``nn.Conv2d``, ``nn.MaxPool2d`` and optionally ``nn.ReLU`` follow each other, this class uses only the nonzero ones:
+    in all convolutions after the first, and in the first if its filters have 9 numbers or fewer.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W), of any dtype that the layers take, to what the last layer makes of them."""
+        """Return the output of the last layer for images (N, C, H, W) of any dtype that the layers take."""
         if not _is_plain(x):
             return super().forward(x)
         layers, trained_here = list(self), _is_trained_here(x)
@@ -47,7 +47,7 @@ class PooledConvolutions(nn.Sequential):
 
 
 def _is_plain(x: Tensor) -> bool:
-    """Whether x is made of plain numbers, and nobody writes down what a network does, who is to see its layers."""
+    """Return whether x is a plain 4-dimensional tensor and the network is not traced, compiled or transformed."""
     return (
         type(x) is Tensor
         and x.dim() == 4
@@ -58,7 +58,7 @@ def _is_plain(x: Tensor) -> bool:
 
 
 def _is_trained_here(x: Tensor) -> bool:
-    """Whether x is in this machine's memory, and gradients may be asked for."""
+    """Return whether x is float32 on the CPU, and gradients are enabled without autocast."""
     return x.is_cpu and x.dtype == torch.float32 and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
 
 
@@ -67,7 +67,7 @@ def _is_plain_convolution(layer: nn.Module) -> bool:
 
 
 def _channels_last(convolution: nn.Conv2d) -> Tensor:
-    """Its weight in the order in memory in which convolutions are faster, and hand that order on to what they give."""
+    """Return the weight in the memory layout in which convolutions are faster; their output has the same layout."""
     return convolution.weight.contiguous(memory_format=torch.channels_last)
 
 
@@ -76,18 +76,18 @@ def _convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def _quicker(x: Tensor, layers: Sequence[nn.Module]) -> type[torch.autograd.Function] | None:
-    """What is quicker than the first two layers, if anything is."""
+    """Return the function that is faster than the first two layers; None if there is none."""
     if not _is_pooled_convolution(layers):
         return None
     convolution, pooling = layers[:2]
     if x.requires_grad:
         return _ManyInputs
-    # From winner to winner, half of the work would be for a gradient of the images.
+    # The input needs no gradient, so half of the work of _ManyInputs would be wasted.
     return _FewInputs if _are_few(x, convolution) and _is_two_by_two(pooling) else None
 
 
 def _is_pooled_convolution(layers: Sequence[nn.Module]) -> bool:
-    """Whether they begin with a convolution and a pooling that the functions below can stand for."""
+    """Return whether the layers begin with a convolution and a pooling that the functions below can replace."""
     if len(layers) < 2 or not _is_plain_convolution(layers[0]) or type(layers[1]) is not nn.MaxPool2d:
         return False
     convolution, pooling = layers[:2]
@@ -101,7 +101,7 @@ def _is_pooled_convolution(layers: Sequence[nn.Module]) -> bool:
 
 
 def _are_few(x: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether the inputs of a filter are few, and x is of a shape that PyTorch would take."""
+    """Return whether a filter has at most `FEW_INPUTS` numbers and PyTorch would accept x."""
     sizes = zip(x.shape[2:], convolution.padding, convolution.kernel_size, strict=True)
     return (
         convolution.weight[0].numel() <= FEW_INPUTS
@@ -112,25 +112,25 @@ def _are_few(x: Tensor, convolution: nn.Conv2d) -> bool:
 
 
 def _is_two_by_two(pooling: nn.MaxPool2d) -> bool:
-    """Whether its windows are of 2 by 2 pixels, side by side."""
+    """Return whether the pooling windows are 2 by 2 pixels and do not overlap."""
     simple = pooling.padding in (0, (0, 0)) and pooling.dilation in (1, (1, 1)) and not pooling.ceil_mode
     return simple and pooling.kernel_size in (2, (2, 2)) and pooling.stride in (2, (2, 2))
 
 
 def _kernels() -> ModuleType:
-    # Takes half a second, and some more where its loops have never been compiled on the machine.
+    # Importing takes half a second, and longer if the loops have never been compiled on this machine.
     from . import pooling_kernels
 
     return pooling_kernels
 
 
 def _in_rows(images: Tensor) -> np.ndarray:
-    """Images (N, C, H, W) as an array (N, H, W, C), without a copy where they are channels last."""
+    """Return images (N, C, H, W) as an array (N, H, W, C), without a copy if their layout is channels last."""
     return images.detach().permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _by_layers(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    """The gradients as PyTorch computes them, of which a gradient can be taken in turn."""
+    """Return the gradients as PyTorch computes them, in a form that can be differentiated again."""
     x, weight, bias = ctx.saved_tensors[:3]
     with torch.enable_grad():
         y = ctx.pooling(F.conv2d(x, weight, bias, padding=ctx.padding))
@@ -142,7 +142,7 @@ def _by_layers(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 
 class _ManyInputs(torch.autograd.Function):
-    """The layers' own forward; backward goes from winner to winner."""
+    """Forward by PyTorch's layers; backward by loops over the winners, the largest pixel of each window."""
 
     @staticmethod
     def forward(
@@ -171,7 +171,7 @@ class _ManyInputs(torch.autograd.Function):
         x_gradient = torch.empty(len(x), *x.shape[2:], channels)  # (N, H, W, C)
         weight_gradient = torch.zeros(filters, rows, columns * channels)  # (O, I, J * C)
         bias_gradient = torch.zeros(filters)
-        slopes = gradient.permute(0, 2, 3, 1).numpy()  # (N, h, w, O), in whatever order in memory
+        slopes = gradient.permute(0, 2, 3, 1).numpy()  # (N, h, w, O), in any memory layout
         _kernels().many_backward(
             slopes,
             slopes if pooled is None else _in_rows(pooled),
@@ -191,7 +191,7 @@ class _ManyInputs(torch.autograd.Function):
 
 
 class _FewInputs(torch.autograd.Function):
-    """All in one, for windows of 2 by 2 pixels; images get no gradient."""
+    """Convolution, pooling and ReLU in one loop, for windows of 2 by 2 pixels; images get no gradient."""
 
     @staticmethod
     def forward(
@@ -209,7 +209,7 @@ class _FewInputs(torch.autograd.Function):
             for pixels, frame, filter_size in zip(x.shape[2:], padding, (rows, columns), strict=True)
         )
         size = (len(x), filters, height // 2, width // 2)
-        # Not a view of something else, which the next layer could not change in place.
+        # Not a view of another tensor, since the next layer could not change a view in place.
         pooled = torch.empty(size, memory_format=torch.channels_last)
         winners = torch.empty(size[0], *size[2:], filters, dtype=torch.uint8)
         _kernels().few_forward(
@@ -243,6 +243,6 @@ class _FewInputs(torch.autograd.Function):
             columns,
             *ctx.padding,
         )
-        # As the weight lies in memory: (O, I, J, C).
+        # In the memory layout of the weight: (O, I, J, C).
         weight_gradient = weight_gradient.t().contiguous().view(filters, rows, columns, channels).permute(0, 3, 1, 2)
         return None, weight_gradient, None if bias is None else bias_gradient, None, None, None

@@ -1,8 +1,9 @@
-"""Loops for convolutions with pooling after them, compiled for the CPU by Numba when they are first needed.
+"""Loops for convolutions followed by pooling, compiled for the CPU by Numba when they are first needed.
 
-All arrays are float32 with channels last, unless said. Convolutions move by one pixel at a time.
+All arrays are float32 in channels last layout unless stated otherwise. Convolutions have stride 1. The winner of a
+pooling window is its largest pixel.
 
-Shapes: N images, H W pixels, C channels in, O channels out, I J rows and columns of a filter, h w pooled pixels.
+Shapes: N images, H W pixels, C input channels, O output channels, I J rows and columns of a filter, h w pooled pixels.
 """
 
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit, types
 
-# Of what Numba may change in the arithmetic, only this: a product and a sum rounded once. A number that is none stays
-# one, so that a diverged run is seen to be one.
+# The only permitted change of the arithmetic is to round a product and a sum once together. NaN is preserved, so that
+# a diverged run can be detected.
 _OPTIONS = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
 _IMAGES = types.Array(types.float32, 4, "C")
@@ -20,12 +21,12 @@ _VECTOR = types.Array(types.float32, 1, "C")
 
 
 def _compiled(*arguments: types.Type) -> Callable[[Callable], Callable]:
-    """Compiles a function at once, for these types; the machine code is kept for the next process where it can be."""
+    """Compile a function immediately for these types; the machine code is cached for other processes if possible."""
 
     def compile_for(function: Callable) -> Callable:
         try:
             return njit(types.void(*arguments), cache=True, **_OPTIONS)(function)
-        except RuntimeError:  # there is no folder that may be written to
+        except RuntimeError:  # there is no writable folder for the cache
             return njit(types.void(*arguments), **_OPTIONS)(function)
 
     return compile_for
@@ -33,7 +34,7 @@ def _compiled(*arguments: types.Type) -> Callable[[Callable], Callable]:
 
 @njit(**_OPTIONS)
 def _frame(image, framed, row, top, left):
-    """Copies an image (H, W, C) into ``framed``, whose rows are of ``row`` numbers, inside of a frame that stays."""
+    """Copy an image (H, W, C) into ``framed``, whose rows have ``row`` numbers, and leave its margin unchanged."""
     height, width, channels = image.shape
     for y in range(height):
         for x in range(width):
@@ -49,21 +50,21 @@ def _frame(image, framed, row, top, left):
 def many_backward(
     gradient, pooled, relu, places, x, weight, x_gradient, weight_gradient, bias_gradient, columns, top, left
 ):
-    """Adds to the gradients of weight and bias, and sets that of x, from the places that won in their windows.
+    """Add to the gradients of weight and bias, and set the gradient of x, using only the winners of the windows.
 
     Args:
-        gradient: of what came out in the end (N, h, w, O).
-        pooled: what came out in the end (N, h, w, O).
-        relu: whether ReLU came last, which lets no gradient pass where ``pooled`` is zero.
-        places: int64 (N, h, w, O), which pixel of the convolution's output was the largest, row by row.
-        x: what went in (N, H, W, C).
+        gradient: gradient of the final output (N, h, w, O).
+        pooled: final output (N, h, w, O).
+        relu: whether ReLU is the last layer; it passes no gradient where ``pooled`` is zero.
+        places: int64 (N, h, w, O), index of the winner in the convolution's output, row by row.
+        x: input (N, H, W, C).
         weight: (O, I, J * C).
-        x_gradient: (N, H, W, C).
+        x_gradient: gradient of x (N, H, W, C), set by this function.
         weight_gradient: (O, I, J * C).
         bias_gradient: (O,).
         columns: J.
-        top: rows of zeros above x, and below.
-        left: columns of zeros on either side.
+        top: number of rows of zeros above x, and below.
+        left: number of columns of zeros on either side.
     """
     images, pooled_height, pooled_width, filters = gradient.shape
     _, height, width, channels = x.shape
@@ -71,12 +72,12 @@ def many_backward(
     row = (width + 2 * left) * channels
     framed = np.zeros((height + 2 * top) * row, np.float32)
     framed_gradient = np.zeros_like(framed)
-    # Where a filter's top left corner lies for each pixel of the convolution's output.
+    # Position of a filter's top left corner for each pixel of the convolution's output.
     output_width = width + 2 * left - columns + 1
     corners = np.empty((height + 2 * top - rows + 1) * output_width, np.int64)
     for place in range(len(corners)):
         corners[place] = place // output_width * row + place % output_width * channels
-    # The winners of an image and a filter that have a gradient, and four that have none, to go by fours.
+    # The winners of an image and a filter with a nonzero gradient, padded by four zeros, since they are used in fours.
     starts = np.zeros(pooled_height * pooled_width + 4, np.int64)
     slopes = np.zeros(len(starts), np.float32)
     for n in range(images):
@@ -127,7 +128,7 @@ def many_backward(
 
 @njit(**_OPTIONS)
 def _steps(rows, columns, channels, row):
-    """How far each number that a filter looks at lies from its top left corner, in an image with rows of ``row``."""
+    """Return the offset of each number of a filter from its top left corner, in an image with ``row`` numbers a row."""
     steps = np.empty(rows * columns * channels, np.int64)
     for k in range(len(steps)):
         steps[k] = k // (columns * channels) * row + k % (columns * channels)
@@ -139,19 +140,19 @@ def _steps(rows, columns, channels, row):
     *(types.int64, types.int64, types.int64),
 )
 def few_forward(x, weight, bias, relu, pooled, winners, columns, top, left):
-    """Convolution, pooling of 2 by 2 pixels and perhaps ReLU, all filters at once, for few numbers a filter.
+    """Compute convolution, pooling of 2 by 2 pixels and optionally ReLU, all filters at once, for small filters.
 
     Args:
-        x: what goes in (N, H, W, C).
+        x: input (N, H, W, C).
         weight: (I * J * C, O).
         bias: (O,).
-        relu: whether ReLU comes last.
-        pooled: what comes out (N, h, w, O), set here.
-        winners: uint8 (N, h, w, O), set here: which of a window's four was the largest, row by row; 4 where ReLU lets
-            nothing pass.
+        relu: whether ReLU is the last layer.
+        pooled: output (N, h, w, O), set by this function.
+        winners: uint8 (N, h, w, O), set by this function: index of the largest of a window's four pixels, row by row;
+            4 where ReLU sets the output to zero.
         columns: J.
-        top: rows of zeros above x, and below.
-        left: columns of zeros on either side.
+        top: number of rows of zeros above x, and below.
+        left: number of columns of zeros on either side.
     """
     images, height, width, channels = x.shape
     _, pooled_height, pooled_width, filters = pooled.shape
@@ -180,7 +181,7 @@ def few_forward(x, weight, bias, relu, pooled, winners, columns, top, left):
                 out, won = pooled[n, i, j], winners[n, i, j]
                 for o in range(filters):
                     largest, winner = at_a[o], np.uint8(0)
-                    # What is no number wins, as it does in PyTorch.
+                    # NaN wins, as in PyTorch.
                     if at_b[o] > largest or at_b[o] != at_b[o]:
                         largest, winner = at_b[o], np.uint8(1)
                     if at_c[o] > largest or at_c[o] != at_c[o]:
@@ -198,17 +199,17 @@ def few_forward(x, weight, bias, relu, pooled, winners, columns, top, left):
     *(types.int64, types.int64, types.int64),
 )
 def few_backward(gradient, winners, x, weight_gradient, bias_gradient, columns, top, left):
-    """Adds to the gradients of weight and bias of `few_forward`.
+    """Add to the gradients of weight and bias of `few_forward`.
 
     Args:
-        gradient: of what came out (N, h, w, O).
+        gradient: gradient of the output (N, h, w, O).
         winners: uint8 (N, h, w, O), from `few_forward`.
-        x: what went in (N, H, W, C).
+        x: input (N, H, W, C).
         weight_gradient: (I * J * C, O).
         bias_gradient: (O,).
         columns: J.
-        top: rows of zeros above x, and below.
-        left: columns of zeros on either side.
+        top: number of rows of zeros above x, and below.
+        left: number of columns of zeros on either side.
     """
     images, height, width, channels = x.shape
     _, pooled_height, pooled_width, filters = gradient.shape

@@ -1,1 +1,1 @@
-"""A run on several devices: a process for each of them, of which the first does all that one process does alone."""
+"""Runs on several devices: one process for each device, of which the first does all that is not training."""

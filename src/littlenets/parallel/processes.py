@@ -1,10 +1,9 @@
-"""The other processes of a run on several devices of this machine: started, watched and ended by the first.
+"""Start, watch and end the other processes of a run on several devices of this machine.
 
-Each is a process of its own that builds the same run from the same configuration, so that nothing but that
-configuration has to be sent there, and nothing comes back. It does not run the command again: neither a second run
-folder nor a second sweep could come of that.
+Each process builds the same run from the same configuration, so only that configuration is sent to it, and no results
+are sent back. It does not run the command again, so it cannot create a second run folder or a second sweep.
 
-Nothing here imports PyTorch at the top: a new process has to know its rank before.
+This module does not import PyTorch at the top, since the rank of a new process must be set before.
 """
 
 import contextlib
@@ -25,9 +24,9 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from ..runs.log import traceback_log
 
-# Which ends a process that waits for others in vain, such as in NVIDIA's library.
+# Time after which the first process exits if another one failed and it still waits for it, such as in NVIDIA's NCCL.
 SECONDS_TO_NOTICE = 30
-# How soon a process ends whose first one was killed.
+# Interval at which a process checks whether the first process was killed.
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_END = 10
 
@@ -40,14 +39,14 @@ class ProcessError(RuntimeError):
 
 @dataclass
 class Task:
-    """What another process of a run has to know.
+    """The data that another process of a run needs.
 
     Args:
         config: the resolved configuration.
-        hydra: Hydra's own part, for classes that ask for it.
-        folder: the run's.
-        before: the run that is gone on with; None is from the beginning.
-        threads: CPU threads for each process.
+        hydra: Hydra's own configuration, for classes that read it.
+        folder: the run folder.
+        before: the run to resume; None for a new run.
+        threads: number of CPU threads for each process.
     """
 
     config: dict[str, Any]
@@ -67,23 +66,23 @@ class _Process(Protocol):
 
 @dataclass
 class _Other:
-    rank: int  # on this machine
+    rank: int  # local rank on this machine
     process: _Process
     orders: BinaryIO
     answers: BinaryIO
-    #: The error that it ended with, and its traceback.
+    #: The error that it ended with, and its stack trace.
     failure: tuple[str, str] | None = None
 
 
 class Others:
-    """The other processes of a run on this machine. On leaving the context they are ended, whatever they do.
+    """Context manager for the other processes of a run on this machine; on leaving the context they are ended.
 
     Args:
-        count: of all processes on this machine, with this one.
-        method: ``spawn`` is a new Python each, ``fork`` a copy of this process, as it is now.
-        variables: of the environment, for each of them.
-        function: what each of them calls with its `Task`, with a function that reports it to be ready, and with one
-            that waits for the first process; as ``package.module:name``.
+        count: number of all processes on this machine, including this one.
+        method: ``spawn`` starts a new Python for each, ``fork`` copies this process in its current state.
+        variables: environment variables for each of them.
+        function: called in each of them, as ``package.module:name``, with its `Task`, a function that reports that it
+            is ready, and a function that waits for the first process.
     """
 
     def __init__(self, count: int, method: Literal["spawn", "fork"], variables: dict[str, str], function: str) -> None:
@@ -99,10 +98,13 @@ class Others:
             raise
 
     def begin(self, task: Task) -> None:
-        """Tell them what to do, and wait until all of them are ready to train.
+        """Send them their task, and wait until all of them are ready to train.
+
+        Args:
+            task: the run to take part in.
 
         Raises:
-            ProcessError: one of them is not.
+            ProcessError: one of them failed.
         """
         for other in self._others:
             with contextlib.suppress(BrokenPipeError):
@@ -115,7 +117,7 @@ class Others:
             threading.Thread(target=self._watch, daemon=True).start()
 
     def failure(self) -> str | None:
-        """Return why one of them failed, where one did."""
+        """Return why one of them failed; None if none failed within 2 seconds."""
         until = time.monotonic() + SECONDS_TO_END / 5
         while self._others and time.monotonic() < until:
             for other in self._others:
@@ -133,11 +135,11 @@ class Others:
         self._end(patience=SECONDS_TO_END if error is None else 0)
 
     def end(self) -> None:
-        """Let them go: all is done that needs them."""
+        """End them after all work that needs them is done; wait up to 10 seconds."""
         self._end(patience=SECONDS_TO_END)
 
     def kill(self) -> None:
-        """End them at once: what they have is of no use any more."""
+        """Kill them at once, since their results are no longer needed."""
         self._end()
 
     def _end(self, patience: float = 0) -> None:
@@ -178,7 +180,7 @@ class Others:
         return f"The process of device {other.rank + 1} ended ({how}). Was there enough memory?"
 
     def _watch(self) -> None:
-        """End this process where another one has, and whatever this one waits for does not notice."""
+        """Exit this process if another one failed and this one still waits for it."""
         failed_at = None
         while not self._done.wait(1):
             failed = [other for other in self._others if other.process.poll() not in (None, 0)]
@@ -202,7 +204,7 @@ def _spawn(function: str, variables: dict[str, str], others: list[BinaryIO]) -> 
 
 
 def main(function: str) -> None:
-    """What a new process runs."""
+    """Run a process started by `Others` with the method ``spawn``."""
     answers = os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
@@ -210,7 +212,7 @@ def main(function: str) -> None:
 
 
 class _Forked:
-    """A process that was forked, with the methods of subprocess.Popen."""
+    """A forked process with the methods of subprocess.Popen."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -230,7 +232,7 @@ def _fork(function: str, variables: dict[str, str], others: list[BinaryIO]) -> t
     orders, to_orders = os.pipe()
     from_answers, answers = os.pipe()
     for stream in (sys.stdout, sys.stderr):
-        # What waits to be written would be written by both.
+        # Otherwise buffered output would be written by both processes.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     parent = os.getpid()
@@ -243,13 +245,13 @@ def _fork(function: str, variables: dict[str, str], others: list[BinaryIO]) -> t
         os.close(to_orders)
         os.close(from_answers)
         for stream in others:
-            # Else they would not hear that the first process has closed it.
+            # Otherwise these pipes would stay open here after the first process has closed them.
             os.close(stream.fileno())
         os.environ.update(variables)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
-        # Whatever the first process does at its end, this is not it.
+        # The fork never returns from this call, so it does not run the exit handlers of the first process.
         _obey(function, os.fdopen(orders, "rb"), os.fdopen(answers, "wb"), parent)
     finally:
         os._exit(1)
@@ -259,7 +261,7 @@ def _obey(function: str, orders: BinaryIO, answers: BinaryIO, parent: int) -> No
     """Take part in a run; never return."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if hasattr(signal, "pthread_sigmask"):
-        # Ctrl-C goes to all processes of a terminal; the first one says when to stop.
+        # Ctrl-C is sent to all processes of a terminal; the first process tells the others when to stop.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     logging.disable()
     code = 1
@@ -269,7 +271,7 @@ def _obey(function: str, orders: BinaryIO, answers: BinaryIO, parent: int) -> No
         with fast_imports():
             follow = pkgutil.resolve_name(function)
 
-        with contextlib.suppress(EOFError):  # the first process has ended before the run began
+        with contextlib.suppress(EOFError):  # the first process ended before the run began
             follow(pickle.load(orders), _say(answers), lambda: orders.read())
             code = 0
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""How the processes of a run find each other, and which of them Lightning need not start."""
+"""Connect the processes of a run, and configure whether Lightning starts them."""
 
 import os
 from collections.abc import Iterator
@@ -18,20 +18,21 @@ from pytorch_lightning import Trainer
 
 StartMethod = Literal["spawn", "fork"]
 
-# What a process group, and Lightning, leave behind in the process.
+# Environment variables that a process group, and Lightning, leave set in the process.
 _VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
 
 
 class OwnProcesses(LightningEnvironment):
-    """Lightning's default, but for the other processes of this machine, which the run starts itself."""
+    """Lightning's default environment, except that the run itself starts the other processes of this machine."""
 
     @property
     def creates_processes_externally(self) -> bool:
+        """Return True, so that Lightning does not start processes."""
         return True
 
 
 def own_processes(settings: DictConfig) -> list[OwnProcesses]:
-    """Return the plugin for a Trainer that may have several processes; none where somebody else starts them."""
+    """Return the plugin for a Trainer with several processes; empty for one process or if a launcher starts them."""
     managers = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
     one = settings.get("devices", 1) in (1, "1") and settings.get("num_nodes", 1) == 1
     if (one and settings.get("strategy", "auto") == "auto") or "LOCAL_RANK" in os.environ:
@@ -40,10 +41,10 @@ def own_processes(settings: DictConfig) -> list[OwnProcesses]:
 
 
 def take_start_method(settings: DictConfig) -> StartMethod:
-    """Return how the other processes of a run are to be started, and take that out of the Trainer's settings.
+    """Return the start method of the other processes of a run, and remove it from the Trainer's settings.
 
-    The names of Lightning's strategies say it (``ddp_fork``), or the argument ``start_method`` of one. Of a new process
-    and one that runs the command again (``ddp``) the run sees no difference.
+    It is given by the name of Lightning's strategy (``ddp_fork``), or by a strategy's argument ``start_method``.
+    ``ddp``, for which Lightning would run the command again, is treated like ``ddp_spawn``.
     """
     strategy, method = settings.get("strategy"), "spawn"
     with open_dict(settings):
@@ -62,14 +63,14 @@ def starts_others(trainer: Trainer) -> bool:
 
 
 def meeting_point(trainer: Trainer) -> dict[str, str]:
-    """Return the variables by which the other processes of this machine find the first."""
+    """Return the environment variables with which the other processes of this machine connect to the first."""
     place = trainer.strategy.cluster_environment
     return {"MASTER_ADDR": place.main_address, "MASTER_PORT": str(place.main_port), "NODE_RANK": str(place.node_rank())}
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """End the process group that is made in the block, and give back the environment variables."""
+    """End a process group created in the block, and restore the environment variables."""
     before = {name: os.environ.get(name) for name in _VARIABLES}
     try:
         yield
@@ -83,6 +84,6 @@ def process_group() -> Iterator[None]:
 
 
 def leave_group() -> None:
-    """End the process group, where there is one: metrics would wait for processes that have ended."""
+    """End the process group, if there is one; otherwise metrics would wait for processes that have ended."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Steps on batches whose parts, of the processes that train one network, differ in size."""
+"""Weight the loss of each process when the parts of a batch differ in size."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from ..modules import SupervisedModule
 
 
 class Shares(Callback):
-    """Let every sample of a batch count the same.
+    """Callback that gives every sample of a batch the same weight.
 
-    The gradients of all processes are averaged, so the loss of a larger part has to count more.
+    The gradients of all processes are averaged, so the loss of a larger part needs a larger weight.
     """
 
     def __init__(self) -> None:
         self._weight = 1.0
 
     def epochs_until_due(self, trainer: Trainer) -> None:
-        """Return None: nothing is trained unseen by several processes."""
+        """Return None (no limit): several processes never run ahead."""
 
     batches_until_due = epochs_until_due
 

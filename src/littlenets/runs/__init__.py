@@ -1,4 +1,4 @@
-"""The folder that a run leaves behind."""
+"""Create, write and read run folders."""
 
 from .folder import new_run_folder
 from .results import Run

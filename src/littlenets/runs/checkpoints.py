@@ -1,4 +1,8 @@
-"""Checkpoint files: written so that the previous one survives a failure, read as data and never as code."""
+"""Read and write checkpoint files.
+
+They are written atomically, so that the previous file survives a failure. They are read as data: no code in them is
+run.
+"""
 
 import io
 import logging
@@ -28,17 +32,17 @@ from .schemas import Natural
 
 log = logging.getLogger(__name__)
 
-# Of what a checkpoint holds besides its tensors; a run of the four networks has 50 KB.
+# Limit on the part of a checkpoint that is not tensors; in a run of the four networks it has 50 KB.
 MOST_PICKLE_BYTES = 16 << 20
-# Python's random state has 625 numbers.
+# Limit on the values in a tuple; Python's random state has 625 numbers.
 MOST_IN_A_TUPLE = 1_000_000
-# Lists and mappings; a run of the four networks has about 1,000.
+# Limit on the number of lists and mappings; a run of the four networks has about 1,000.
 MOST_CONTAINERS = 1_000_000
-# How often the numbers of a file may be used, as by parameters that share their memory.
+# The tensors together may be this many times as large as the file, since parameters may share memory.
 SHARED_TENSORS = 4
-# Numbers in the state of Lightning's loops; it has about 200.
+# Limit on the numbers in the state of Lightning's loops; it has about 200.
 MOST_COUNTERS = 10_000
-# What optimizers of PyTorch keep for each number of a parameter.
+# Entries in the state of PyTorch's optimizers that have the shape of the parameter.
 _ELEMENTWISE = {
     *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg"),
     *("acc_delta", "sum", "prev", "step_size", "mu_product_avg"),
@@ -71,7 +75,7 @@ class _Logged(_Tensors):
 class _Process(_Tensors):
     records: _Records
     random: _Random
-    # Runs of earlier versions have none.
+    # Checkpoints of earlier versions do not contain it.
     logged: _Logged | None = None
 
 
@@ -80,14 +84,14 @@ class _Own(_Process):
     batches: Natural
     latest: dict[str, float]
     lightnings: list[str] = []
-    # The number of parameters that the optimizer kept something for; runs of earlier versions do not say.
+    # The number of parameters with optimizer state; checkpoints of earlier versions do not contain it.
     optimizer_entries: Natural | None = None
-    # Of the other processes that trained together.
+    # The state of ranks 1 and above if several processes trained together.
     others: list[_Process] = []
 
 
 class _Whole(_Tensors):
-    """What a run is gone on from."""
+    """Schema of a checkpoint from which a run can be resumed."""
 
     epoch: Natural
     global_step: Natural
@@ -99,16 +103,16 @@ class _Whole(_Tensors):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return what Lightning saved, on the CPU. It takes as much memory as the file has bytes.
+    """Return the content of a checkpoint saved by Lightning, on the CPU. It needs as much memory as the file has bytes.
 
     Raises:
-        SettingError: the file is missing, damaged, or holds objects other than tensors and plain containers, whose code
-            is not run.
+        SettingError: the file is missing, damaged, or contains objects other than tensors and plain containers. The
+            code of such objects is not run.
     """
     _check_archive(path)
     try:
         with warnings.catch_warnings():
-            # PyTorch's advice on files that it then refuses.
+            # PyTorch warns about files before it raises an error for them.
             warnings.simplefilter("ignore")
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -118,7 +122,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} holds more than tensors and plain values, and loading that would run code from the file. "
             "It was not loaded; checkpoints of littlenets never do."
         ) from None
-    except Exception as error:  # of all kinds, from bytes of all kinds
+    except Exception as error:  # arbitrary bytes can cause errors of any type
         raise damaged(path, (str(error) or type(error).__name__).splitlines()[0]) from None
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise SettingError(f"{path} is no checkpoint of a run: it holds no state_dict.")
@@ -127,10 +131,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_training_state(path: Path) -> dict[str, Any]:
-    """Return a checkpoint from which a run can be gone on with as if it had never been stopped.
+    """Return the content of a checkpoint from which a run can be resumed, after checking that it is complete.
 
     Raises:
-        SettingError: as `read_checkpoint`, or it lacks a part of the training state.
+        SettingError: as in `read_checkpoint`, or a part of the training state is missing or invalid.
     """
     checkpoint = read_checkpoint(path)
     if "littlenets" not in checkpoint:
@@ -141,7 +145,7 @@ def read_training_state(path: Path) -> dict[str, Any]:
             names, sizes = records.names, records.sizes
             if records.measured.numel() != len(names) * len(sizes) or (sizes and not names):
                 raise ValueError("littlenets.records do not have a number for each batch")
-        # Only the part of one process may have none of a batch.
+        # A single process may have no sample of a batch, but not all processes together.
         if not all(map(sum, zip(*(process.records.sizes for process in (own, *own.others)), strict=True))):
             raise ValueError("littlenets.records have a batch of no sample")
         _check_counters(checkpoint["loops"])
@@ -164,16 +168,16 @@ def read_training_state(path: Path) -> dict[str, Any]:
 
 
 def check_optimizer_states(checkpoint: dict[str, Any], parameters: Sequence[Tensor] | None, path: Path) -> None:
-    """Make sure that the states of optimizers in a checkpoint from `read_training_state` are whole.
+    """Check that the optimizer states in a checkpoint from `read_training_state` are complete.
 
     Args:
-        checkpoint: read from ``path``.
-        parameters: those that the only optimizer trains, in its order, of which only the shapes are looked at; None
-            where the module decides that when training starts.
-        path: for the message.
+        checkpoint: content of the checkpoint.
+        parameters: the parameters of the only optimizer, in its order; only their shapes are used. None if the module
+            decides when training starts which parameters it trains.
+        path: path of the checkpoint, for the error message.
 
     Raises:
-        SettingError: they are not, or are for other parameters.
+        SettingError: the states are incomplete or belong to other parameters.
     """
     states = checkpoint["optimizer_states"]
     if parameters is not None and len(states) != 1:
@@ -193,7 +197,7 @@ def check_optimizer_states(checkpoint: dict[str, Any], parameters: Sequence[Tens
         for index, kept in entries.items():
             elementwise = [name for name in kept if name in _ELEMENTWISE] if isinstance(kept, dict) else ()
             shapes = {name: kept[name].shape for name in elementwise if kept[name] is not None}
-            # Of one parameter they all have one shape, whichever that is.
+            # All entries of one parameter have the same shape; without the parameters, take that of the first entry.
             wanted = next(iter(shapes.values()), None) if parameters is None else parameters[index].shape
             for name, shape in shapes.items():
                 if shape != wanted:
@@ -205,10 +209,10 @@ def _not_whole(path: Path, reason: str) -> SettingError:
 
 
 def _check_archive(path: Path) -> None:
-    """Make sure that loading a file takes no more memory than it has bytes: `torch.save` does not compress.
+    """Check that loading a file needs no more memory than it has bytes; `torch.save` does not compress.
 
     Raises:
-        SettingError: it could take more, or it is no file that `torch.save` wrote.
+        SettingError: loading could need more memory, or the file is missing or was not written by `torch.save`.
     """
     if not path.is_file():
         raise SettingError(f"{path}: there is no such checkpoint.")
@@ -231,16 +235,17 @@ def _check_archive(path: Path) -> None:
         raise
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
-    except Exception:  # of all kinds, from bytes of all kinds
+    except Exception:  # arbitrary bytes can cause errors of any type
         raise SettingError(f"{path} is damaged or no checkpoint: it is no file that PyTorch wrote.") from None
 
 
 def _check_tuples(content: bytes) -> None:
-    """Raise ValueError where a pickle has a tuple that stands for many more values than it has bytes.
+    """Raise ValueError if a pickle contains a tuple that expands to more than `MOST_IN_A_TUPLE` values.
 
-    A tuple of the same tuple twice, and so on 60 times, takes a few hundred bytes and 2**60 steps to hash.
+    Tuples nested 60 levels deep, each containing the same inner tuple twice, need a few hundred bytes in the file and
+    2**60 steps to hash.
     """
-    stack: list[int] = []  # for each object, how many values it stands for
+    stack: list[int] = []  # for each object, the number of values it expands to
     marks, memo = [], {}
     for opcode, argument, _ in pickletools.genops(content):
         name = opcode.name
@@ -266,10 +271,11 @@ def _check_tuples(content: bytes) -> None:
 
 
 def _check_tensors(checkpoint: dict[str, Any], path: Path) -> None:
-    """Make sure that no tensor stands for more numbers than the file has, as an expanded one does.
+    """Check that no tensor has more numbers than the file stores for it, as an expanded tensor has.
 
     Raises:
-        SettingError: one does, or there are more values than a checkpoint has.
+        SettingError: a tensor has more, the tensors together are larger than `SHARED_TENSORS` times the file, or there
+            are more than `MOST_CONTAINERS` lists and mappings.
     """
     waiting: list[Any] = [checkpoint]
     seen: set[int] = set()
@@ -292,7 +298,7 @@ def _check_tensors(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def _check_counters(loops: Any) -> None:
-    """Raise ValueError where the state of Lightning's loops holds anything but numbers."""
+    """Raise ValueError if the state of Lightning's loops contains anything other than None and numbers >= 0."""
     waiting, seen = [loops], 0
     while waiting:
         node = waiting.pop()
@@ -306,12 +312,16 @@ def _check_counters(loops: Any) -> None:
 
 
 def plain_data(node: Any, path: str, left_out: dict[str, str]) -> Any:
-    """Return what `read_checkpoint` can read of a node: itself where that is all, ``_NOTHING`` where it is nothing.
+    """Return the part of a node that `read_checkpoint` can read.
 
     Args:
         node: a checkpoint, or a part of it.
-        path: its dotted key.
-        left_out: gets the class of what cannot be read, by its dotted key.
+        path: dotted key of the node.
+        left_out: for each object that is left out, its class is added here under its dotted key.
+
+    Returns:
+        The node itself if all of it can be read, or a copy without the other objects. ``_NOTHING`` if no part of it can
+        be read, or if it is a list or tuple with an item of which no part can be read.
     """
     if OmegaConf.is_config(node):
         node = OmegaConf.to_container(node, resolve=True)
@@ -321,7 +331,7 @@ def plain_data(node: Any, path: str, left_out: dict[str, str]) -> Any:
     if isinstance(node, np.generic):
         return node.item()
     if kind in (dict, OrderedDict, list, tuple):
-        # The many numbers of a random state, and the weights.
+        # A shortcut for the many numbers of a random state, and for the weights.
         values = (*node, *node.values()) if isinstance(node, dict) else node
         if all(type(value) in _PLAIN for value in values):
             return node
@@ -335,7 +345,7 @@ def plain_data(node: Any, path: str, left_out: dict[str, str]) -> Any:
     if isinstance(node, list | tuple):
         items = [plain_data(value, f"{path}.{index}", left_out) for index, value in enumerate(node)]
         if any(item is _NOTHING for item in items):
-            return _NOTHING  # the others would stand in other places
+            return _NOTHING  # leaving out single items would change the indices of the others
         if kind in (list, tuple) and all(item is value for item, value in zip(items, node, strict=True)):
             return node
         return items if isinstance(node, list) else tuple(items)
@@ -345,18 +355,19 @@ def plain_data(node: Any, path: str, left_out: dict[str, str]) -> Any:
 
 _NOTHING = object()
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, set, torch.Size, Tensor, nn.Parameter})
-# What Lightning writes down for the eye, and for `load_from_checkpoint`; config.yaml has all that a run is made from.
+# Keys that Lightning saves for information and for `load_from_checkpoint`. A run is rebuilt from config.yaml alone.
 _DESCRIPTIVE = ("hyper_parameters", "datamodule_hyper_parameters", "hparams_type", "datamodule_hparams_type")
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Write, remove and read checkpoint files for Lightning.
+    """Lightning plugin that writes, removes and reads checkpoint files.
 
-    What `read_checkpoint` would refuse to read is left out of a file, with a warning.
+    Objects that `read_checkpoint` would not read are left out of the file, with a warning.
 
     Args:
-        check: called before each write; raises where the run folder is no longer there, which would be made again.
-        places: folders below which files are written and removed; None is anywhere.
+        check: function called before each write; it must raise an error if the run folder no longer exists, because
+            writing would create it again.
+        places: folders below which files may be written and removed; None allows all folders.
     """
 
     def __init__(self, check: Callable[[], None] | None = None, places: Sequence[Path] | None = None) -> None:
@@ -364,7 +375,10 @@ class SafeCheckpointIO(TorchCheckpointIO):
         self._told: set[str] = set()
 
     def _check_place(self, path: str | Path) -> None:
-        """Raise SettingError for a path outside: Lightning's callbacks take paths from their state in a checkpoint."""
+        """Raise SettingError if a path is outside of `places`.
+
+        Lightning's callbacks restore paths from a checkpoint, which may come from another person.
+        """
         if self._places is None:
             return
         inside = any(Path(path).resolve().is_relative_to(place.resolve()) for place in self._places)
@@ -380,7 +394,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         left_out: dict[str, str] = {}
         checkpoint = plain_data(checkpoint, "", left_out)
         self._tell(left_out)
-        # In memory first, which is where PyTorch's own errors of a full disk would come from, each in its own words.
+        # Serialize in memory first. If PyTorch wrote the file, a full disk would cause various errors of PyTorch.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         if self._check is not None:

@@ -1,4 +1,4 @@
-"""With what a run was made: versions, device, and the state of the source."""
+"""Collect versions, device, and the state of the source code for results.json."""
 
 import platform
 import subprocess
@@ -12,7 +12,15 @@ PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-
 
 
 def environment(device: torch.device, processes: int = 1) -> dict[str, object]:
-    """A plain dictionary for results.json; ``git`` is None where the source is in no git repository."""
+    """Return versions, device and git state as a dictionary for results.json.
+
+    Args:
+        device: the device used for training.
+        processes: the number of training processes; recorded only if there are several.
+
+    Returns:
+        The dictionary; its item ``git`` is None if the source is not in a git repository.
+    """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -29,7 +37,7 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-# What the process has imported is what it ran with, whatever is edited meanwhile.
+# Cached, because edits during the run do not change the code that the process has imported.
 @cache
 def _git_state() -> dict[str, object] | None:
     try:

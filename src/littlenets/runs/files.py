@@ -1,4 +1,4 @@
-"""Write files that are either the old ones or the new ones, never half of each; remove what killed writers left."""
+"""Write files atomically, and remove temporary files of killed processes."""
 
 import errno
 import os
@@ -10,22 +10,25 @@ from pathlib import Path
 
 from ..errors import RemovedError
 
-#: What a full disk, a used up quota and a limit on the size of files are called in ``OSError.errno``.
+#: Values of ``OSError.errno`` for a full disk, an exceeded quota, and a limit on the size of files.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# The names from `_replacing`, and those that earlier versions gave to checkpoints.
+# Temporary names from `_replacing`, and those of checkpoints of earlier versions.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}|best\.\d+\.tmp")
 
 
 def user_path(path: str | Path) -> Path:
-    """A path that a user has given, with ``~`` for the home folder."""
-    # Where there is no home, the name stays as it is.
+    """Return a path given by the user, with ``~`` replaced by the home folder."""
+    # If there is no home folder, ``~`` is kept.
     return Path(os.path.expanduser(str(path)))
 
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename it to ``path`` at the end, or remove it where anything failed."""
+    """Yield a temporary path in the folder of ``path``; rename it to ``path`` at the end, or remove it after an error.
+
+    An OSError gets ``path`` as its file name.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         yield temporary
@@ -35,12 +38,17 @@ def _replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
         if isinstance(error, OSError):
             error.filename = str(path)
-            del error.filename2  # the name that it was to get; None would be shown as one
+            del error.filename2  # the target of the renaming; not set to None, which would be shown in the message
         raise
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
-    """Write to a temporary name in the same folder, wait until it is on the disk, and rename; text as UTF-8."""
+    """Write a temporary file in the same folder, sync it to disk, and rename it to ``path``; text is UTF-8.
+
+    Args:
+        path: path of the file, which is replaced if it exists.
+        content: the whole content.
+    """
     with _replacing(path) as temporary, temporary.open("xb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
@@ -48,8 +56,15 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
 
 
 def copy_atomically(source: Path, target: Path) -> None:
-    """Give a file, which is never written in place, a second name; copy it where the file system has no hard links."""
-    # Renaming one name of a file to another does nothing, so the temporary one would stay.
+    """Make ``target`` a hard link to ``source``, or a copy if the file system has no hard links.
+
+    The file must never be written in place, because the change would appear under both names.
+
+    Args:
+        source: an existing file.
+        target: the new path, which is replaced if it exists.
+    """
+    # If both are the same file already, renaming does nothing, and the temporary name would remain.
     if target.exists() and target.samefile(source):
         return
     try:
@@ -60,10 +75,12 @@ def copy_atomically(source: Path, target: Path) -> None:
 
 
 def point_link(link: Path, target: Path, moment: float | None = None) -> None:
-    """Make ``link`` a relative symbolic link to its sibling ``target``; do nothing where links cannot be made.
+    """Make ``link`` a relative symbolic link to ``target``; do nothing if the system does not support it.
 
     Args:
-        moment: modification time of the link itself, in seconds since the epoch; None is now.
+        link: path of the link, which is replaced if it exists.
+        target: a folder in the same folder as the link.
+        moment: modification time of the link itself, in seconds since 1970-01-01 UTC; None is now.
     """
     with suppress(OSError), _replacing(link) as temporary:
         temporary.symlink_to(target.name, target_is_directory=True)
@@ -72,7 +89,7 @@ def point_link(link: Path, target: Path, moment: float | None = None) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files of killed processes from a folder and those below it, other runs' folders excepted."""
+    """Remove temporary files of killed processes from a folder and its subfolders, except from other run folders."""
     for place, below, files in os.walk(folder):
         below[:] = [name for name in below if not os.path.exists(os.path.join(place, name, "config.yaml"))]
         for name in files:
@@ -82,12 +99,12 @@ def remove_temporaries(folder: Path) -> None:
 
 
 class Presence:
-    """True as long as the path of a file or folder leads to what it led to at first.
+    """Object that is true as long as a path refers to the same file or folder as at the beginning.
 
-    Something has to keep it open: another file could get the inode of one that nobody uses any more.
+    The file or folder must be kept open meanwhile; otherwise the system could give its inode to another file.
 
     Args:
-        path: exists.
+        path: path of an existing file or folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,6 +117,6 @@ class Presence:
             return False
 
     def check(self) -> None:
-        """Raise RemovedError where it was removed, moved or replaced."""
+        """Raise RemovedError if the file or folder was removed, moved or replaced."""
         if not self:
             raise RemovedError(self._path)

@@ -1,4 +1,4 @@
-"""Where a run or a sweep puts its files."""
+"""Name, create, lock and remove the folders of runs and sweeps."""
 
 import errno
 import os
@@ -12,7 +12,8 @@ from pathlib import Path
 from ..errors import SettingError
 from .files import Presence, point_link, remove_temporaries
 
-# Of the locks that this process has: one that was forked from it would keep them after its end.
+# File descriptors of the locks that this process holds. A forked process must close them, or it would keep the folders
+# locked after this process has ended.
 _locks: set[int] = set()
 
 
@@ -25,32 +26,39 @@ def _let_go() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
 
-# When each folder became this process's, by absolute path: names, results.json and `latest` are to agree on the order.
+# When this process made or locked each folder, by absolute path. The names of folders, results.json and the link
+# `latest` use the same time, so that they agree on the order of runs.
 _started: dict[str, datetime] = {}
 
 
 def name_run_folder(parent: str, moment: datetime | None = None) -> str:
-    """Return a path like ``parent/2026-11-23_14-05-09-3f2a``, of which nothing is made.
+    """Return a path like ``parent/2026-11-23_14-05-09-3f2a`` without creating the folder.
 
-    The last four digits are the fraction of the second, so that names sort by time.
+    The last four digits are the fraction of the second in hexadecimal, so that names sort by time.
+
+    Args:
+        parent: the folder of the new folder.
+        moment: the time for the name; None is now.
     """
     moment = moment or datetime.now()
     return str(Path(parent) / f"{moment:%Y-%m-%d_%H-%M-%S}-{moment.microsecond * 0x10000 // 1_000_000:04x}")
 
 
 def new_run_folder(parent: str) -> str:
-    """Makes a folder with a name from `name_run_folder` that no other run has, and returns its path.
+    """Create a folder with a new name from `name_run_folder`, and return its path.
 
-    Making it is what reserves the name: two runs that start in the same second cannot both succeed with one.
+    Creating the folder reserves the name: if two runs try to create the same folder, only one of them succeeds, and the
+    other tries the next name.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be created.
     """
     while True:
         moment = datetime.now().astimezone()
         folder = Path(name_run_folder(parent, moment))
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # The parent may go at any moment, with a refused run that was alone in it.
+        # The parent may disappear meanwhile: a run that ends with an error before it begins removes its folder, and the
+        # parent if it is empty.
         with suppress(FileExistsError, FileNotFoundError):
             folder.mkdir()
             _started[os.path.abspath(folder)] = moment
@@ -58,23 +66,23 @@ def new_run_folder(parent: str) -> str:
 
 
 def started(folder: Path) -> datetime:
-    """Return when this process made or took over a folder, with the offset from UTC; now, where it did neither."""
+    """Return when this process created or locked a folder, with the offset from UTC; now, if it did neither."""
     return _started.get(os.path.abspath(folder)) or datetime.now().astimezone()
 
 
 def make_latest(folder: Path, moment: datetime) -> None:
-    """Point the link ``latest`` beside a folder to it, unless it points to a run or sweep that started later.
+    """Point the link ``latest`` in the parent folder to a folder, unless it points to a run or sweep started later.
 
-    The modification time of the link itself is when the run that it points to started. Does nothing where links cannot
-    be made.
+    The start time is stored as the modification time of the link itself. If the system does not support links, nothing
+    is done.
 
     Args:
-        folder: of a run or a sweep.
-        moment: when that started.
+        folder: the folder of a run or a sweep.
+        moment: when the run or sweep started.
     """
     link, seconds = folder.parent / "latest", moment.timestamp()
     handle = None
-    # For a second at most: the parent may be the folder of another run, which keeps it locked until its end.
+    # Wait at most one second: the parent may be the folder of another run, which keeps it locked until it ends.
     for _ in range(100):
         try:
             handle = _lock(folder.parent)
@@ -85,10 +93,10 @@ def make_latest(folder: Path, moment: datetime) -> None:
             break
     try:
         if handle is not None:
-            for left in folder.parent.glob(".latest.*"):  # by a process that was killed
+            for left in folder.parent.glob(".latest.*"):  # temporary links of killed processes
                 with suppress(OSError):
                     left.unlink()
-        # One from the future was made while the clock was wrong.
+        # A time in the future was set while the clock was wrong, so the link is replaced.
         if not (link.exists() and seconds < link.lstat().st_mtime <= time.time()):
             point_link(link, folder, seconds)
     finally:
@@ -97,12 +105,12 @@ def make_latest(folder: Path, moment: datetime) -> None:
 
 
 def is_untouched(folder: Path) -> bool:
-    """Whether there is nothing in a folder, or just the empty log that Hydra opens before a run begins."""
+    """Return whether a folder is empty, or contains only the empty log file that Hydra opens before a run begins."""
     return all(file.name == "train.log" and not file.stat().st_size for file in folder.iterdir())
 
 
 def remove_run_folder(folder: Path) -> None:
-    """Removes a run folder, and those above it, up to the current one, in which nothing else is."""
+    """Remove a run folder, and those of its parents that become empty, up to the current working directory."""
     here = Path.cwd()
     folder = folder.absolute()
     if folder in (here, *here.parents):
@@ -114,25 +122,32 @@ def remove_run_folder(folder: Path) -> None:
         try:
             parent.rmdir()
         except OSError:
-            return  # it is somebody else's as well
+            return  # it contains other files
 
 
 def job_folder(number: int, overrides: Sequence[str], arguments: Sequence[str]) -> str:
-    """The folder of a sweep's job, such as ``3_optimizer.lr-0.01``: its number and what was swept.
+    """Return the name of a job's folder, such as ``3_optimizer.lr-0.01``: the job number and the swept overrides.
 
-    ``overrides`` are the job's own, ``arguments`` those of the command: what both have is the same for all jobs.
-    Only characters that need no quotes in a shell or in Hydra's overrides are kept, so that the path can be given back
-    as ``run=PATH``.
+    Only characters that need no quotes in a shell or in Hydra's overrides are kept, so that the path can be used as
+    ``run=PATH``.
+
+    Args:
+        number: number of the job.
+        overrides: overrides of the job.
+        arguments: arguments of the command. Overrides that are among them are the same for all jobs, and are left out.
     """
     swept = [override for override in overrides if override not in arguments]
     return file_name([str(number), *swept])
 
 
 def file_name(parts: Sequence[str]) -> str:
-    """A name of the parts that needs no quotes, such as ``best_data-colour_lines``; at most some 100 characters."""
+    """Return a file name made of the parts, such as ``best_data-colour_lines``.
+
+    It has at most 102 characters, and none that need quotes in a shell.
+    """
     safe = "".join(
         character if character.isascii() and (character.isalnum() or character in "._") else "-"
-        # 1e+20 is not to be taken for 1e-20.
+        # Without the plus sign, since it would become a hyphen, and 1e+20 would look like 1e-20.
         for character in "_".join(part.lstrip("+").replace("e+", "e") for part in parts)
     )
     return safe[:102].strip("-_")
@@ -140,20 +155,20 @@ def file_name(parts: Sequence[str]) -> str:
 
 @contextmanager
 def occupied(folder: Path, make: bool = False) -> Iterator[Presence]:
-    """Keep other processes out of the folder of a run or a sweep; the system ends that with the process.
+    """Lock the folder of a run or a sweep for this process; the operating system unlocks it when the process ends.
 
-    Temporary files that a killed process left there are removed.
+    Temporary files of killed processes are removed from the folder.
 
     Args:
-        folder: exists, unless it is to be made.
-        make: whether to make it.
+        folder: the folder, which must exist unless ``make`` is set.
+        make: whether to create the folder.
 
     Yields:
-        True as long as the folder is there.
+        An object that is true as long as the folder exists.
 
     Raises:
-        SettingError: another process has it.
-        RemovedError: in place of an OSError in the block, where the folder was removed or moved.
+        SettingError: another process has locked the folder.
+        RemovedError: raised instead of an OSError in the block if the folder was removed or moved.
     """
     handle = _claim(folder, make)
     path = os.path.abspath(folder)
@@ -182,7 +197,7 @@ def _claim(folder: Path, make: bool) -> int | None:
                 folder.mkdir(parents=True, exist_ok=True)
             return _lock(folder)
         except FileNotFoundError:
-            # With `make`, another process has removed it at this moment, since its run was refused.
+            # With `make`, another process has just removed the folder because its run failed before it began.
             if not make:
                 raise
         except BlockingIOError:
@@ -192,11 +207,14 @@ def _claim(folder: Path, make: bool) -> int | None:
 
 
 def _lock(folder: Path) -> int | None:
-    """Open and lock a folder; return the file descriptor that keeps it locked, None where the system has no such locks.
+    """Open and lock a folder.
+
+    Returns:
+        The file descriptor that keeps the folder locked; None if the system has no such locks.
 
     Raises:
-        BlockingIOError: another process has it.
-        FileNotFoundError: there is no such folder, or no longer.
+        BlockingIOError: another process has locked the folder.
+        FileNotFoundError: the folder does not exist, or was removed meanwhile.
     """
     try:
         import fcntl

@@ -1,4 +1,4 @@
-"""Read history.csv: what a run recorded epoch by epoch."""
+"""Read history.csv, the metrics of a run by epoch."""
 
 from collections.abc import Callable, Collection
 from math import nan
@@ -9,18 +9,18 @@ from ..console.text import printable
 from ..errors import SettingError
 from .reading import damaged, read_text
 
-# Of more than ten million epochs.
+# Limits on the size of the file, for more than ten million epochs.
 MOST_BYTES = 1 << 30
 MOST_ROWS = 20_000_000
 
 
 class History(NamedTuple):
-    """The whole rows of a history.csv.
+    """The undamaged rows of a history.csv.
 
     Args:
-        columns: by name, NaN where a cell is empty; the columns that were asked for.
-        problem: what is wrong with the rest of the file; None where nothing is.
-        missing: whether there is no such file.
+        columns: the requested columns by name; NaN stands for an empty cell.
+        problem: the error in the rest of the file; None if there is none.
+        missing: whether the file does not exist.
     """
 
     columns: dict[str, list[float]]
@@ -29,11 +29,11 @@ class History(NamedTuple):
 
 
 def read_history(folder: Path, only: Collection[str] | None = None) -> dict[str, list[float]]:
-    """Return the columns of ``history.csv`` by name; none where the run has no such file yet.
+    """Return the columns of ``history.csv`` by name; an empty dictionary if the file does not exist yet.
 
     Args:
-        folder: the run's.
-        only: the columns that are wanted, as reading their numbers takes the longest; None is all.
+        folder: the run folder.
+        only: names of the columns to read; None reads all. Reading the numbers takes most of the time.
 
     Raises:
         SettingError: the file is damaged.
@@ -45,17 +45,17 @@ def read_history(folder: Path, only: Collection[str] | None = None) -> dict[str,
 
 
 def scan_history(folder: Path, wanted: Callable[[str], bool]) -> History:
-    """Read as much of ``history.csv`` as is whole.
+    """Read the rows of ``history.csv`` up to the first damaged one.
 
-    A last row that is being written is left out.
+    A last row that is not completely written yet is left out.
 
     Args:
-        folder: the run's.
-        wanted: says of the name of a column whether to read its numbers.
+        folder: the run folder.
+        wanted: function that takes the name of a column and returns whether to read it.
     """
     path = folder / "history.csv"
     try:
-        # What comes after the last newline is half a row.
+        # Text after the last newline is an incomplete row.
         text, problem = read_text(path, MOST_BYTES), None
         if text.count("\n") > MOST_ROWS:
             return History({}, damaged(path, f"it has more than {MOST_ROWS:,} rows"))
@@ -84,7 +84,7 @@ def scan_history(folder: Path, wanted: Callable[[str], bool]) -> History:
 
 
 def _columns(names: list[str], rows: list[str], wanted: Callable[[str], bool]) -> dict[str, list[float]]:
-    # In one go: a hundred thousand lists of a few cells each would take longer than their numbers.
+    # Split all rows at once: making a list for each of a hundred thousand rows takes longer than reading the numbers.
     cells = ",".join(rows).split(",") if rows else []
     return {name: _numbers(cells[index :: len(names)]) for index, name in enumerate(names) if wanted(name)}
 

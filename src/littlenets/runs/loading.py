@@ -1,4 +1,4 @@
-"""Rebuild what a run trained, and what it was trained on, from its folder."""
+"""Load the trained module and the data of a run from its folder."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,22 +24,22 @@ from .saved import SavedRun, find_run
 
 __all__ = ["SavedRun", "check_fits", "check_saved", "load_datamodule", "load_module", "load_run"]
 
-# Of a network and its metrics.
+# Limit on the layers of a module, its metrics included.
 MOST_LAYERS = 10_000
-# Hooks in which a module may add layers, or change what is saved of them.
+# Hooks in which a module may add layers, or change which of them are saved.
 _LATER = ("setup", "configure_model", "on_save_checkpoint", "on_load_checkpoint")
 
 
 def load_run(run: str | Path, checkpoint: Literal["best", "last"] = "last", trust: Sequence[str] = ()) -> SavedRun:
-    """Look into a run folder and make sure that what is in it can be rebuilt safely; see `find_run`.
+    """Read a run folder and check that its module and data can be rebuilt safely; see `find_run`.
 
     Args:
         run: the folder, the link ``latest``, or a checkpoint inside a run folder.
-        checkpoint: which of its checkpoints.
-        trust: what its configuration may name besides classes of the package; see `config.trust`.
+        checkpoint: which checkpoint of the run to use.
+        trust: names that its configuration may use besides classes of the package; see `config.trust`.
 
     Raises:
-        SettingError: something is missing or damaged, or the configuration reaches what is not trusted.
+        SettingError: a file is missing or damaged, or the configuration uses a name that is not trusted.
     """
     saved = find_run(run, checkpoint)
     check_saved(saved.config, trust, saved.folder)
@@ -47,15 +47,15 @@ def load_run(run: str | Path, checkpoint: Literal["best", "last"] = "last", trus
 
 
 def check_saved(config: DictConfig, trust: Sequence[str] = (), folder: Path | None = None) -> None:
-    """Make sure that a saved configuration can be rebuilt, and reaches nothing that is not trusted.
+    """Check that a saved configuration is valid and uses only trusted names.
 
     Args:
-        config: of the run.
-        trust: what it may name besides classes of the package; see `config.trust`.
-        folder: the run's, into which it may write.
+        config: configuration of the run.
+        trust: names that it may use besides classes of the package; see `config.trust`.
+        folder: the run folder, into which the run may write.
 
     Raises:
-        SettingError: names all that is wrong.
+        SettingError: lists all problems.
     """
     check_trusted(OmegaConf.to_container(config, resolve=False), trust, folder)
     check(config, saved=True)
@@ -74,7 +74,7 @@ def load_module(saved: SavedRun) -> LightningModule:
     kept = {value.dtype for value in weights if value.is_floating_point()}
     if len(kept) == 1:
         module.to(*kept)
-    # As Lightning does where it loads one.
+    # Call the same hooks as Lightning when it loads a checkpoint.
     module.configure_model()
     module.on_load_checkpoint(checkpoint)
     try:
@@ -85,29 +85,30 @@ def load_module(saved: SavedRun) -> LightningModule:
 
 
 def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> LightningModule | None:
-    """Make sure that weights are those of the module in a configuration, before memory is taken for it.
+    """Check that weights belong to the module of a configuration, before memory is allocated for the module.
 
     Args:
-        state: weights by name, of the module.
-        config: of the run.
-        checkpoint: where they are from, for the message.
+        state: the module's weights by name.
+        config: configuration of the run.
+        checkpoint: path of the checkpoint, for the error message.
 
     Returns:
-        The module on the meta device; None where code of the user's own cannot be built there, or says its names later.
+        The module on the meta device; None if the module contains the user's own code and either cannot be built on
+        that device, or overrides a hook in which it may add or change layers.
 
     Raises:
-        SettingError: their names or shapes differ.
+        SettingError: names or shapes of the weights differ.
     """
     from_outside = bool(refusals({"model": OmegaConf.to_container(config.model)}))
     try:
-        # Code of the user's own may have more than it saves, such as frozen layers.
+        # The user's own code may have more weights than it saves, for example frozen layers.
         with torch.device("meta"), _at_most(MOST_LAYERS if from_outside else len(state)):
             module = build_module(config)
     except _TooManyError:
         raise does_not_belong(checkpoint, f"the network has more than its {len(state):,} weights") from None
     except Exception as error:
         if from_outside:
-            return None  # it needs numbers
+            return None  # the code needs real values, which meta tensors do not have
         if isinstance(error, RuntimeError):
             raise does_not_belong(checkpoint, str(error)) from None
         raise
@@ -124,17 +125,17 @@ def check_fits(state: dict[str, Any], config: DictConfig, checkpoint: Path) -> L
 
 
 class _TooManyError(Exception):
-    """A network got more parameters than it may have."""
+    """Raised when a network gets more parameters or layers than allowed."""
 
 
 @contextmanager
 def _at_most(count: int) -> Iterator[None]:
-    """Raise _TooManyError as soon as the modules that are built have more parameters than that, or layers without."""
+    """Raise _TooManyError if more than ``count`` parameters, or `MOST_LAYERS` layers, are created in the block."""
     parameters = layers = 0
 
     def add_parameter(layer: nn.Module, name: str, _: Any) -> None:
         nonlocal parameters
-        # One that takes another's place, as where weights are shared, is none more.
+        # Do not count a parameter that replaces another one, as when weights are shared.
         parameters += getattr(layer, name, None) is None
         if parameters > count:
             raise _TooManyError
@@ -155,18 +156,23 @@ def _at_most(count: int) -> Iterator[None]:
 
 
 def does_not_belong(checkpoint: Path, reason: str) -> SettingError:
-    """Return the error for a checkpoint of another run than its folder's."""
+    """Return the error for a checkpoint that does not match the config.yaml of its run folder.
+
+    Args:
+        checkpoint: path of the checkpoint.
+        reason: how they differ.
+    """
     config = checkpoint.parent.parent / "config.yaml"
     return SettingError(f"{checkpoint} does not belong to {config}: {' '.join(reason.split())}.")
 
 
 def load_datamodule(saved: SavedRun) -> LightningDataModule:
-    """Return the data of a run from `load_run`, ready to be loaded.
+    """Return the datamodule of a run from `load_run`, set up for testing.
 
     Raises:
-        SettingError: a setting of it is wrong, or the data is unavailable.
+        SettingError: a setting of the data is wrong, or the data is unavailable.
     """
-    # Once more, as evaluate.py may change it.
+    # Check again, because evaluate.py may have changed the configuration.
     check(saved.config, saved=True)
     datamodule = build(saved.config.data)
     datamodule.prepare_data()

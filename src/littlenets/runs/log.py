@@ -1,4 +1,4 @@
-"""train.log: what a run logs, whatever of it is shown."""
+"""Write the log of a run to train.log."""
 
 import logging
 from collections.abc import Iterator
@@ -11,16 +11,17 @@ from omegaconf import DictConfig, open_dict
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-# Goes to the file alone: a terminal gets one line instead of a traceback.
+# Stack traces are written to the file only; the terminal shows one line instead.
 traceback_log = logging.getLogger("littlenets.traceback")
 traceback_log.propagate = False
 
 
 @contextmanager
 def written_to(file: Path) -> Iterator[None]:
-    """Writes to a file what is logged in the block, by this package from level INFO on in any case.
+    """Write log records of the block to a file; those of this package at least from level INFO.
 
-    Where Hydra's logging (``hydra/job_logging=default``) writes that file already, nothing is written twice.
+    If Hydra's logging (``hydra/job_logging=default``) writes to this file already, its handler is used, so that nothing
+    is written twice.
     """
     root, package = logging.getLogger(), logging.getLogger("littlenets")
     there = [
@@ -47,7 +48,10 @@ def written_to(file: Path) -> Iterator[None]:
 
 
 class NoLogFile(Callback):
-    """For commands that are no runs: writes no file where Hydra's logging would, in the current folder."""
+    """Hydra callback that disables Hydra's log file; for commands that are not runs and have no run folder.
+
+    Hydra would write the file into the current folder.
+    """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         handlers = config.hydra.job_logging.get("handlers") or {}

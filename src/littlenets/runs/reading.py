@@ -1,7 +1,7 @@
-"""Read the files of a run or a sweep: within limits, as data, and checked against a schema.
+"""Read the files of a run or a sweep as data, with size limits and a schema check.
 
-A folder may come from somebody else, and a file may be damaged. Whatever is in it, reading ends with the content or
-with one `SettingError` that names the file.
+A folder may come from another person, and a file may be damaged. Whatever a file contains, reading it either returns
+the content or raises one `SettingError` that names the file.
 """
 
 import functools
@@ -19,30 +19,34 @@ from ..errors import SettingError
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
-# A sweep.json of 10,000 jobs has 5 MB, a config.yaml 4 KB.
+# Size limits. A sweep.json of 10,000 jobs has 5 MB, a config.yaml 4 KB.
 MOST_BYTES = 32 << 20
 MOST_YAML_BYTES = 1 << 20
 MOST_YAML_EVENTS = 50_000
-# Lists and mappings within each other; a configuration has about 5.
+# Limit on nested lists and mappings; a configuration has about 5 levels.
 MOST_LEVELS = 50
-# Of all that is wrong with a file.
+# Number of schema errors of a file that are included in the message.
 TOLD = 3
 
 T = TypeVar("T")
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Return the content of a UTF-8 file.
+    r"""Return the content of a UTF-8 file; line ends ``\r\n`` become ``\n``.
+
+    Args:
+        path: path of the file.
+        most_bytes: the largest size in bytes that is read.
 
     Raises:
-        FileNotFoundError: there is none.
-        SettingError: it is no regular file, cannot be read, is too large, or holds no text.
+        FileNotFoundError: the file does not exist.
+        SettingError: it is not a regular file, cannot be read, is too large, or is not text.
     """
     try:
         if not path.is_file():
             if not path.exists():
                 raise FileNotFoundError(path)
-            # A pipe or a device could keep the reader waiting, or never end.
+            # Reading a pipe or a device could block or never end.
             raise SettingError(f"{path} cannot be read: it is no regular file.")
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
@@ -60,11 +64,16 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
 
 
 def read_json(path: Path, schema: type[T], most_bytes: int = MOST_BYTES) -> T:
-    """Return what a JSON file holds as an instance of ``schema``, a dataclass or pydantic model.
+    """Return the content of a JSON file as an instance of ``schema``.
+
+    Args:
+        path: path of the file.
+        schema: a dataclass or pydantic model.
+        most_bytes: the largest size in bytes that is read.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        SettingError: it cannot be read, is no JSON, or does not have the schema.
+        FileNotFoundError: the file does not exist.
+        SettingError: it cannot be read, is not JSON, or does not match the schema.
     """
     text = read_text(path, most_bytes)
     try:
@@ -75,19 +84,20 @@ def read_json(path: Path, schema: type[T], most_bytes: int = MOST_BYTES) -> T:
 
 
 def read_yaml(path: Path, schema: type, parts: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what a YAML file holds: a mapping of plain values that has the schema.
+    """Return the content of a YAML file: a mapping of plain values that matches the schema.
 
-    Interpolations are refused, as resolving one can do anything, such as make folders. So are aliases, with which 300
-    bytes can stand for gigabytes, and tags. `OmegaConf.save` writes none of them for a resolved configuration.
+    Interpolations are an error, because resolving one can have side effects, such as creating folders. Aliases, with
+    which 300 bytes can expand to gigabytes, and tags are errors as well. `OmegaConf.save` writes none of them for a
+    resolved configuration.
 
     Args:
-        path: the file.
+        path: path of the file.
         schema: a dataclass or pydantic model.
-        parts: dotted keys that must be there, though they may be null.
+        parts: dotted keys that must be present; their values may be null.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        SettingError: it cannot be read, is no mapping, or does not have the schema.
+        FileNotFoundError: the file does not exist.
+        SettingError: it cannot be read, is not a mapping, or does not match the schema.
     """
     text = read_text(path, MOST_YAML_BYTES)
     try:
@@ -109,12 +119,12 @@ def read_yaml(path: Path, schema: type, parts: Sequence[str] = ()) -> dict[str, 
 
 
 def damaged(path: Path, reason: str) -> SettingError:
-    """Return the error for a file whose content is not what it should be."""
+    """Return the error for a file with invalid content; ``reason`` is a clause such as "it is no JSON"."""
     return SettingError(f"{path} is damaged: {reason.rstrip('.')}.")
 
 
 def _validated(path: Path, content: Any, schema: type[T], strict: bool = False) -> T:
-    from pydantic import ValidationError  # takes a tenth of a second, which a typo should not
+    from pydantic import ValidationError  # the import takes 0.1 s, which would delay error messages about typos
 
     try:
         return _adapter(schema).validate_python(content, strict=strict)
@@ -130,7 +140,7 @@ def _adapter(schema: type[T]) -> "TypeAdapter[T]":
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Reads scalars as OmegaConf does: 1e-3 is a number, and a date is text."""
+    """YAML loader that reads scalars as OmegaConf does: 1e-3 is a number, and a date is text."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -149,7 +159,10 @@ _Loader.add_implicit_resolver(
 
 
 def _check_events(text: str) -> None:
-    """Look for what would make loading take long, in time linear to the text."""
+    """Raise ValueError if a YAML text has aliases, tags, too many values or too many levels.
+
+    These could make loading slow. The check itself takes time linear in the length of the text.
+    """
     level = 0
     for number, event in enumerate(yaml.parse(text, _Loader)):
         if number > MOST_YAML_EVENTS:
@@ -164,10 +177,10 @@ def _check_events(text: str) -> None:
 
 
 def _clean(node: Any, level: int = 0) -> Any:
-    """Return the same with all text printable.
+    """Return a copy of plain containers in which all text is printable; see `printable`.
 
     Raises:
-        ValueError: it is nested too deeply, or has a key that is no text or number.
+        ValueError: the containers are nested too deeply, or have a key that is neither text nor a number.
     """
     if isinstance(node, str):
         return printable(node)
@@ -183,7 +196,7 @@ def _clean(node: Any, level: int = 0) -> Any:
 
 
 def _texts(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield all text in plain containers, keys included, by dotted path."""
+    """Yield all text in plain containers, including keys, each with its dotted path."""
     if isinstance(node, str):
         yield path, node
     if isinstance(node, dict | list):
@@ -202,7 +215,7 @@ def _has(node: Any, part: str) -> bool:
 
 
 def in_words(error: "ValidationError") -> str:
-    """Return what is wrong, without what was found there."""
+    """Return the first `TOLD` schema errors as one message, without the values that caused them."""
     lines = []
     for detail in error.errors()[:TOLD]:
         place = ".".join(map(str, detail["loc"]))

@@ -1,4 +1,4 @@
-"""What ``${...}`` can do in the YAML files beyond what OmegaConf and Hydra bring."""
+"""OmegaConf resolvers for the YAML files, in addition to those of OmegaConf and Hydra."""
 
 import sys
 
@@ -9,13 +9,13 @@ from .folder import job_folder, name_run_folder, new_run_folder
 
 
 def register(make_folders: bool = False) -> None:
-    """Safe to call more than once, as notebooks and tests do.
+    """Register the resolvers. This may be called several times, as in notebooks and tests.
 
     Args:
-        make_folders: whether asking for the folder of a new run makes it, which is for commands that are about to run;
-            others only see what it would be called.
+        make_folders: whether ``new_run_folder`` creates the folder, which is for commands that start a run. Otherwise
+            it only returns a name.
     """
-    # Cached, so that all who ask for a run's folder get the same.
+    # Cached, so that all uses in a configuration return the same folder.
     OmegaConf.register_new_resolver(
         "new_run_folder", new_run_folder if make_folders else name_run_folder, replace=True, use_cache=True
     )

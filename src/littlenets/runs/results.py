@@ -1,4 +1,4 @@
-"""How a run ended: results.json, written last, whatever happens."""
+"""Write results.json when a run ends, also after an error."""
 
 import json
 import time
@@ -12,16 +12,16 @@ from ..errors import DivergedError, RemovedError, SettingError
 from .files import Presence, write_atomically
 from .folder import started
 
-# Warnings on a network that is not clearly better than one answer for everything.
+# Warnings about a network that is not clearly better than a constant prediction.
 LEARNED_NOTHING, NOT_LEARNED_YET = "learned nothing", "not learned yet"
 
 
 class Run:
-    """A run under way; on leaving the context its ``results.json`` says how it ended.
+    """Context manager for a run that writes ``results.json`` with its result or error on exit.
 
     Args:
-        folder: the run's own folder, which exists.
-        results: what is known from the start: model, data, overrides, seed.
+        folder: the run folder, which must exist.
+        results: values that are known from the start: model, data, overrides, seed.
     """
 
     def __init__(self, folder: Path, **results: Any) -> None:
@@ -32,7 +32,7 @@ class Run:
             "warnings": {},
             "epochs": 0,
             "steps": 0,
-            # Why it ended before it was planned to, where it did so by itself.
+            # Why the training ended before its planned end, if neither a signal nor an error ended it.
             "ended": None,
             "started": None,
             "seconds": {},
@@ -40,30 +40,30 @@ class Run:
             "error": None,
             "environment": None,
         }
-        # Of a resumed run, which goes on counting.
+        # Earlier results of a resumed run, whose seconds are added to those of this part.
         self._before: dict[str, Any] | None = None
         self._begun = False
 
     def go_on(self, before: dict[str, Any], steps: int) -> None:
-        """Takes over what earlier parts of a resumed run wrote, whose seconds count as well.
+        """Take over the results of the earlier parts of a resumed run; the seconds are added up at the end.
 
         Args:
-            before: their ``results.json``; empty where they were killed.
-            steps: optimizer steps that the run goes on after.
+            before: content of their ``results.json``; empty if they were killed.
+            steps: number of optimizer steps after which the run is resumed.
         """
         self._before = before
         self.results["resumed"] = [*before.get("resumed", []), steps]
         self.results["started"] = before.get("started", self.results["started"])
 
     def begin(self) -> None:
-        """Says that the training is about to begin. A resumed run that ends before leaves the file as it was."""
+        """Record that training begins. A resumed run that ends with an error before this does not change the file."""
         self._begun = True
         if self._before:
-            # Should this part be killed, the file must not say that the run has completed.
+            # In case this part is killed: the file must not contain the status "completed" of an earlier part.
             self._write(self._before | {"status": "interrupted"})
 
     def check(self) -> None:
-        """Raise RemovedError where the run folder, or config.yaml in it, is no longer there."""
+        """Raise RemovedError if the run folder, or config.yaml in it after training has begun, no longer exists."""
         self._presence.check()
         config = self.folder / "config.yaml"
         if self._begun and not config.is_file():
@@ -71,7 +71,7 @@ class Run:
 
     def __enter__(self) -> "Run":
         self._started = time.perf_counter()
-        # With the offset from UTC: runs may come from several places.
+        # With the offset from UTC, because runs may come from machines in different time zones.
         self.started = started(self.folder)
         self.results["started"] = self.started.isoformat()
         self._presence = Presence(self.folder)
@@ -79,7 +79,7 @@ class Run:
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
-        """Adds the seconds of the block to those of a phase: setup, fit or test."""
+        """Add the duration of the block to the seconds of a phase: setup, fit or test."""
         started = time.perf_counter()
         try:
             yield
@@ -113,10 +113,11 @@ class Run:
         try:
             self._write(self.results)
         except OSError:
-            # A full disk, perhaps; what ended the run is the better message.
+            # The disk may be full. If another error ended the run, report that one instead.
             if error is None:
                 raise
 
     def _write(self, results: dict[str, Any]) -> None:
-        # json writes NaN and Infinity, which Python reads and other programs may not; a diverged loss is worth it.
+        # json writes NaN and Infinity, which Python can read but other programs may not. This is accepted in order to
+        # record the loss of a diverged run.
         write_atomically(self.folder / "results.json", json.dumps(results, indent=2, default=str) + "\n")

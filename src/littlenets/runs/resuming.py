@@ -1,4 +1,4 @@
-"""Going on with a run from its folder: which configuration, which checkpoint, and what may be changed."""
+"""Resume a run from its folder: read its configuration and checkpoint, and apply permitted overrides."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,40 +18,40 @@ from .files import user_path
 from .loading import check_fits, check_saved
 from .saved import find_folder, read_config, read_results
 
-# What a resumed run may have other than before; everything else would make it another run.
+# Settings that may differ in a resumed run; changing any other would make it a different run.
 CHANGEABLE = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "run_ahead", "resume", "trust")
 
 
 class Resumed(NamedTuple):
-    """A run to go on with."""
+    """A run to resume."""
 
     config: DictConfig
-    #: What it wrote when it ended; empty where it was killed.
+    #: Contents of results.json, written when the run ended; empty if it was killed.
     results: dict[str, Any]
-    #: checkpoints/last.ckpt, or None where the run was killed before it saved one.
+    #: checkpoints/last.ckpt; None if the run was killed before it saved one.
     checkpoint: Path | None
     finished_epochs: int
-    #: Optimizer steps so far, and those of them in the epoch under way.
+    #: Optimizer steps so far, and batches so far in the current epoch.
     steps: int
     steps_of_epoch: int
-    #: Whether it is asked to become longer than it was planned to be.
+    #: Whether the run is to be longer than it was planned to be.
     longer: bool = False
     #: Whether it has trained for as long as trainer.max_time allows, and for how many seconds.
     out_of_time: bool = False
     seconds: float = 0.0
-    #: What the loggers keep, as `open_logger` takes it.
+    #: Where the loggers' records end, as `open_logger` takes it.
     logged: tuple[int, int, dict[str, int]] = (0, 0, {})
 
     @property
     def done(self) -> str | None:
-        """Why there is nothing to do; None where there is."""
+        """The reason why there is nothing to train; None if there is something to train."""
         if self.results.get("status") != "completed":
             return None
         epochs, steps = self.config.trainer.max_epochs, self.config.trainer.get("max_steps", -1)
         if (ended := self.results.get("ended")) and (self.out_of_time or not self.longer):
             more = f"trainer.max_epochs={2 * max(1, self.finished_epochs, epochs or 0)}"
             if self.out_of_time:
-                # With more epochs alone, it would end at once.
+                # With more epochs alone, the run would end at once.
                 more = f"+trainer.max_time={{seconds:{math.ceil(2 * self.seconds)}}}"
             return f"This run has ended by itself ({ended}). To go on all the same, ask for more: {more}"
         more = epochs in (None, -1) or self.finished_epochs < epochs
@@ -65,15 +65,15 @@ class Resumed(NamedTuple):
 
 
 def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
-    """Reads the run in ``config.resume`` and applies what the command line changes.
+    """Read the run in ``config.resume`` and apply the overrides.
 
     Raises:
-        SettingError: the folder is damaged, the run has diverged, or what is to be changed cannot be.
+        SettingError: the folder is damaged, the run diverged, or an override cannot be applied to a resumed run.
     """
     folder = find_folder(user_path(config.resume))
     saved, results = read_config(folder), read_results(folder)
     laid_out, time_before = _length(saved), _seconds(saved)
-    # Of several for one key, the last counts.
+    # If several overrides set one key, the last one counts.
     said = {_key(override): override for override in saved.origin.overrides}
     for override in overrides:
         if override != said.get(_key(override)):
@@ -81,7 +81,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     with open_dict(saved):
         saved.resume, saved.trust = None, config.trust
         if "stand_in" in saved.data:
-            # Going on with other data than the run began with would be another run.
+            # Resuming with other data than the run began with would make it a different run.
             saved.data.stand_in = None
     check_saved(saved, config.trust, folder)
     if absent := wrong_settings(OmegaConf.to_container(saved), ON_THIS_MACHINE):
@@ -109,7 +109,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     seconds = _seconds_trained(checkpoint, last)
     out_of_time = time is not None and seconds >= time
     batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-    # Lightning counts its steps from 0.
+    # Lightning counts steps from 0.
     logged = (own["finished_epochs"], batches - own["batches"], dict.fromkeys(own.get("lightnings", ()), batches - 1))
     steps = checkpoint["global_step"]
     length = (longer, out_of_time, seconds)
@@ -128,29 +128,34 @@ def _apply(override: str, config: DictConfig, saved: DictConfig) -> None:
     if override.startswith("~"):
         raise SettingError(f"{override}: a resumed run keeps its settings.")
     with open_dict(saved):
-        # A group is merged with what the run had, a mapping such as that of trainer.max_time takes its place.
+        # An override of a whole group is merged with the run's settings; a mapping below it, such as trainer.max_time,
+        # replaces the run's.
         OmegaConf.update(saved, key, OmegaConf.select(config, key), merge="." not in key, force_add=True)
 
 
 def _is_longer(now: int | None, before: int | None, trained: int) -> bool:
     if before in (None, -1):
-        # A run without an end has one now, which is still to come.
+        # The run had no end before, and now has one, which it has not reached yet.
         return now not in (None, -1) and now > trained
     return now in (None, -1) or now > before
 
 
 def _seconds(config: DictConfig) -> float | None:
-    """Return how long a run may train by ``trainer.max_time``; None where it says nothing."""
-    # Not resolved: it is read before the configuration is checked.
+    """Return how long a run may train by ``trainer.max_time``, in seconds; None if there is no limit."""
+    # Not resolved, since this is read before the configuration is checked.
     limit = OmegaConf.to_container(config.trainer, resolve=False).get("max_time")
     try:
         return Timer(limit).time_remaining()
     except (TypeError, ValueError, AttributeError, OverflowError, MisconfigurationException):
-        return None  # which is refused, or no longer counts
+        return None  # an invalid limit, which the check reports, or one that was replaced
 
 
 def _seconds_trained(checkpoint: dict[str, Any], path: Path) -> float:
-    """Return how long a run has trained, as far as a limit of time had it measured."""
+    """Return how long a run has trained, in seconds; 0 if it was not measured because there was no time limit.
+
+    Raises:
+        SettingError: the checkpoint's time is not a finite number.
+    """
     timer = Timer()
     try:
         timer.load_state_dict(checkpoint["callbacks"].get(timer.state_key, {}))
@@ -167,12 +172,12 @@ def _key(override: str) -> str:
 
 
 def _length(config: DictConfig) -> dict[str, int]:
-    """How long a run is to be, by the settings that say so; -1 is no end."""
+    """Return the limits of a run's length in epochs and steps; -1 is no limit."""
     return {"epochs": config.trainer.get("max_epochs"), "steps": config.trainer.get("max_steps", -1)}
 
 
 def _schedules(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield the settings of a schedule and of those that it is made of."""
+    """Yield the settings of a schedule and of the schedules nested in it."""
     if isinstance(node, dict):
         yield node
     for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
@@ -180,10 +185,10 @@ def _schedules(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _check_schedule(saved: DictConfig, laid_out: dict[str, int]) -> None:
-    """A schedule that was made for one length of the run says nothing of what is beyond.
+    """Check that the schedule does not depend on a length of the run that was changed.
 
     Raises:
-        SettingError: the length was changed.
+        SettingError: the length was changed, and the schedule was configured for the previous length.
     """
     for unit, now in _length(saved).items():
         before = laid_out[unit]

@@ -1,4 +1,4 @@
-"""Read what a run folder says of its run, without PyTorch."""
+"""Find a run folder and read its configuration and results, without importing PyTorch."""
 
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -9,36 +9,37 @@ from ..errors import SettingError
 from .files import user_path
 from .reading import read_json, read_yaml
 
-# What config.yaml must say for a run to be rebuilt and gone on with.
+# Keys that config.yaml must contain to rebuild or resume a run.
 PARTS = (
     *("origin.model", "origin.data", "origin.overrides", "model", "data", "optimizer", "scheduler", "seed"),
     *("trainer.max_epochs", "callbacks", "logger", "threads", "compile"),
 )
-# A results.json has 2 KB.
+# Size limit; a results.json has 2 KB.
 MOST_RESULTS_BYTES = 4 << 20
 
 
 class SavedRun(NamedTuple):
-    """A run folder, looked at."""
+    """The paths, configuration and results of a run."""
 
     folder: Path
-    #: last.ckpt or best.ckpt, which exists.
+    #: Path of last.ckpt, best.ckpt or the named checkpoint; the file exists.
     checkpoint: Path
-    #: The run's own configuration, resolved, and under ``origin`` the names of its model and data and its overrides.
+    #: The resolved configuration of the run; ``origin`` contains the names of its model and data, and its overrides.
     config: DictConfig
-    #: results.json; empty where the run never got to write one.
+    #: Content of results.json; empty if the run was killed before it wrote the file.
     results: dict[str, Any]
 
 
 def find_run(run: str | Path, checkpoint: Literal["best", "last"] = "last") -> SavedRun:
-    """Looks into a run folder.
+    """Find a run folder and one of its checkpoints, and read its configuration and results.
 
     Args:
         run: the folder, the link ``latest``, or a checkpoint inside a run folder.
-        checkpoint: which of its checkpoints; ``last`` is what the metrics in ``results.json`` were measured with.
+        checkpoint: which checkpoint to use if ``run`` is a folder; the metrics in ``results.json`` were measured with
+            ``last``.
 
     Raises:
-        SettingError: something is missing or damaged.
+        SettingError: a file is missing or damaged.
     """
     path = user_path(run)
     if path.suffix == ".ckpt":
@@ -56,10 +57,13 @@ def find_run(run: str | Path, checkpoint: Literal["best", "last"] = "last") -> S
 
 
 def find_folder(folder: Path) -> Path:
-    """The folder of a run, where a link leads.
+    """Return the resolved path of a run folder.
+
+    Args:
+        folder: the folder or a link to it.
 
     Raises:
-        SettingError: it is no run folder; the message lists what is near.
+        SettingError: it is not a run folder; the message lists other folders nearby.
     """
     if not folder.is_dir():
         near = [str(other) for other in sorted(folder.parent.glob("*")) if other.is_dir()][-5:]
@@ -73,10 +77,10 @@ def find_folder(folder: Path) -> Path:
 
 
 def read_config(folder: Path) -> DictConfig:
-    """Return the configuration of a run, which has no interpolations.
+    """Return the configuration of a run; it contains no interpolations.
 
     Raises:
-        SettingError: it is damaged.
+        SettingError: config.yaml is missing or damaged.
     """
     from .schemas import Config
 
@@ -87,11 +91,14 @@ def read_config(folder: Path) -> DictConfig:
 
 
 def read_overrides(file: Path) -> list[str]:
-    """Return what was said on the command line of a run, from its config.yaml alone.
+    """Return the overrides on the command line of a run.
+
+    Args:
+        file: path of the run's config.yaml.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        SettingError: it is damaged.
+        FileNotFoundError: the file does not exist.
+        SettingError: the file is damaged.
     """
     from .schemas import Named
 
@@ -99,7 +106,7 @@ def read_overrides(file: Path) -> list[str]:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """Return what the run wrote last; empty where it did not get there.
+    """Return the content of results.json; an empty dictionary if the file does not exist.
 
     Raises:
         SettingError: the file is damaged.

@@ -1,4 +1,7 @@
-"""The types of what the files of a run hold. Imported when one is read, as pydantic takes a tenth of a second."""
+"""Pydantic schemas of the files of a run.
+
+This module is imported only when a file is read, because importing pydantic takes 0.1 s.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -13,7 +16,7 @@ class _Overrides(BaseModel):
 
 
 class Named(BaseModel):
-    """As much of config.yaml as the name of a run is made from."""
+    """Schema of the part of config.yaml from which the name of a run is made."""
 
     origin: _Overrides
 
@@ -29,7 +32,7 @@ class _Trainer(BaseModel):
 
 
 class Config(BaseModel):
-    """The types of config.yaml; what each setting takes is checked when the run is rebuilt."""
+    """Schema of config.yaml. Single settings are checked when the run is rebuilt."""
 
     origin: _Origin
     trainer: _Trainer
@@ -54,7 +57,7 @@ class _Environment(BaseModel, extra="allow"):
 
 
 class Results(BaseModel, extra="allow"):
-    """The types of results.json."""
+    """Schema of results.json."""
 
     status: Literal["completed", "diverged", "failed", "interrupted"]
     metrics: dict[str, float] = {}

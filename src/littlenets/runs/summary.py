@@ -1,4 +1,4 @@
-"""What a run says of itself: one line before, a short table after."""
+"""Describe a run on the terminal: one line before training, a summary with a table of metrics after it."""
 
 import math
 import os
@@ -17,16 +17,16 @@ from ..console.text import printable
 from ..data import DatasetModule, TensorDataModule
 from .history import read_history
 
-# Of a terminal that nobody has made wider.
+# Default width of a terminal, in characters.
 WIDTH = 80
-# Leaves room for two numbers in 60 columns.
+# Leaves space for two numbers in 60 columns.
 SPARKLINE = 24
 
 
 def describe(
     model: str, network: nn.Module, data: str, datamodule: LightningDataModule, trainer: Trainer, threads: int
 ) -> str:
-    """One line on what is being trained, on what, and where."""
+    """Return one line with the network, the data, the length of training and the device."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     limits = {"epoch": trainer.max_epochs, "step": trainer.max_steps}
     ends = [f"{most:,} {unit}{'s' * (most > 1)}" for unit, most in limits.items() if most not in (None, -1)]
@@ -54,14 +54,14 @@ def _extent(datamodule: LightningDataModule, processes: int) -> str:
 
 
 def stand_in_warning(wanted: str, used: str, reason: str = "") -> str:
-    """A warning between two rules, so that nobody mistakes a metric on one data set for one on another."""
+    """Return a warning between two rules, so that results on one data set are not mistaken for results on another."""
     rule = "!" * 79
     text = f"data={wanted} IS NOT AVAILABLE: this run trains and tests on data={used} instead."
     return "\n".join([rule, text, *([reason] if reason else []), rule])
 
 
 def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
-    """How the loss came down, the final metrics by the data that they were measured on, and where to look further."""
+    """Return a summary: curve of the loss, final metrics grouped by data, and paths of the run's files."""
     losses = read_history(folder, only=["train/loss"]).get("train/loss", [])
     epochs = f" {len(losses):,} epoch{'s' * (len(losses) > 1)}" if losses else ""
     text = Text().append(f"Finished{epochs} in {seconds:.1f} s.\n", style="bold")
@@ -77,7 +77,7 @@ def summarize(metrics: dict[str, float], folder: Path, seconds: float) -> Text:
 
 
 def places(folder: Path) -> str:
-    """The folder of a run, and how to look at what is in it."""
+    """Return the run folder, its figures, and the command that shows it in TensorBoard."""
     shown = os.path.relpath(folder)
     lines = [f"Run folder   {shown}"]
     if (folder / "figures").is_dir():
@@ -100,13 +100,13 @@ def _by_data(metrics: dict[str, float]) -> dict[str, list[str]]:
 
 
 def _stage(name: str) -> str:
-    # Modules of others may log val_loss as well.
+    # User modules may log val_loss instead of val/loss.
     first = re.split("[/_]", name)[0]
     return first if first in ("train", "val", "test") and first != name else "other" if "/" in name else ""
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
-    """What evaluate.py prints: metrics, then a line a class, and the confusion matrix."""
+    """Return the output of evaluate.py: metrics, a line for each class, and the confusion matrix."""
     metrics = evaluation["metrics"]
     width = max(map(len, metrics), default=0)
     samples = "" if evaluation["samples"] is None else f" ({evaluation['samples']:,} samples)"

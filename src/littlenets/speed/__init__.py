@@ -1,1 +1,1 @@
-"""What makes training and starting fast, applied from outside: the numbers stay the same."""
+"""Speed up training without changing its results; disabled for code that is not known to be compatible."""

@@ -1,4 +1,4 @@
-"""No profiler, in less time than Lightning's takes to do nothing."""
+"""Disabled profiler that is faster than Lightning's."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -8,7 +8,12 @@ _NOTHING = nullcontext()
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing: Lightning asks some 150 times an epoch, which takes its own profiler a microsecond each."""
+    """Profiler that measures nothing.
+
+    Lightning calls the profiler about 150 times an epoch, which takes 1 microsecond each with its own disabled
+    profiler.
+    """
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:
+        """Return a shared context manager that does nothing."""
         return _NOTHING

@@ -1,15 +1,15 @@
-"""Train batches and epochs that nobody needs to see before Lightning takes its turn.
+"""Fast path: train many batches and epochs inside one `training_step` while no hook needs to see them.
 
-Lightning's own work is about 0.4 ms a batch and 1 to 3 ms an epoch. A step of a spiral network on one point takes
-0.3 ms, an epoch of it on all points 2 ms, and one of a linear regression 0.1 ms. So the first thing that a training
-step does here is to train by itself on the batches, and then on the epochs, whose end nobody needs to see. The last of
-them is left to Lightning's automatic optimization, with all hooks and counters. The arithmetic is the same.
+Lightning itself takes about 0.4 ms for a batch and 1 to 3 ms for an epoch. A step of a spiral network on one point
+takes 0.3 ms, an epoch of it on all points 2 ms, and an epoch of a linear regression 0.1 ms. Therefore a training step
+first trains directly on all batches, and then on all epochs, whose end no hook needs to see. The last batch is left
+to Lightning's automatic optimization, with all hooks and counters. The arithmetic is the same.
 
-It happens only where every observer is known to see no difference, which is looked at again at every turn: what is
-unknown makes Lightning run every batch and every epoch. It touches private attributes of Lightning and PyTorch, all of
-them in this file. Lightning's counters are moved by what was trained in between (`_Counters`), its iterator over
-the epoch's batches is shared (`_data_fetcher`), and an optimizer's hooks are looked for. Where another version has
-not got one of these, nothing runs ahead.
+This is done only if no callback, logger or user method can observe a difference, which is checked at every training
+step; anything unknown makes Lightning run every batch and every epoch. The code uses private attributes of Lightning
+and PyTorch, all of them in this file: it advances Lightning's counters by the batches trained in between (`_Counters`),
+shares its iterator over the batches of the epoch (`_data_fetcher`), and checks an optimizer's hooks. If a version of
+Lightning lacks one of these attributes, the fast path is disabled.
 """
 
 import importlib
@@ -35,15 +35,15 @@ from ..data.loader import TensorLoader
 from ..modules import SupervisedModule
 from ..runs.log import traceback_log
 
-# The name is taken away from `torch.optim`.
+# Imported by name, since `torch.optim` deletes its attribute `optimizer`.
 _optimizers = importlib.import_module("torch.optim.optimizer")
 
-# Short enough for a lively progress bar and a prompt answer to Ctrl-C, long enough to make Lightning's share small.
+# Short enough for a smooth progress bar and a fast response to Ctrl-C, long enough to make Lightning's time small.
 SECONDS_AHEAD = 0.25
 
-# Whose classes are known to call nothing but what they are documented to call.
+# The classes of these packages are known to call only what their documentation describes.
 _PACKAGES = {"littlenets", "pytorch_lightning", "lightning_fabric", "torch"}
-# Hooks that are called outside of the training of an epoch, which is all that is run ahead of.
+# Prefixes of hooks that are called outside the training of an epoch, where the fast path makes no difference.
 _OUTSIDE = (
     "setup",
     "teardown",
@@ -56,11 +56,11 @@ _OUTSIDE = (
 )
 _OUTSIDE += ("on_predict_", "on_exception", "on_save_checkpoint", "on_load_checkpoint", "state_", "load_state_")
 _EPOCH_HOOKS = {"on_train_epoch_start", "on_train_epoch_end"}
-# Of every hook that is none of the above, as there may be more in another version.
+# All other hooks, taken from the class since other versions may have more.
 _BATCH_HOOKS = {
     name for name in dir(Callback) if name.startswith("on_") and not name.startswith(_OUTSIDE)
 } - _EPOCH_HOOKS
-# Methods of a task that have no part in the training of an epoch.
+# Methods of a task that are not used during the training of an epoch.
 _ASIDE = {"predictions", "check", "metrics", "validation_step", "test_step", "predict_step", "configure_optimizers"}
 _ASIDE |= {"configure_callbacks", "configure_model", "configure_sharded_model"}
 _STEPS = {
@@ -72,17 +72,18 @@ _TRANSFERS = {"on_before_batch_transfer", "transfer_batch_to_device", "on_after_
 
 
 class RunAhead(Callback):
-    """Take over the training of those batches and epochs that no callback needs to see.
+    """Callback that trains batches and epochs without Lightning's loop if no callback needs to see them.
 
-    A callback that acts on epochs says with ``epochs_until_due(trainer) -> int | None`` how many more than the one
-    under way it can do without (None: any number), and one that has a hook for batches or gradients says with
-    ``batches_until_due(trainer) -> int | None`` how many more than the one under way, of the same epoch; both are asked
-    before the batch under way is trained. One that does not say, but has such a hook, sees every single one. To one
-    that does say, ``on_train_batch_start`` and ``batch_idx`` are about the first batch of a turn. One that has a method
-    ``record_epochs(trainer, columns, batch_losses)`` is given what was measured in the epochs that passed.
+    A callback with a hook for epochs can define ``epochs_until_due(trainer) -> int | None``: the number of epochs after
+    the current one that may be trained without calling it (None: any number). A callback with a hook for batches or
+    gradients can define ``batches_until_due(trainer) -> int | None``: the number of batches after the current one,
+    within the same epoch. Both are called before the current batch is trained. A callback with such a hook but without
+    the method sees every batch or epoch. If batches are skipped, ``on_train_batch_start`` and its ``batch_idx`` refer
+    to the first of the batches trained in one step. A callback with a method ``record_epochs(trainer, columns,
+    batch_losses)`` receives the measurements of the skipped epochs.
 
     Args:
-        enabled: whether to do so at all.
+        enabled: whether to use the fast path.
     """
 
     def __init__(self, enabled: bool = True) -> None:
@@ -92,10 +93,10 @@ class RunAhead(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if pl_module.device.type == "cpu":
-            # Lightning makes PyTorch look for the NVIDIA library each time an optimizer asks whether there is a GPU,
-            # which where there is none takes 0.1 ms at every step.
+            # Lightning makes PyTorch look for the NVIDIA library each time an optimizer checks for a GPU. Without a
+            # GPU, that takes 0.1 ms at every step.
             os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-        # How long an epoch takes is known after the first, which does not pass.
+        # The duration of an epoch is known after the first one, which is never skipped.
         self._reason, self._epoch_began = None, -math.inf
         if self._enabled and isinstance(pl_module, SupervisedModule):
             self._trainer, self._module = trainer, pl_module
@@ -127,7 +128,7 @@ class RunAhead(Callback):
 
 
 def obstacle(trainer: Trainer, module: SupervisedModule) -> str | None:
-    """Return why nothing can be run ahead at this turn; None where it can."""
+    """Return why the fast path cannot be used at this step; None if it can."""
     for look in (_of_trainer, _of_optimizer, _of_data, _of_callbacks, _of_module, _of_version):
         if reason := look(trainer, module):
             return reason
@@ -183,7 +184,7 @@ def _steps_otherwise(optimizer: Optimizer) -> bool:
     if not _is_known(type(optimizer).step):
         return True
     step = vars(optimizer).get("step")
-    # A schedule puts a counter around it.
+    # A learning rate scheduler wraps the method to count its calls.
     counted = getattr(step, "_wrapped_by_lr_sched", False)
     return step is not None and not (counted and getattr(step, "__wrapped__", None) is type(optimizer).step)
 
@@ -233,17 +234,17 @@ def _sees_every_epoch(trainer: Trainer) -> bool:
 
 
 def _defined_elsewhere(kind: type, names: Iterable[str]) -> str | None:
-    """Return one of the methods that a class has from outside of the known packages; None where there is none."""
+    """Return one of the methods that a class has from outside the known packages; None if there is none."""
     for name in names:
         function = getattr(kind, name, None)
-        # A function may say of itself that it does no more than to compute a mean over samples.
+        # Functions marked by `sample_by_sample` only compute a mean over samples.
         if not _is_known(function) and not getattr(function, "sample_by_sample", False):
             return name
     return None
 
 
 def _is_known(function: Any) -> bool:
-    """Whether a method, and what decorates it, was written in one of the known packages, or not in Python."""
+    """Return whether a method and its decorators come from one of the known packages, or are not written in Python."""
     while function is not None:
         function = getattr(function, "__func__", function)
         package = getattr(function, "__globals__", {"__name__": "torch"})["__name__"].partition(".")[0]
@@ -255,11 +256,11 @@ def _is_known(function: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def _unannounced(kind: type, announcement: str, hooks: frozenset[str]) -> str | None:
-    """Return a hook of a callback's class that the class says nothing about; None where there is none."""
+    """Return a hook that a callback's class defines without ``announcement``; None if there is none."""
     says = _owner(kind, announcement)
     for hook in hooks:
         owner = _owner(kind, hook)
-        # A subclass that adds a hook says so itself.
+        # A subclass that adds a hook has to define the method for it itself.
         if owner is not Callback and owner is not None and not (says is not None and issubclass(says, owner)):
             return hook
     return None
@@ -270,7 +271,7 @@ def _owner(kind: type, name: str) -> type | None:
 
 
 def _own(thing: object, names: frozenset[str]) -> str | None:
-    """Return one of the names that an object, not its class, has an attribute of."""
+    """Return one of the names that an object, not its class, has as an attribute; None if it has none."""
     own = vars(thing)
     return None if names.isdisjoint(own) else next(name for name in own if name in names)
 
@@ -280,10 +281,13 @@ _STEPS, _TRANSFERS = frozenset(_STEPS), frozenset(_TRANSFERS)
 
 
 class _Counters:
-    """Lightning's counters, moved by what was trained without it.
+    """Lightning's counters, which are advanced by the batches trained without Lightning.
+
+    Args:
+        trainer: the trainer whose counters are advanced.
 
     Raises:
-        AttributeError: this version of Lightning has not got one of them.
+        AttributeError: this version of Lightning lacks one of the counters.
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -296,7 +300,7 @@ class _Counters:
         _ = self._epoch_loop._batches_that_stepped, self.batches.is_last_batch
 
     def add_batches(self, count: int, schedule_steps: int) -> None:
-        """Count batches of the epoch under way."""
+        """Count batches of the current epoch."""
         for progress, by in (
             (self.batches, count),
             (self._schedules, schedule_steps),
@@ -307,7 +311,7 @@ class _Counters:
         self._epoch_loop._batches_that_stepped += count
 
     def add_epochs(self, count: int, batches: int, schedule_steps: int) -> None:
-        """Count epochs between a last batch and another last batch."""
+        """Count whole epochs, from the last batch of one epoch to the last batch of another."""
         _move(self.epochs.current, count)
         _move(self.epochs.total, count)
         for progress, by in (
@@ -326,18 +330,18 @@ def _move(counter: Any, by: int) -> None:
 
 
 class _Turn:
-    """What is trained before Lightning's turn."""
+    """The batches and epochs trained in one training step before Lightning trains the last batch."""
 
     def __init__(self, trainer: Trainer, module: SupervisedModule, epoch_began: float) -> None:
         self._trainer, self._module, self._epoch_began = trainer, module, epoch_began
         self._loader, self._batches = trainer.train_dataloader, len(trainer.train_dataloader)
         self._counters = _Counters(trainer)
         (self._optimizer,) = trainer.optimizers
-        # Those of now: a callback may add some.
+        # Collected now, since a callback may have added parameters.
         self._parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
         # `optimizer.step` without the wrappers for profilers, hooks and Dynamo, which take 0.03 ms.
         self._optimizer_step = partial(inspect.unwrap(type(self._optimizer).step), self._optimizer)
-        # What loss.backward() calls in the end, after 0.02 ms of arguments that are the same every time.
+        # The function that loss.backward() calls after 0.02 ms of handling arguments, which are always the same here.
         engine = getattr(torch.autograd.Variable, "_execution_engine", None)
         self._run_backward = getattr(engine, "run_backward", None)
         self._one = torch.ones((), device=module.device)
@@ -346,7 +350,7 @@ class _Turn:
         self._until = time.perf_counter() + SECONDS_AHEAD
 
     def train_up_to_the_last(self, batch: Any, batch_idx: int) -> tuple[Any, int]:
-        """Train on what may pass unseen; return the batch that is Lightning's, and its index in its epoch."""
+        """Train on what no hook needs to see; return the batch left to Lightning and its index in its epoch."""
         if batch_idx == 0:
             self._module.records.clear()
         batch = self._train_batches(batch)
@@ -355,7 +359,7 @@ class _Turn:
         return batch, self._counters.batches.current.ready - 1
 
     def _train_batches(self, batch: Any) -> Any:
-        """Train on batches of the epoch under way, up to, but not including, the one that is returned."""
+        """Train on batches of the current epoch, up to but not including the one that is returned."""
         fetcher, passed, ready = self._trainer.fit_loop._data_fetcher, 0, self._counters.batches.current.ready
         for index in range(ready - 1, ready - 1 + self._batches_until_due()):
             if time.perf_counter() >= self._until:
@@ -370,9 +374,9 @@ class _Turn:
         return batch
 
     def _train_epochs(self, batch: Any) -> Any:
-        """End the epoch under way and train on further ones, up to, but not including, the last batch of the last."""
-        # An epoch that takes that long by itself has Lightning's attention: its cost is nothing there, and a bar that
-        # stands still for a whole epoch, or a Ctrl-C that waits for it, is not.
+        """End the current epoch and train on further ones, up to but not including the last batch of the last one."""
+        # Epochs that take longer than SECONDS_AHEAD are left to Lightning, whose cost is negligible there, so that the
+        # progress bar and Ctrl-C do not wait for a whole epoch.
         now = time.perf_counter()
         until = max(self._until, now + SECONDS_AHEAD) if now - self._epoch_began < SECONDS_AHEAD else now
         passed, epoch = 0, self._trainer.current_epoch
@@ -381,7 +385,7 @@ class _Turn:
             if time.perf_counter() >= until or self._trainer.should_stop:
                 break
             self._train(batch)
-            # Before the schedule takes its step: the rate that the epoch's last step used.
+            # Before the scheduler's step, to record the learning rate that the last step of the epoch used.
             records.end_epoch(watched(), float(self._optimizer.param_groups[0]["lr"]))
             self._step_schedules("step", self._batches - 1)
             self._step_schedules("epoch", epoch + passed)
@@ -448,10 +452,10 @@ class _Turn:
             limits.append((trainer.max_steps - trainer.global_step - 1) // self._batches)
         if trainer.enable_validation:
             limits.append(-(epoch + 1) % trainer.check_val_every_n_epoch)
-        # Without any limit, time is the only one.
+        # If there is no other limit, only the time limits the number of epochs.
         return max(0, min(limits, default=2**31))
 
     def _due(self, question: str) -> list[int]:
-        """Return what those callbacks answer that have something to do."""
+        """Return the limits that the callbacks set with the method named ``question``."""
         asked = [getattr(callback, question) for callback in self._trainer.callbacks if hasattr(callback, question)]
         return [due for ask in asked if (due := ask(self._trainer)) is not None]

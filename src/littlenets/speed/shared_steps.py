@@ -1,4 +1,4 @@
-"""Training steps whose batch is shared out among CPU threads, below Lightning's automatic optimization.
+"""Split the batch of each training step among CPU threads, below Lightning's automatic optimization.
 
 Shapes: N batch.
 """
@@ -17,10 +17,10 @@ from ..sharing import SharedBatch, can_share
 
 
 class SharedSteps(Callback):
-    """Share each training batch out among the CPU threads, where network and loss go sample by sample.
+    """Callback that splits each training batch among CPU threads if network and loss treat each sample separately.
 
-    The loss that the training step returns has the gradients behind it that the threads computed, so that backward,
-    hooks, clipping and the optimizer are what they always are.
+    The loss that the training step returns is linked to the gradients computed by the threads, so backward, hooks,
+    gradient clipping and the optimizer work as usual.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class SharedSteps(Callback):
             self._shared = SharedBatch(pl_module.network, pl_module.loss, parameters, self._threads)
             self._module = pl_module
             pl_module.step = _shared_step(pl_module, self._shared, parameters)
-            # PyTorch's own threads would have to be waited for.
+            # More threads of PyTorch itself would wait for each other in each operation.
             torch.set_num_threads(1)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -73,10 +73,10 @@ class SharedSteps(Callback):
 def _shared_step(
     module: SupervisedModule, shared: SharedBatch, parameters: Sequence[nn.Parameter]
 ) -> Callable[[Any], Step]:
-    """Return what takes the place of `SupervisedModule.step`."""
+    """Return a replacement for `SupervisedModule.step`."""
 
     def step(batch: Any) -> Step:
-        # A callback may have added a hook, or frozen layers.
+        # A callback may have added a hook or frozen layers since training started.
         if not torch.is_grad_enabled() or not can_share(module.network, module.loss):
             return SupervisedModule.step(module, batch)
         x, y = batch
@@ -91,7 +91,7 @@ def _shared_step(
 
 
 class _WithGradients(torch.autograd.Function):
-    """A loss, 0-dimensional, whose gradients are known already."""
+    """A loss, 0-dimensional, whose gradients have already been computed."""
 
     @staticmethod
     def forward(context: Any, loss: Tensor, gradients: list[Tensor], *parameters: Tensor) -> Tensor:
@@ -100,5 +100,5 @@ class _WithGradients(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
-        # Into new memory: that of the gradients is used again, and these may be accumulated.
+        # In new memory, since the memory of the gradients is reused, and these may be accumulated.
         return None, None, *(gradient * factor for gradient in context.gradients)

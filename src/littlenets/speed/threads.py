@@ -1,4 +1,4 @@
-"""How many CPU threads a training step can keep busy."""
+"""Choose the number of CPU threads from the amount of work in a training step."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,17 +7,18 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-# Handing work to a thread and waiting for it costs some 10 microseconds for each of the hundred operations of a step,
-# and many times that when another program has the core. A core does about 50 GFLOP a second, so a step of this size
-# is 10 ms of work. The spiral networks' steps are a tenth of it, the convolutional network's three times as much.
+# Passing work to a thread and waiting for it costs about 10 microseconds for each of the hundred operations of a step,
+# and many times that if another program uses the core. A core computes about 50 GFLOP per second, so a step of this
+# size is 10 ms of work. A step of the spiral networks needs a tenth of that, one of the convolutional network three
+# times as much.
 FLOP_A_THREAD = 0.5e9
 
-# Real cores, or what OMP_NUM_THREADS says.
+# The number of physical cores, or the value of OMP_NUM_THREADS.
 AVAILABLE = torch.get_num_threads()
 
 
 def limit_threads(threads: int) -> None:
-    """For a process that shares the cores with others."""
+    """Limit the threads of this process, which shares the cores with other processes."""
     global AVAILABLE
     AVAILABLE = threads
     torch.set_num_threads(threads)
@@ -33,11 +34,11 @@ def choose_threads(
     """Set and return the number of threads for training.
 
     Args:
-        threads: auto is as many as a step can keep busy, and all of them where nobody knows how much work that is.
-        forward: the network; None where it cannot be tried.
-        sample: inputs (N, ...) to try it on.
-        batch_size: samples a training batch of one process.
-        processes: that share the cores, each of which has as many threads.
+        threads: the number, or auto: as many as a step can keep busy, or all available if the work is unknown.
+        forward: the network; None if its work cannot be measured.
+        sample: inputs (N, ...) to run it on.
+        batch_size: number of samples in a training batch of one process.
+        processes: number of processes that share the cores, each of which uses as many threads.
     """
     if threads == "auto":
         threads = most = max(1, AVAILABLE // processes)
