@@ -69,9 +69,12 @@ def keep_interrupts() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        # The chain may lead back to where it began: Hydra raises the cause of an error in the place of that error.
+        chain: list[BaseException] = []
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        while cause is not None and not any(cause is one for one in chain):
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
+            chain.append(cause)
             cause = cause.__cause__ or cause.__context__
-        if cause is None:
-            raise
-        raise cause from None
+        raise
