@@ -18,8 +18,8 @@ from .config import resolvers
 from .config.check import check
 from .errors import StoppedError
 from .evaluation import test
-from .parallel.environment import meeting_point, process_group, starts_others, take_start_method
-from .parallel.processes import Others, ProcessError, Task
+from .parallel.environment import process_group
+from .parallel.processes import ProcessError, Task
 from .parallel.ranks import rank_variable
 from .resuming import Resumed
 from .training import (
@@ -30,6 +30,7 @@ from .training import (
     fit,
     hydra_parts,
     prepare_trainer,
+    start_others,
     tests_alone,
 )
 
@@ -77,16 +78,13 @@ def follow_from_outside(config: DictConfig, folder: Path, before: Resumed | None
             f"{rank_variable()} says that this is one of several processes of a run, whose settings ask for one. "
             "Set trainer.devices=N, or unset the variable."
         )
-    count = trainer.num_devices if starts_others(trainer) else 1
-    with process_group():
-        point = meeting_point(trainer) if count > 1 else {}
-        with Others(count, take_start_method(config.trainer.copy()), point) as others:
-            datamodule = build_data(config, {"data": choices.data})
-            module = _build_module(config, trainer, datamodule, before)
-            threads = build_threads(config, module, datamodule, trainer)
-            others.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
-            _train_along(config, trainer, module, datamodule, before)
-            others.end()
+    with process_group(), start_others(config, trainer) as others:
+        datamodule = build_data(config, {"data": choices.data})
+        module = _build_module(config, trainer, datamodule, before)
+        threads = build_threads(config, module, datamodule, trainer)
+        others.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
+        _train_along(config, trainer, module, datamodule, before)
+        others.end()
 
 
 def _build_trainer(config: DictConfig, folder: Path) -> Trainer:
