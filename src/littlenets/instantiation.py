@@ -29,9 +29,6 @@ for name in (*TALKING, "utilities.rank_zero"):
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
     lambda record: record.levelno > logging.INFO or Path(record.pathname).parent.name in TALKING
 )
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-# The run prints why it ended; PyTorch's warnings only list the processes that ended with it.
-logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 # Caused by Lightning's own use of torch, which this project cannot change.
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")
 # A user who sets barebones=True has asked for a trainer that logs nothing.

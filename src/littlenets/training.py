@@ -123,7 +123,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
             network = getattr(module, "network", module)
             log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
-            processes.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
+            if trainer.world_size > 1:
+                processes.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
         metrics = run.results["metrics"]
         try:
             with run.timed("fit"):

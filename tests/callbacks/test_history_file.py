@@ -51,6 +51,15 @@ def test_numbers_in_the_file_are_the_float32s_themselves(launch):
             assert float(row[name]) == float(f"{float(np.float32(row[name])):.9g}")
 
 
+@pytest.mark.parametrize("seen", [[], [SEE_EVERY_EPOCH]], ids=["ahead", "seen"])
+def test_a_comma_in_a_name_makes_no_column(launch, seen: list[str]):
+    run = launch("model=linear", "model.network._target_=outside_networks.Watched", "trainer.max_epochs=200", *seen)
+    assert list(run.rows[0]) == ["epoch", "train/loss", "slope; weight", "lr"]
+    weight, _ = run.weights()
+    assert np.float32(run.rows[-1]["slope; weight"]) == np.float32(weight.item())
+    assert run.results["metrics"]["slope, weight"] == weight.item()
+
+
 @pytest.fixture(scope="module", params=[[], [SEE_EVERY_EPOCH]], ids=["ahead", "seen"])
 def with_tensorboard(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """14 epochs, of which 4, 8 and 12 end with a validation; and TensorBoard's own reader of its event files."""

@@ -62,6 +62,7 @@ class History(Callback):
         self._validated = False
         self._known: dict[str, Tensor] = {}  # trainer.callback_metrics at the last call of `_collect`
         self._lrs: dict[str, Tensor] = {}
+        self._validation_columns: list[str] = []  # of validations.csv, without epoch and step
         #: The last row that was written, by column.
         self.latest: dict[str, float] = {}
 
@@ -174,7 +175,7 @@ class History(Callback):
         self._known = dict(metrics)
         # A metric logged for both steps and epochs appears under three names: NAME, NAME_step and NAME_epoch.
         doubled = {f"{name}_{kind}" for name in new for kind in ("step", "epoch")}
-        found = {name.translate(_IN_A_CELL): value.item() for name, value in new.items() if name not in doubled}
+        found = {name: value.item() for name, value in new.items() if name not in doubled}
         self._row.update(found)
         return found
 
@@ -195,15 +196,13 @@ class History(Callback):
 
     def _write_rows(self, trainer: Trainer, columns: dict[str, list[float]], validated: bool = False) -> None:
         count = max(map(len, columns.values()), default=1)
-        new = [name for name in columns if name not in self._columns]
+        texts = _cells(columns)
+        new = [name for name in texts if name not in self._columns]
         if self._file is None or new:
             self._open(trainer, new)
         # Writing to an open file that was removed would succeed without leaving a file.
         self._presence.check()
-        # Nine digits are enough to restore a float32 exactly.
-        cells = [
-            [f"{value:.9g}" for value in columns[name]] if name in columns else [""] * count for name in self._columns
-        ]
+        cells = [texts.get(name, [""] * count) for name in self._columns]
         numbers = range(self._epoch + 1, self._epoch + 1 + count)
         self._file.write("".join(",".join(row) + "\n" for row in zip(map(str, numbers), *cells, strict=True)))
         self._file.flush()
@@ -237,8 +236,10 @@ class History(Callback):
 
     def _record_validation(self, trainer: Trainer, measured: dict[str, float]) -> None:
         path = self._folder / "validations.csv"
-        columns = _add_columns(path, ["epoch", "step"], measured)
-        cells = [f"{measured[name]:.9g}" if name in measured else "" for name in columns]
+        texts = _cells({name: [value] for name, value in measured.items()})
+        if not (path.is_file() and texts.keys() <= set(self._validation_columns)):
+            self._validation_columns = _add_columns(path, ["epoch", "step"], texts)
+        cells = [texts.get(name, [""])[0] for name in self._validation_columns]
         with path.open("a") as file:
             file.write(",".join([str(trainer.current_epoch + 1), str(trainer.global_step), *cells]) + "\n")
 
@@ -251,6 +252,11 @@ class History(Callback):
                     for logger in loggers:
                         log_point(logger, step, {BATCH_LOSS: loss})
         self._steps += len(losses)
+
+
+def _cells(columns: dict[str, list[float]]) -> dict[str, list[str]]:
+    """Return columns as text for a CSV file; nine digits are enough to restore a float32 exactly."""
+    return {name.translate(_IN_A_CELL): [f"{value:.9g}" for value in values] for name, values in columns.items()}
 
 
 def _add_columns(path: Path, first: Sequence[str], names: Iterable[str]) -> list[str]:

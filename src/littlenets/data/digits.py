@@ -15,13 +15,11 @@ class Digits(ImageDataModule):
     testing, stratified by class. The split does not depend on the seed, so that test metrics of different seeds are
     comparable.
 
+    Arguments that are not listed are those of `TensorDataModule`.
+
     Args:
         mean: mean of the training pixels, scaled to 0..1.
         std: standard deviation of the training pixels, scaled to 0..1.
-        batch_size: see `TensorDataModule`.
-        shuffle: see `TensorDataModule`.
-        validation: see `TensorDataModule`.
-        seed: see `TensorDataModule`.
     """
 
     classes = 10

@@ -33,13 +33,11 @@ class PictureForm(NamedTuple):
 class ImageDataModule(TensorDataModule):
     """Images uint8 (N, 1, 28, 28) in memory, float32 (B, 1, 28, 28) in a batch; labels int64 (N,).
 
+    Arguments that are not listed are those of `TensorDataModule`.
+
     Args:
         mean: mean of the training pixels, scaled to 0..1.
         std: standard deviation of the training pixels, scaled to 0..1.
-        batch_size: see `TensorDataModule`.
-        shuffle: see `TensorDataModule`.
-        validation: see `TensorDataModule`.
-        seed: see `TensorDataModule`.
     """
 
     sample_name = "images"

@@ -13,16 +13,14 @@ from .base import Split, TensorDataModule
 class Line(TensorDataModule):
     """Points x = 1, 2, ... n_points and y = slope * x + intercept, both float32 (N, 1).
 
+    Arguments that are not listed are those of `TensorDataModule`.
+
     Args:
         n_points: number of training points.
         slope: slope of the line.
         intercept: intercept of the line.
         noise: standard deviation of the Gaussian noise added to y, in units of y.
         test_x: x of the test points, whose y has no noise.
-        batch_size: see `TensorDataModule`.
-        shuffle: see `TensorDataModule`.
-        validation: see `TensorDataModule`.
-        seed: see `TensorDataModule`.
     """
 
     sample_shape = (1,)

@@ -23,17 +23,13 @@ from .images import ImageDataModule, PictureForm, enlarge
 class _DownloadedImages(ImageDataModule):
     """Base class for training and test images that are downloaded; ten classes unless a subclass sets another number.
 
+    Arguments that are not listed are those of `ImageDataModule`.
+
     Args:
         root: folder with torchvision's folders ``MNIST/raw``, ``FashionMNIST/raw`` and so on, which are created there
             if necessary; or a folder that holds the files themselves.
         mirrors: URLs of folders to download from; ``None`` uses torchvision's list.
         stand_in: choice of ``data`` to train on instead if the files are unavailable; read by the training job.
-        mean: see `ImageDataModule`.
-        std: see `ImageDataModule`.
-        batch_size: see `TensorDataModule`.
-        shuffle: see `TensorDataModule`.
-        validation: see `TensorDataModule`.
-        seed: see `TensorDataModule`.
 
     Raises:
         DataUnavailableError: from ``prepare_data``, if the files can be neither found nor downloaded.
@@ -156,19 +152,12 @@ _EMNIST_CLASSES = {
 class EMNIST(_DownloadedImages):
     """Handwritten digits and letters of NIST's Special Database 19 (Cohen et al. 2017, arXiv 1702.05373).
 
+    Arguments that are not listed are those of `_DownloadedImages`.
+
     Args:
         split: set of images, with the classes in this order. ``byclass``, 62: 0-9, A-Z, a-z. ``bymerge`` and
             ``balanced``, 47: 0-9, A-Z, and a b d e f g h n q r t; the other lower case letters are counted as upper
             case. ``letters``, 26: a-z in either case. ``digits`` and ``mnist``, 10.
-        root: see `_DownloadedImages`.
-        mirrors: see `_DownloadedImages`.
-        stand_in: see `_DownloadedImages`.
-        mean: see `ImageDataModule`.
-        std: see `ImageDataModule`.
-        batch_size: see `TensorDataModule`.
-        shuffle: see `TensorDataModule`.
-        validation: see `TensorDataModule`.
-        seed: see `TensorDataModule`.
     """
 
     # The characters fill the image except for two pixels on each side.

@@ -19,14 +19,12 @@ class Spirals(TensorDataModule):
     On an arm, theta = 2 pi sqrt(u) with u uniform in [0, 1), and the radius is 2 theta + pi. Arm i is rotated by i
     times the full circle divided by the number of arms. Gaussian noise is added to each coordinate.
 
+    Arguments that are not listed are those of `TensorDataModule`.
+
     Args:
         arms: number of arms; each arm is a class.
         n_points: points on each arm.
         noise: standard deviation of the noise, in units of the plane (the outermost radius is 5 pi).
-        batch_size: see `TensorDataModule`.
-        shuffle: see `TensorDataModule`.
-        validation: see `TensorDataModule`.
-        seed: see `TensorDataModule`.
     """
 
     sample_shape = (2,)
