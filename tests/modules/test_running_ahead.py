@@ -89,6 +89,14 @@ RUNS = {
     "checkpoints": ["model=linear", "checkpoint.every=7", "trainer.max_epochs=30"],
     "max_steps": ["model=linear", "data.batch_size=2", "trainer.max_epochs=100", "+trainer.max_steps=40"],
     "max_steps only": ["model=linear", "data.batch_size=2", "trainer.max_epochs=-1", "+trainer.max_steps=39"],
+    "clipped by norm": [
+        *("model=spiral", "data.batch_size=300", "+trainer.gradient_clip_val=0.05", "gradient_norm=true"),
+        "trainer.max_epochs=12",
+    ],
+    "clipped by value": [
+        *("model=linear", "data.batch_size=2", "+trainer.gradient_clip_val=0.5", "trainer.max_epochs=20"),
+        *("+trainer.gradient_clip_algorithm=value", "optimizer=sgd"),
+    ],
     "momentum": ["model=multispiral", "optimizer=sgd", "optimizer.momentum=0.9", "trainer.max_epochs=10"],
     "cnn": [
         *("model=cnn", "data=digits", "data.batch_size=600", "trainer.max_epochs=3"),

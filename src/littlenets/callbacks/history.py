@@ -206,15 +206,23 @@ class History(Callback):
         numbers = range(self._epoch + 1, self._epoch + 1 + count)
         self._file.write("".join(",".join(row) + "\n" for row in zip(map(str, numbers), *cells, strict=True)))
         self._file.flush()
+        points = [
+            number for number in numbers if number % self._every == 0 or number in (1, self._epochs) or validated
+        ]
+        if points and trainer.loggers:
+            self._log_rows(trainer, columns, points)
+        self._epoch += count
+        self.latest = {name: cells[-1] for name, cells in columns.items()}
+
+    def _log_rows(self, trainer: Trainer, columns: dict[str, list[float]], epochs: Sequence[int]) -> None:
+        """Log some epochs of new rows, which begin after `_epoch`, without what Lightning logs by itself."""
         monitors = [callback for callback in trainer.callbacks if isinstance(callback, LearningRateMonitor)]
         logged = {*trainer.logged_metrics, *(name for monitor in monitors for name in monitor.lrs)}
         ours = [name for name in columns if name not in logged]
-        for number, row in zip(numbers, zip(*(columns[name] for name in ours), strict=True), strict=False):
-            if number % self._every == 0 or number in (1, self._epochs) or validated:
-                for logger in trainer.loggers:
-                    log_point(logger, number, dict(zip(ours, row, strict=True)))
-        self._epoch += count
-        self.latest = {name: cells[-1] for name, cells in columns.items()}
+        for epoch in epochs:
+            row = {name: columns[name][epoch - self._epoch - 1] for name in ours}
+            for logger in trainer.loggers if row else ():
+                log_point(logger, epoch, row)
 
     def _open(self, trainer: Trainer, new: Sequence[str]) -> None:
         """Open the file, after adding a column for each new name; its cells in existing rows are empty."""

@@ -67,7 +67,9 @@ class Tape:
 
     def look(self) -> Tensor:
         """Return all numbers, float64 on the CPU."""
-        return torch.cat(self._chunks)[: self._used].cpu().double() if self._chunks else torch.empty(0).double()
+        full, rest = divmod(self._used, self.CHUNK)
+        parts = self._chunks[:full] + [chunk[:rest] for chunk in self._chunks[full : full + 1]]
+        return torch.cat(parts).cpu().double() if parts else torch.empty(0).double()
 
     def clear(self) -> None:
         """Remove all numbers and keep the memory."""

@@ -115,6 +115,9 @@ class RunAhead(Callback):
             self._step = None
 
     def _training_step(self, batch: Any, batch_idx: int) -> Any:
+        if self._trainer.is_last_batch and _sees_every_epoch(self._trainer):
+            # Neither a batch nor an epoch can be skipped, so the checks would be for nothing.
+            return self._step(batch, batch_idx)
         reason = obstacle(self._trainer, self._module)
         if reason is None:
             turn = _Turn(self._trainer, self._module, self._epoch_began)
@@ -145,7 +148,6 @@ def _of_trainer(trainer: Trainer, module: SupervisedModule) -> str | None:
     if not isinstance(trainer.profiler, PassThroughProfiler):
         return "a profiler looks at every batch"
     plain = {
-        "gradient_clip_val": (None, 0),
         "accumulate_grad_batches": (1,),
         "fast_dev_run": (False, 0),
         "overfit_batches": (0,),
@@ -226,9 +228,8 @@ def _of_version(trainer: Trainer, module: SupervisedModule) -> str | None:
 
 
 def _sees_every_epoch(trainer: Trainer) -> bool:
-    hooks = _EPOCH_HOOKS | _BATCH_HOOKS
     return any(
-        _unannounced(type(callback), "epochs_until_due", hooks) or _own(callback, hooks)
+        _unannounced(type(callback), "epochs_until_due", _TRAINING_HOOKS) or _own(callback, _TRAINING_HOOKS)
         for callback in trainer.callbacks
     )
 
@@ -276,7 +277,7 @@ def _own(thing: object, names: frozenset[str]) -> str | None:
     return None if names.isdisjoint(own) else next(name for name in own if name in names)
 
 
-_BATCH_HOOKS, _EPOCH_HOOKS = frozenset(_BATCH_HOOKS), frozenset(_EPOCH_HOOKS)
+_BATCH_HOOKS, _TRAINING_HOOKS = frozenset(_BATCH_HOOKS), frozenset(_BATCH_HOOKS | _EPOCH_HOOKS)
 _STEPS, _TRANSFERS = frozenset(_STEPS), frozenset(_TRANSFERS)
 
 
@@ -345,6 +346,7 @@ class _Turn:
         engine = getattr(torch.autograd.Variable, "_execution_engine", None)
         self._run_backward = getattr(engine, "run_backward", None)
         self._one = torch.ones((), device=module.device)
+        self._clip = trainer.gradient_clip_val
         self._schedules = trainer.lr_scheduler_configs
         self._schedule_steps = 0
         self._until = time.perf_counter() + SECONDS_AHEAD
@@ -408,6 +410,10 @@ class _Turn:
         for parameter in self._parameters:
             parameter.grad = None
         self._backward(step.loss)
+        if self._clip:
+            self._module.configure_gradient_clipping(
+                self._optimizer, self._clip, self._trainer.gradient_clip_algorithm
+            )
         with torch.no_grad():
             self._optimizer_step()
 
