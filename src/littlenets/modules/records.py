@@ -152,10 +152,10 @@ class EpochRecords:
         """
         measured = self._in_batches.look().view(len(self._sizes), len(self._names))  # (B, Q)
         self.batch_losses = measured[:, 0]
-        # NumPy, since its functions have less overhead, which dominates in an epoch of one batch.
-        sums = measured.numpy().copy()
-        sums[:, 0] *= self._sizes
-        sums, samples = sums.sum(axis=0), sum(self._sizes)  # (Q,)
+        # Python's numbers have less overhead than tensors, which dominates in an epoch of one batch.
+        sums, samples = [0.0] * len(self._names), sum(self._sizes)  # (Q,)
+        for size, (loss, *totals) in zip(self._sizes, measured.tolist(), strict=True):
+            sums = [total + value for total, value in zip(sums, (loss * size, *totals), strict=True)]
         if reduce is not None:
             device = self._in_batches.device
             everywhere = torch.tensor([*sums, samples], dtype=wide_dtype(device), device=device)
