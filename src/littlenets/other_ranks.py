@@ -21,6 +21,7 @@ from .parallel.processes import ProcessError, Task
 from .parallel.ranks import rank_variable
 from .parallel.rendezvous import process_group
 from .run_setup import (
+    accelerates,
     build_data,
     build_other_data,
     build_threads,
@@ -110,7 +111,8 @@ def _train_along(
     before: Resumed | None,
 ) -> None:
     try:
-        fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: True)
+        checkpoint = before.checkpoint if before else None
+        fit(trainer, module, datamodule, checkpoint, lambda: True, accelerates(config))
     except StoppedError:
         return
     if not tests_alone(trainer):

@@ -145,7 +145,7 @@ def build_trainer(
         Divergence(),
         TrainingState(),
         Shares(),
-        SharedSteps(),
+        *([SharedSteps()] if accelerates(config) else []),
         RunAhead(config.get("run_ahead", True)),
         beginning,
     ]
@@ -156,6 +156,12 @@ def build_trainer(
     ]
     places = [folder, *(Path(place) for place in config.trust if os.path.isabs(place))] if before else None
     return make_trainer(config.trainer, callbacks, loggers, [SafeCheckpointIO(check_folder, places)], folder)
+
+
+def accelerates(config: DictConfig) -> bool:
+    """Return whether to compute layers faster and share batches among threads; torch.compile has its own ways."""
+    # Configurations of older runs have no key ``accelerate``.
+    return config.get("accelerate", True) and not config.compile
 
 
 def tests_alone(trainer: Trainer) -> bool:

@@ -6,6 +6,7 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from .data.samples import lacks
 from .errors import DivergedError, SettingError, StoppedError
 from .instantiation import build, build_all
 from .parallel.rendezvous import own_processes, take_start_method
+from .speed.layers import accelerated
 from .speed.no_profiler import NoProfiler
 
 
@@ -129,6 +131,7 @@ def fit(
     datamodule: LightningDataModule,
     checkpoint: Path | None,
     begun: Callable[[], bool],
+    accelerate: bool,
 ) -> None:
     """Call ``trainer.fit``; the first Ctrl-C or SIGTERM ends it at the end of a batch, the second one at once.
 
@@ -138,13 +141,14 @@ def fit(
         datamodule: the data.
         checkpoint: the checkpoint to resume from; None for a new run.
         begun: returns whether training has started, which is after the checkpoint was restored.
+        accelerate: whether to compute the layers of the network faster.
 
     Raises:
         StoppedError: the user interrupted the training.
         SettingError: Lightning rejects a setting or the checkpoint.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), accelerated(module) if accelerate else nullcontext():
             # Loaders are restored to the batch that follows.
             warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")
             # The data need not have validation samples, even if the task supports validation.

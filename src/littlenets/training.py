@@ -31,6 +31,7 @@ from .parallel.processes import ProcessError, Task
 from .parallel.ranks import follows
 from .parallel.rendezvous import leave_group, process_group
 from .run_setup import (
+    accelerates,
     build_data,
     build_other_data,
     build_tester,
@@ -129,7 +130,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         try:
             with run.timed("fit"):
                 try:
-                    fit(trainer, module, datamodule, before.checkpoint if before else None, lambda: beginning.begun)
+                    checkpoint = before.checkpoint if before else None
+                    fit(trainer, module, datamodule, checkpoint, lambda: beginning.begun, accelerates(config))
                     beginning.now()
                     run.results["ended"] = early_end(trainer)
                 finally:

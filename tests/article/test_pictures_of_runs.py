@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from littlenets.article import pictures
+from littlenets.article import illustrations
 from littlenets.article.illustrations import figure_of
 from littlenets.article.measured_runs import Record
 
@@ -30,6 +30,6 @@ def test_nothing_from_outside_is_shown(record: Record, tmp_path: Path):
 
 
 def test_no_file_of_gigabytes_is_shown(record: Record, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pictures, "MOST_BYTES", 5)
+    monkeypatch.setattr(illustrations, "MOST_BYTES", 5)
     (record.figures / "loss.png").write_bytes(b"123456")
     assert figure_of([record], "loss.png") is None

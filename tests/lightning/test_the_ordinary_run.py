@@ -37,7 +37,7 @@ def test_an_observer_of_everything_hears_the_same_in_both(train_both):
         assert {name: one[name] for name in other} == pytest.approx(other, rel=1e-6), epoch
 
 
-def test_running_ahead_can_be_switched_off(launch):
+def test_run_ahead_can_be_switched_off(launch):
     ahead, alone = launch(*SETTING), launch(*SETTING, "run_ahead=false")
     assert alone.rows == ahead.rows
     assert all(torch.equal(*pair) for pair in zip(alone.weights(), ahead.weights(), strict=True))

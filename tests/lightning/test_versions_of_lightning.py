@@ -19,13 +19,13 @@ def wanted(which: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["oldest", "newest"])
 def test_runs_are_the_same_ahead_and_seen(which: str, tmp_path: Path):
-    """The whole of test_running_ahead.py, and that it does run ahead, in another process."""
+    """The whole of test_run_ahead.py, and that it does run ahead, in another process."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path), wanted(which)]
     installed = subprocess.run(pip, capture_output=True, text=True, check=False)
     if installed.returncode:
         pytest.skip(f"pip cannot install {wanted(which)}: {installed.stderr[-300:]}")
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/modules/test_running_ahead.py"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/modules/test_run_ahead.py"]
     done = subprocess.run(
         tests,
         cwd=ROOT,

@@ -206,9 +206,7 @@ class History(Callback):
         numbers = range(self._epoch + 1, self._epoch + 1 + count)
         self._file.write("".join(",".join(row) + "\n" for row in zip(map(str, numbers), *cells, strict=True)))
         self._file.flush()
-        points = [
-            number for number in numbers if number % self._every == 0 or number in (1, self._epochs) or validated
-        ]
+        points = [number for number in numbers if number % self._every == 0 or number in (1, self._epochs) or validated]
         if points and trainer.loggers:
             self._log_rows(trainer, columns, points)
         self._epoch += count

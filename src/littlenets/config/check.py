@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "threads": Count | Literal["auto"],
     "compile": bool,
     "run_ahead": bool,
+    "accelerate": bool,
     "histograms": bool,
     "gradient_norm": bool,
     "also_test": Sequence[str],

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..sharing import sample_by_sample
 from .base import SupervisedModule
 from .optimization import Schedule
 
@@ -67,7 +66,6 @@ class BinaryClassification(SupervisedModule):
     def target(self, y: Tensor) -> Tensor:
         return y.to(torch.promote_types(self.dtype, torch.float32)).unsqueeze(1)  # (N, 1)
 
-    @sample_by_sample
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         return self._loss(output, target)
 

@@ -6,14 +6,12 @@ Shapes: N batch, K classes.
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..sharing import sample_by_sample
 from .base import SupervisedModule
 
 
 class MulticlassClassification(SupervisedModule):
     """Multiclass classification: cross entropy of logits, float32 (N, K), and labels, int64 (N,)."""
 
-    @sample_by_sample
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         if output.is_cpu:
             # A softmax over rows of three numbers is computed number by number, over columns it is vectorized, which

@@ -7,14 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError
 
-from ..sharing import sample_by_sample
 from .base import SupervisedModule
 
 
 class Regression(SupervisedModule):
     """Regression: the loss is the mean squared error; the metric ``mae`` is the mean absolute error, in units of y."""
 
-    @sample_by_sample
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(output, target)
 

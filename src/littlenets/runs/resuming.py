@@ -19,7 +19,8 @@ from .loading import check_fits, check_saved
 from .saved import find_folder, read_config, read_results
 
 # Settings that may differ in a resumed run; changing any other would make it a different run.
-CHANGEABLE = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "run_ahead", "resume", "trust")
+CHANGEABLE = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "run_ahead", "accelerate")
+CHANGEABLE += ("resume", "trust")
 
 
 class Resumed(NamedTuple):

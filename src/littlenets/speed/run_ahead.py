@@ -411,9 +411,7 @@ class _Turn:
             parameter.grad = None
         self._backward(step.loss)
         if self._clip:
-            self._module.configure_gradient_clipping(
-                self._optimizer, self._clip, self._trainer.gradient_clip_algorithm
-            )
+            self._module.configure_gradient_clipping(self._optimizer, self._clip, self._trainer.gradient_clip_algorithm)
         with torch.no_grad():
             self._optimizer_step()
 

@@ -13,7 +13,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 
 from ..modules import Step, SupervisedModule
-from ..sharing import SharedBatch, can_share
+from .batch_sharing import SharedBatch, is_mean_over_samples, is_observed, treats_samples_alone
 
 
 class SharedSteps(Callback):
@@ -39,7 +39,8 @@ class SharedSteps(Callback):
             and pl_module.device.type == "cpu"
             and type(trainer.strategy) is SingleDeviceStrategy
             and type(trainer.precision_plugin) is Precision
-            and can_share(pl_module.network, pl_module.loss)
+            and is_mean_over_samples(pl_module.loss)
+            and treats_samples_alone(pl_module.network)
         )
         if possible:
             parameters = [parameter for parameter in pl_module.network.parameters() if parameter.requires_grad]
@@ -74,10 +75,12 @@ def _shared_step(
     module: SupervisedModule, shared: SharedBatch, parameters: Sequence[nn.Parameter]
 ) -> Callable[[Any], Step]:
     """Return a replacement for `SupervisedModule.step`."""
+    layers = list(module.network.modules())
 
     def step(batch: Any) -> Step:
-        # A callback may have added a hook or frozen layers since training started.
-        if not torch.is_grad_enabled() or not can_share(module.network, module.loss):
+        # A callback may have added a hook, or replaced or frozen layers, since training started.
+        unchanged = list(module.network.modules()) == layers and not is_observed(module.network)
+        if not (torch.is_grad_enabled() and unchanged):
             return SupervisedModule.step(module, batch)
         x, y = batch
         target = module.target(y)

@@ -1,16 +1,17 @@
-"""Convolutions with pooling after them against the layers one by one, and where the layers themselves are called."""
+"""Convolutions with pooling after them against the layers one by one, and where the loops are used."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from littlenets.networks import CNN, pooling, pooling_kernels
-from littlenets.networks.pooling import PooledConvolutions
+from littlenets.speed import convolution_loops, convolutions
+from littlenets.speed.layers import accelerated
 
+STACK = ExitStack()
 BLOCKS: dict[str, Callable[[], list[nn.Module]]] = {
     "as in cnn": lambda: [
         *(nn.Conv2d(1, 5, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
@@ -23,6 +24,15 @@ BLOCKS: dict[str, Callable[[], list[nn.Module]]] = {
     "not ReLU, in place": lambda: [
         *(nn.Conv2d(1, 3, 3, padding=1), nn.MaxPool2d(2), nn.LeakyReLU(inplace=True)),
         *(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2), nn.ELU(inplace=True)),
+    ],
+    "activations before the pooling": lambda: [
+        *(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+        *(nn.Conv2d(4, 4, 3, padding=1), nn.Tanh(), nn.MaxPool2d(2)),
+    ],
+    "another activation before the pooling": lambda: [
+        *(nn.Conv2d(1, 3, 3, padding=1), nn.Sigmoid(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(3, 4, 3, padding=1), nn.LeakyReLU(-2), nn.MaxPool2d(2)),
     ],
     "nothing after": lambda: [nn.Conv2d(1, 3, 3), nn.MaxPool2d((2, 2)), nn.Conv2d(3, 2, 3), nn.MaxPool2d(2)],
     "other layers between": lambda: [
@@ -54,9 +64,22 @@ BLOCKS: dict[str, Callable[[], list[nn.Module]]] = {
 }
 
 
-def network(blocks: str, memory: torch.memory_format = torch.channels_last) -> PooledConvolutions:
+@pytest.fixture(autouse=True)
+def at_end() -> Iterator[None]:
+    with STACK:
+        yield
+
+
+def fast(*layers: nn.Module) -> nn.Sequential:
+    """Accelerated to the end of the test."""
+    network = nn.Sequential(*layers)
+    STACK.enter_context(accelerated(network))
+    return network
+
+
+def network(blocks: str, memory: torch.memory_format = torch.channels_last) -> nn.Sequential:
     torch.manual_seed(0)
-    return PooledConvolutions(*BLOCKS[blocks]()).to(memory_format=memory)
+    return fast(*BLOCKS[blocks]()).to(memory_format=memory)
 
 
 def images(count: int = 3) -> Tensor:
@@ -91,7 +114,7 @@ def test_several_channels_in_the_first_convolution():
         return [nn.Conv2d(2, 3, 2, padding=1), nn.MaxPool2d(2), nn.ReLU()]
 
     x = torch.randn(3, 2, 9, 8, generator=torch.Generator().manual_seed(1))
-    ours, theirs = PooledConvolutions(*layers()), nn.Sequential(*layers()).double()
+    ours, theirs = fast(*layers()), nn.Sequential(*layers()).double()
     found = output_and_gradients(ours, x, [*ours.parameters()])
     expected = output_and_gradients(theirs, x.double(), [*theirs.parameters()])
     for one, other in zip(found, expected, strict=True):
@@ -192,7 +215,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise Refused
 
-    monkeypatch.setattr(pooling, "_kernels", refuse)
+    monkeypatch.setattr(convolutions, "_kernels", refuse)
 
 
 def backward(layers: nn.Module, x: Tensor) -> None:
@@ -215,7 +238,7 @@ def watched(ours: nn.Module) -> Iterator[None]:
         handle.remove()
 
 
-ELSEWHERE: dict[str, Callable[[PooledConvolutions], object]] = {
+ELSEWHERE: dict[str, Callable[[nn.Sequential], object]] = {
     "float64": lambda ours: backward(ours.double(), images().double()),
     "no gradients wanted": lambda ours: torch.no_grad()(ours)(images()),
     "traced": lambda ours: torch.jit.trace(ours, images()),
@@ -247,7 +270,7 @@ def test_the_layers_are_called_where_somebody_listens_or_precision_is_reduced(ar
 @pytest.mark.parametrize("filters", [nn.Conv2d(1, 3, 4), nn.Conv2d(9, 3, 3)])
 def test_the_layers_are_called_where_they_are_quicker(filters: nn.Conv2d):
     """Many numbers a filter, and no gradient of the images."""
-    backward(PooledConvolutions(filters, nn.MaxPool2d(2), nn.ReLU()), torch.randn(2, filters.in_channels, 9, 9))
+    backward(fast(filters, nn.MaxPool2d(2), nn.ReLU()), torch.randn(2, filters.in_channels, 9, 9))
 
 
 @pytest.mark.usefixtures("refusing")
@@ -264,7 +287,7 @@ def test_a_run_of_cnn_takes_the_loops_at_every_step(launch, monkeypatch: pytest.
         loop(*arguments)
 
     for name in ("few_forward", "few_backward", "many_backward"):
-        monkeypatch.setattr(pooling_kernels, name, partial(noting, name, getattr(pooling_kernels, name)))
+        monkeypatch.setattr(convolution_loops, name, partial(noting, name, getattr(convolution_loops, name)))
     overrides = ["model=cnn", "data=digits", "model.network.channels=[2,3]", "model.network.hidden=[8]"]
     run = launch(*overrides, "data.batch_size=300", "trainer.max_epochs=1", f"threads={threads}")
     for name in ("few_forward", "few_backward", "many_backward"):
@@ -272,15 +295,15 @@ def test_a_run_of_cnn_takes_the_loops_at_every_step(launch, monkeypatch: pytest.
 
 
 def test_compiled_without_a_folder_to_keep_it_in(monkeypatch: pytest.MonkeyPatch):
-    njit = pooling_kernels.njit
+    njit = convolution_loops.njit
 
     def homeless(*arguments: object, cache: bool = False, **options: object) -> Callable:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return njit(*arguments, **options)
 
-    monkeypatch.setattr(pooling_kernels, "njit", homeless)
-    increment = pooling_kernels._compiled(pooling_kernels._VECTOR)(_increment)
+    monkeypatch.setattr(convolution_loops, "njit", homeless)
+    increment = convolution_loops._compiled(convolution_loops._VECTOR)(_increment)
     numbers = torch.zeros(3)
     increment(numbers.numpy())
     assert numbers.tolist() == [1, 1, 1]
@@ -289,7 +312,3 @@ def test_compiled_without_a_folder_to_keep_it_in(monkeypatch: pytest.MonkeyPatch
 def _increment(numbers):
     for index in range(len(numbers)):
         numbers[index] += 1
-
-
-def test_the_network_of_the_digits_is_made_of_it():
-    assert type(CNN().features) is PooledConvolutions

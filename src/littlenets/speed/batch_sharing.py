@@ -7,44 +7,82 @@ instead, and the threads wait for each other once in a step.
 Shapes: N batch.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from ..modules import BinaryClassification, MulticlassClassification, Regression
+from .hooks import has_gradient_hooks, has_hooks
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Layers that compute each sample of a batch by itself, draw no random numbers and store nothing.
+_LAYERS = {nn.Linear, nn.Conv1d, nn.Conv2d, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.Flatten}
+_LAYERS |= {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LayerNorm, nn.Identity}
+_LAYERS |= {nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus}
+# The same of functions and methods, which networks call between layers.
+_FUNCTIONS = {torch.relu, F.relu, torch.tanh, torch.sigmoid, F.leaky_relu, F.elu, F.gelu, F.silu, F.softplus}
+_FUNCTIONS |= {F.max_pool2d, F.avg_pool2d, torch.max_pool2d, operator.add, torch.add}
+_METHODS = {"relu", "tanh", "sigmoid", "add"}
+_FLATTEN = {torch.flatten, "flatten"}
+# The losses of the package are means over the samples.
+_LOSSES = {BinaryClassification.loss, MulticlassClassification.loss, Regression.loss}
 
-def sample_by_sample(function: Function) -> Function:
-    """Mark a network's ``forward``, or a mean ``loss``, as computable in parts of a batch at the same time.
 
-    Such a function must not combine the samples of a batch (as batch normalization does), use random numbers (dropout)
-    or store anything in the network.
+def sample_by_sample(loss: Function) -> Function:
+    """Mark a loss as the mean of a loss of each sample, so that it can be computed in parts of a batch.
+
+    It must draw no random numbers and store nothing.
     """
-    function.sample_by_sample = True
-    return function
+    loss.sample_by_sample = True
+    return loss
 
 
-def has_hooks(module: nn.Module) -> bool:
-    """Return whether a module has forward or backward hooks."""
-    return bool(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    )
+def is_mean_over_samples(loss: Callable[[Tensor, Tensor], Tensor]) -> bool:
+    """Return whether a loss is known to be a mean over samples: one of the package, or marked by `sample_by_sample`."""
+    return getattr(loss, "__func__", None) in _LOSSES or getattr(loss, "sample_by_sample", False)
 
 
-def can_share(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> bool:
-    """Return whether a batch can be split among threads.
+def treats_samples_alone(network: nn.Module) -> bool:
+    """Return whether a network is known to compute each sample by itself, without random numbers or state.
 
-    Network and loss must be marked by `sample_by_sample`, and the network must have no hooks and not be compiled. A
-    hook would be called for each part, on any thread, and a hook for accumulated gradients not at all.
+    Its ``forward`` is traced with `torch.fx`; all layers and functions that it calls must be on the lists of this file.
     """
-    said = all(getattr(function, "sample_by_sample", False) for function in (type(network).forward, loss))
-    hooked = any(has_hooks(part) for part in network.modules()) or any(
-        weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in network.parameters()
-    )
-    return said and not hooked and network._compiled_call_impl is None
+    # PyTorch offers no public way to ask whether `nn.Module.compile` was called.
+    if any(part._compiled_call_impl is not None for part in network.modules()):
+        return False
+    try:
+        nodes = list(fx.Tracer().trace(network).nodes)
+    except Exception:  # `forward` may do anything with the object that is passed for the tensor
+        return False
+    inputs = [node for node in nodes if node.op == "placeholder"]
+    return len(inputs) == 1 and all(_is_alone(node, network) for node in nodes)
+
+
+def _is_alone(node: fx.Node, network: nn.Module) -> bool:
+    if node.op == "call_module":
+        layer = network.get_submodule(node.target)
+        return type(layer) in _LAYERS and getattr(layer, "start_dim", 1) == 1
+    if node.target in _FLATTEN:
+        return node.args[1:] == (1,) or node.kwargs.get("start_dim") == 1
+    if node.op == "call_function":
+        return node.target in _FUNCTIONS
+    if node.op == "call_method":
+        return node.target in _METHODS
+    return node.op in ("placeholder", "output")
+
+
+def is_observed(network: nn.Module) -> bool:
+    """Return whether a layer or parameter of the network has hooks.
+
+    If a batch is split, a hook is called for each part, on any thread, and a hook for accumulated gradients not at all.
+    """
+    return any(map(has_hooks, network.modules())) or any(map(has_gradient_hooks, network.parameters()))
 
 
 class SharedBatch:
@@ -54,8 +92,8 @@ class SharedBatch:
     weights regardless of which thread finishes first.
 
     Args:
-        network: the network, whose ``forward`` is marked by `sample_by_sample`.
-        loss: the mean loss of output and target, marked by `sample_by_sample`.
+        network: a network that computes each sample by itself (`treats_samples_alone`).
+        loss: the loss of output and target, a mean over the samples.
         parameters: the parameters to compute gradients for.
         threads: number of threads, including the calling one.
     """

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import plain_pytorch
 import pytest
@@ -9,11 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from littlenets.networks import CNN
-from littlenets.sharing import SharedBatch, can_share, sample_by_sample
+from littlenets.modules import BinaryClassification, MulticlassClassification, Regression
+from littlenets.networks import CNN, LinearRegression, MultiSpiralNet, SpiralNet
+from littlenets.speed.batch_sharing import (
+    SharedBatch,
+    is_mean_over_samples,
+    is_observed,
+    sample_by_sample,
+    treats_samples_alone,
+)
 
 
-@sample_by_sample
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(output, target)
 
@@ -94,13 +101,6 @@ def test_frozen_and_unneeded_parameters_have_no_gradient():
     assert all(gradient.abs().sum() > 0 for gradient in gradients.values())
 
 
-class Noisy(CNN):
-    """Says nothing of its own ``forward``."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.dropout(x, 0.5))
-
-
 HOOKS = {
     "forward": lambda network: network.features[0].register_forward_hook,
     "before forward": lambda network: network.features[0].register_forward_pre_hook,
@@ -115,9 +115,17 @@ HOOKS = {
 def test_not_shared_where_somebody_listens(where: str):
     network = small_cnn()
     handle = HOOKS[where](network)(lambda *_: None)
-    assert not can_share(network, cross_entropy)
+    assert is_observed(network)
     handle.remove()
-    assert can_share(network, cross_entropy)
+    assert not is_observed(network)
+
+
+def test_not_shared_where_somebody_listens_to_all_layers():
+    handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert is_observed(small_cnn())
+    finally:
+        handle.remove()
 
 
 def compiled() -> nn.Module:
@@ -126,14 +134,67 @@ def compiled() -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("network", [Noisy, compiled, lambda: nn.Flatten()])
-def test_not_shared_where_parts_could_differ_from_the_whole(network: Callable[[], nn.Module]):
-    assert not can_share(network(), cross_entropy)
+class Calls(nn.Module):
+    """Calls a function between two layers."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.before, self.after = nn.Conv2d(1, 2, 3, padding=1), nn.Linear(2 * 14 * 14, 3)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(torch.flatten(self.function(self.before(x)), 1))
 
 
-def test_not_shared_with_a_loss_that_may_compare_samples():
-    assert can_share(small_cnn(), cross_entropy)
-    assert not can_share(small_cnn(), lambda output, target: output.std())
+class Scaled(nn.Linear):
+    """A layer of somebody's own."""
+
+
+ALONE: dict[str, Callable[[], nn.Module]] = {
+    "cnn": small_cnn,
+    "linear": LinearRegression,
+    "spiral": SpiralNet,
+    "multispiral": MultiSpiralNet,
+    "functions between the layers": lambda: Calls(lambda x: F.max_pool2d(F.relu(x), 2)),
+    "methods of tensors": lambda: Calls(lambda x: x.sigmoid().tanh()),
+    "a residual connection": lambda: Calls(lambda x: x + torch.relu(x)),
+}
+TOGETHER: dict[str, Callable[[], nn.Module]] = {
+    "compiled": compiled,
+    "batch normalization": lambda: nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)),
+    "dropout": lambda: nn.Sequential(nn.Linear(2, 3), nn.Dropout()),
+    "dropout as a function": lambda: Calls(F.dropout),
+    "the mean of the batch": lambda: Calls(lambda x: x + x.mean(0)),
+    "samples in another order": lambda: Calls(lambda x: x.flip(0)),
+    "one row for all samples": lambda: nn.Flatten(0),
+    "a condition on the values": lambda: Calls(lambda x: x if x.sum() > 0 else -x),
+    "a layer of another class": lambda: nn.Sequential(Scaled(2, 3)),
+    "several samples in a row": lambda: Calls(lambda x: torch.flatten(x, 0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_networks_that_treat_samples_alone(name: str):
+    assert treats_samples_alone(ALONE[name]())
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_networks_that_are_not_known_to(name: str):
+    assert not treats_samples_alone(TOGETHER[name]())
+
+
+def test_losses_that_are_means_over_samples():
+    settings = {"network": nn.Linear(1, 1), "optimizer": partial(torch.optim.SGD, lr=0.1)}
+    for task in (Regression, BinaryClassification, MulticlassClassification):
+        assert is_mean_over_samples(task(**settings).loss)
+    assert is_mean_over_samples(sample_by_sample(lambda output, target: (output - target).mean()))
+    assert not is_mean_over_samples(lambda output, target: output.std())
+
+    class Own(Regression):
+        def loss(self, output: Tensor, target: Tensor) -> Tensor:
+            return (output - target).std()
+
+    assert not is_mean_over_samples(Own(**settings).loss)
 
 
 def test_a_run_shares_where_it_has_threads_and_gives_the_same_weights_each_time(
@@ -154,6 +215,6 @@ def test_a_run_shares_where_it_has_threads_and_gives_the_same_weights_each_time(
     for one, other in zip(first.weights(), again.weights(), strict=True):
         assert torch.equal(one, other)
     launch(*overrides, "threads=1")
+    launch(*overrides, "threads=2", "accelerate=false")
     launch(*overrides, "threads=2", "trainer.precision=bf16-mixed")
-    launch("model=spiral", "threads=2", "trainer.max_epochs=2")
     assert len(sizes) == 2 * first.results["steps"]

@@ -118,7 +118,7 @@ NEVER_AHEAD = {"stopped early"}
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_running_ahead_changes_nothing(launch, name: str):
+def test_run_ahead_changes_nothing(launch, name: str):
     ahead = launch(*RUNS[name], *observe("DueObserver", every=1000))
     if name not in NEVER_AHEAD:
         assert len(observers.seen) < len(ahead.rows)
@@ -338,7 +338,7 @@ class ShiftedSpirals(Spirals):
 @pytest.mark.parametrize("extra", [[], [SEE_EVERY_EPOCH]], ids=["ahead", "seen"])
 def test_a_datamodules_hook_for_batches_sees_every_batch(launch, extra: list[str]):
     run = launch(
-        *("model=spiral", "data._target_=test_running_ahead.ShiftedSpirals", "trainer.max_epochs=8"),
+        *("model=spiral", "data._target_=test_run_ahead.ShiftedSpirals", "trainer.max_epochs=8"),
         *extra,
     )
     data = Spirals(seed=0)
