@@ -1,10 +1,10 @@
-"""Times each recipe against the plain PyTorch script that does the same training: whole processes, side by side.
+"""Time each recipe against a plain PyTorch script with the same training, as whole processes that run alternately.
 
     python -m pip install -c constraints.txt -e . && python benchmarks/compare.py
 
 takes about an hour on two cores and writes docs/performance.json, the tables in docs/performance.md between its
-markers, and docs/images/performance.png. `--recipes spiral` measures that one anew and keeps the others' figures.
-`--quick` trains a tenth as long and writes nothing.
+markers, and docs/images/performance.png. `--recipes spiral` measures only that recipe and keeps the figures of the
+others. `--quick` trains a tenth as long and writes nothing.
 """
 
 import argparse
@@ -24,11 +24,12 @@ from pathlib import Path
 from turns import in_turn
 
 ROOT = Path(__file__).parent.parent
-# Epochs of each.
+# Number of epochs of each recipe.
 RECIPES = {"linear": 100_000, "spiral": 10_000, "spiral_one_by_one": 10, "multispiral": 2_000, "cnn": 3}
-# What train.py is told where it is more than the name of the model.
+# Overrides of recipes that need more than the name of the model.
 SETTINGS = {"spiral_one_by_one": ("model=spiral", "data.batch_size=1", "optimizer.lr=0.001")}
-# At most this many times the plain script's seconds: training loop, whole command; by number of threads for `cnn`.
+# Limits on the ratio to the plain script's seconds, for the training loop and the whole command. `cnn` has separate
+# limits for one thread and for all cores.
 TARGETS = {
     "linear": {"loop": 1.0, "command": 1.0},
     "spiral": {"loop": 0.85, "command": 0.9},
@@ -36,7 +37,7 @@ TARGETS = {
     "multispiral": {"loop": 0.85, "command": 1.2},
     "cnn": {"loop": 0.7, "command": 0.75, "loop on all cores": 0.5, "command on all cores": 0.55},
 }
-# What makes Lightning attend to every epoch: at most so many times the plain script's loop, on one thread.
+# Limit on the ratio to the plain script's loop, on one thread, with the settings in `OBSERVED`.
 OBSERVED_TARGET = 1.7
 STOP = "+callbacks.stop"
 OBSERVED = {
@@ -52,7 +53,18 @@ OBSERVED = {
 
 @dataclass
 class Timing:
-    """One process, in seconds and MiB."""
+    """Measurements of one process, in seconds and MiB.
+
+    Args:
+        recipe: name of the recipe.
+        side: plain or littlenets.
+        threads: number of threads that was used.
+        default_threads: whether the program chose the number of threads.
+        command: duration of the whole process.
+        loop: duration of the training loop.
+        memory: peak resident set size.
+        quality: what the network learned, in words.
+    """
 
     recipe: str
     side: str
@@ -69,11 +81,12 @@ class Job:
     """One process to be timed.
 
     Args:
+        recipe: name of the recipe.
         side: plain or littlenets.
-        default_threads: whether the number of threads is left to it.
-        command: what runs.
-        read: from what it left behind: when its training loop began and ended, its number of threads, and what the
-            network learned, in words.
+        default_threads: whether the program chooses the number of threads.
+        command: a program and its arguments.
+        read: function that returns, from the files of the finished process, when its training loop began and ended,
+            its number of threads, and what the network learned, in words.
     """
 
     recipe: str
@@ -84,6 +97,7 @@ class Job:
 
 
 def plain(recipe: str, epochs: int, threads: int | None, args: argparse.Namespace, folder: Path) -> Job:
+    """Return a job that runs the plain PyTorch script of a recipe."""
     folder = Path(tempfile.mkdtemp(dir=folder))
     report = folder / "report.json"
     command = [sys.executable, str(ROOT / "benchmarks/plain" / f"{recipe}.py"), f"--epochs={epochs}"]
@@ -98,6 +112,7 @@ def plain(recipe: str, epochs: int, threads: int | None, args: argparse.Namespac
 
 
 def ours(recipe: str, epochs: int, threads: int | None, args: argparse.Namespace, folder: Path, *settings: str) -> Job:
+    """Return a job that runs `train.py` with a recipe and further overrides."""
     run = Path(tempfile.mkdtemp(dir=folder)) / "run"
     command = [sys.executable, str(ROOT / "train.py"), *SETTINGS.get(recipe, (f"model={recipe}",))]
     # The plain scripts draw nothing.
@@ -124,7 +139,7 @@ def ours(recipe: str, epochs: int, threads: int | None, args: argparse.Namespace
 
 
 def measure(when: str, jobs: Sequence[tuple[Job, float | None]], folder: Path) -> list[Timing]:
-    """Runs them in turn, each for its seconds at a time (None: to its end), and tells of each."""
+    """Run jobs alternately, each for its seconds at a time (None: until it ends), and print the results."""
     timings = []
     all_turns = in_turn([job.command for job, _ in jobs], [seconds for _, seconds in jobs], folder)
     for (job, _), turns in zip(jobs, all_turns, strict=True):
@@ -142,13 +157,13 @@ def measure(when: str, jobs: Sequence[tuple[Job, float | None]], folder: Path) -
 
 
 def rounds(args: argparse.Namespace, folder: Path) -> list[Timing]:
-    """Both sides in turn, so that both meet the machine as it is at the time."""
+    """Time both sides alternately, so that other load on the machine affects both."""
     timings = []
     for number in range(args.rounds):
         for recipe in args.recipes:
             epochs = max(1, RECIPES[recipe] // (10 if args.quick else 1))
             for threads, suffix in ((1, ""), (None, " on all cores")):
-                # So that they end at about the same time, where the target is met.
+                # Both sides end at about the same time if the target is met.
                 turn = TARGETS[recipe].get("loop" + suffix, TARGETS[recipe]["loop"])
                 jobs = [(plain(recipe, epochs, threads, args, folder), 1.0)]
                 jobs += [(ours(recipe, epochs, threads, args, folder), turn)]
@@ -157,7 +172,7 @@ def rounds(args: argparse.Namespace, folder: Path) -> list[Timing]:
 
 
 def watching(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
-    """Seconds of a loop with everything recorded, shown and saved, over those with nothing, pair by pair."""
+    """Return the ratios of the loop's duration with the default callbacks and logger to that without, by recipe."""
     ratios = {}
     for recipe in args.recipes:
         epochs = max(1, RECIPES[recipe] // (10 if args.quick else 1))
@@ -170,7 +185,7 @@ def watching(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
 
 
 def observed(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
-    """Seconds of our loop of `spiral`, a tenth as long, where every epoch is looked at, over the plain script's."""
+    """Return the ratios of our loop's duration to the plain script's for `OBSERVED`, with a tenth of the epochs."""
     ratios: dict[str, list[float]] = {}
     epochs = RECIPES["spiral"] // 10
     for number in range(args.rounds):
@@ -184,7 +199,7 @@ def observed(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
 
 @contextmanager
 def other_program() -> Iterator[None]:
-    """Something else computes on half of the cores."""
+    """Keep half of the cores busy during the block."""
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(max(1, os.cpu_count() // 2))]
     try:
         yield
@@ -195,7 +210,7 @@ def other_program() -> Iterator[None]:
 
 
 def busy(args: argparse.Namespace, folder: Path) -> list[Timing]:
-    """Both sides a tenth as long while something else wants the cores; the plain script also on one thread."""
+    """Time both sides, and the plain script on one thread, while half of the cores are busy; a tenth as long."""
     timings = []
     with other_program():
         for number in range(args.rounds):
@@ -203,14 +218,14 @@ def busy(args: argparse.Namespace, folder: Path) -> list[Timing]:
                 epochs = max(1, RECIPES[recipe] // 10)
                 sides = ((plain, 1), (plain, None), (ours, None))
                 jobs = [side(recipe, epochs, threads, args, folder) for side, threads in sides]
-                # To their ends: being stopped lets the other program take both cores, and threads that wait for each
-                # other take seconds to get back.
+                # Each job runs without pauses: while it is stopped, the other program takes all cores, and threads that
+                # wait for each other need seconds to get them back.
                 timings += measure(f"busy, round {number + 1}", [(job, None) for job in jobs], folder)
     return timings
 
 
 def start_up(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
-    """Seconds and MiB of a whole command that trains one epoch, and of imports alone."""
+    """Measure the seconds of a command that trains one epoch, and the seconds and MiB of imports alone."""
     figures: dict[str, list[float]] = {"one epoch": [], "imports": [], "imports MiB": [], "torch MiB": []}
     for _ in range(max(5, args.rounds)):
         commands = [ours("linear", 1, None, args, folder).command]
@@ -226,11 +241,12 @@ def start_up(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
 
 
 def spread(values: Sequence[float]) -> str:
+    """Return the median, minimum and maximum as text."""
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def table(timings: Sequence[Timing]) -> list[str]:
-    """A line for each recipe and number of threads, as Markdown."""
+    """Return a Markdown table with a line for each recipe and number of threads."""
     lines = [
         "| recipe | threads | plain loop, s | our loop, s | ratio of loops | target | ratio of commands | target |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -258,7 +274,7 @@ def table(timings: Sequence[Timing]) -> list[str]:
 
 
 def busy_table(timings: Sequence[Timing]) -> list[str]:
-    """A line for each recipe: our default against the better of the plain script's numbers of threads, as Markdown."""
+    """Return a Markdown table of our default number of threads against the better of the plain script's, by recipe."""
     lines = [
         "| recipe | plain, 1 thread, s | plain, default, s | ours, default, s | ours over the better of both |",
         "| --- | --- | --- | --- | --- |",
@@ -274,6 +290,7 @@ def busy_table(timings: Sequence[Timing]) -> list[str]:
 
 
 def memory_table(timings: Sequence[Timing], start: dict[str, list[float]]) -> list[str]:
+    """Return a Markdown table of the peak memory of both sides, by recipe."""
     added = statistics.median(start["imports MiB"]) - statistics.median(start["torch MiB"])
     lines = [
         f"Importing Lightning and Hydra adds {added:.0f} MiB to what torch and torchvision take.",
@@ -291,7 +308,7 @@ def memory_table(timings: Sequence[Timing], start: dict[str, list[float]]) -> li
 
 
 def picture(timings: Sequence[Timing], path: Path) -> None:
-    """Median seconds of the training loop on both sides, on one thread and at default."""
+    """Plot the median seconds of the training loop on both sides, with one thread and with the default number."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -340,6 +357,7 @@ def main() -> None:
 
 
 def machine(args: argparse.Namespace) -> str:
+    """Return a description of the device and the versions of Python and PyTorch."""
     import torch
 
     device = torch.cuda.get_device_name() if args.device == "cuda" else _processor()
@@ -347,14 +365,14 @@ def machine(args: argparse.Namespace) -> str:
 
 
 def _processor() -> str:
-    """What Linux calls it; elsewhere its kind."""
+    """Return the name of the processor on Linux, elsewhere its architecture."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def merged(figures: dict) -> dict:
-    """With the earlier figures of other recipes, where they were taken on the same machine with the same versions."""
+    """Add the earlier figures of other recipes, if they are from the same machine with the same versions."""
     file = ROOT / "docs/performance.json"
     earlier = json.loads(file.read_text()) if file.exists() else {}
     if earlier.get("machine") != figures["machine"]:
@@ -367,7 +385,7 @@ def merged(figures: dict) -> dict:
 
 
 def page(figures: dict) -> list[str]:
-    """The figures as Markdown."""
+    """Return the figures as lines of Markdown."""
     timings, start = [Timing(**timing) for timing in figures["timings"]], figures["start"]
     one_epoch = [epoch / imports for epoch, imports in zip(start["one epoch"], start["imports"], strict=True)]
     return [
@@ -401,7 +419,7 @@ def page(figures: dict) -> list[str]:
 
 
 def write(figures: dict) -> None:
-    """docs/performance.json, the part of docs/performance.md between the markers, and the picture."""
+    """Write docs/performance.json, the part of docs/performance.md between the markers, and the picture."""
     (ROOT / "docs/performance.json").write_text(json.dumps(figures, indent=1) + "\n")
     document = ROOT / "docs/performance.md"
     begin, end = "<!-- made by benchmarks/compare.py -->\n", "<!-- until here -->\n"

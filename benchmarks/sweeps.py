@@ -1,9 +1,9 @@
-"""Times sweeps: against a shell loop over the plain script, against one job after another, and looked at beforehand.
+"""Time sweeps against a shell loop over the plain script and against one job after another, and time a preview.
 
     python benchmarks/sweeps.py
 
 takes about five minutes on two idle cores and writes the table in docs/sweeps.md between its markers. Both sides of a
-comparison take turns, so that both meet the machine as it is at the time. `--quick` runs less of it and writes nothing.
+comparison run alternately, so that other load on the machine affects both. `--quick` runs less and writes nothing.
 """
 
 import argparse
@@ -20,15 +20,18 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "sweeps.md"
 BEGIN, END = "<!-- benchmarks/sweeps.py -->", "<!-- end -->"
-# A loop over a hundred of these only takes twenty times as long as one over five.
+# Number of plain runs that are timed; a loop over more of them takes proportionally longer.
 SAMPLE = 5
 
 
 def seconds(*command: str | Path) -> float:
-    """Runs a Python program in a folder of its own, which is gone afterwards.
+    """Run a Python program in a temporary folder, and return its duration in seconds.
+
+    Args:
+        *command: path of the program, and its arguments.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the program failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
@@ -41,24 +44,25 @@ def seconds(*command: str | Path) -> float:
 
 
 def sweep(*arguments: str) -> float:
+    """Run a sweep, and return its duration in seconds."""
     return seconds(ROOT / "train.py", "-m", *arguments)
 
 
 def loop(runs: int) -> float:
-    """So many plain scripts, one after the other, judged from a few of them."""
+    """Return the seconds of a loop over the plain script, extrapolated from `SAMPLE` runs."""
     plain = ROOT / "benchmarks" / "plain" / "linear.py"
     return runs / SAMPLE * sum(seconds(plain, "--epochs=200") for _ in range(SAMPLE))
 
 
 def in_turn(rounds: int, one: Callable[[], float], other: Callable[[], float]) -> tuple[float, float, float]:
-    """Medians of both, and of the ratio of one to the other, round by round."""
+    """Call two functions alternately; return the medians of both results and of their ratio in each round."""
     pairs = [(one(), other()) for _ in range(rounds)]
     ratios = [first / second for first, second in pairs]
     return *(statistics.median(side) for side in zip(*pairs, strict=True)), statistics.median(ratios)
 
 
 def measure(rounds: int, runs: int, epochs: int, seeds: int) -> list[str]:
-    """The lines of a Markdown table."""
+    """Run all benchmarks, and return the results as lines of a Markdown table."""
     lines = ["| what | seconds | against | seconds | ratio |", "| --- | --- | --- | --- | --- |"]
     ours, plain, ratio = in_turn(rounds, lambda: sweep("model=linear", f"seed=range(0,{runs})"), lambda: loop(runs))
     lines.append(

@@ -1,6 +1,6 @@
-"""Runs commands in turn, a second at a time: what else the machine does for half a minute slows all of them alike.
+"""Run several commands alternately, a second at a time, so that other load on the machine slows all of them alike.
 
-While one has its turn, the others are stopped (SIGSTOP), and that time is not counted as theirs.
+While one command runs, the others are stopped (SIGSTOP), and their time does not count.
 """
 
 import os
@@ -14,11 +14,11 @@ from pathlib import Path
 
 
 class Turns:
-    """One command, and when it was running.
+    """A command that is run and stopped in turns, and the times at which it was running.
 
     Args:
         command: a program and its arguments.
-        cwd: the folder that it runs in.
+        cwd: working directory of the command.
     """
 
     def __init__(self, command: Sequence[str], cwd: Path) -> None:
@@ -26,7 +26,7 @@ class Turns:
         self._process: subprocess.Popen | None = None
         self._over = threading.Event()
         self._turns: list[tuple[float, float]] = []
-        #: Peak resident size in MiB, once it has ended.
+        #: Peak resident set size in MiB, set when the command has ended.
         self.memory = 0.0
 
     @property
@@ -34,14 +34,17 @@ class Turns:
         return self._over.is_set()
 
     def seconds(self, since: float = float("-inf"), until: float = float("inf")) -> float:
-        """How long it was running between two moments, in seconds as `time.time` counts them."""
+        """Return how many seconds the command was running between two times, given in seconds as by `time.time`."""
         return sum(max(0.0, min(end, until) - max(begin, since)) for begin, end in self._turns)
 
     def take(self, seconds: float | None) -> None:
-        """Lets it run for so long (None: any time), or to its end.
+        """Run the command for some time, or until it ends.
+
+        Args:
+            seconds: the time; None is until it ends.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: the command failed.
         """
         begun = time.time()
         if self._process is None:
@@ -57,7 +60,7 @@ class Turns:
             self._turns.append((begun, min(time.time(), self._ended)))
 
     def kill(self) -> None:
-        """Ends it where it has not ended by itself."""
+        """Kill the command if it has not ended."""
         if self._process is not None and not self.over:
             self._signal(signal.SIGKILL)
             self._over.wait()
@@ -72,7 +75,7 @@ class Turns:
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # its own group, to be stopped with all that it starts
+                start_new_session=True,  # a process group of its own, so that its child processes are stopped too
             )
         self._ended = float("inf")
         threading.Thread(target=self._await_end, daemon=True).start()
@@ -92,15 +95,16 @@ class Turns:
 
 
 def in_turn(commands: Sequence[Sequence[str]], seconds: Sequence[float | None], cwd: Path) -> list[Turns]:
-    """Runs all to their ends.
+    """Run several commands alternately until all have ended.
 
     Args:
-        commands: each a program and its arguments.
-        seconds: how long each runs at a time; those that take twice as long may have twice as much. None: to its end.
-        cwd: the folder that they run in.
+        commands: for each command, a program and its arguments.
+        seconds: for each command, how long it runs at a time; None is until it ends. If commands with longer durations
+            get proportionally more, all end at about the same time.
+        cwd: working directory of the commands.
 
     Raises:
-        RuntimeError: one failed; the others are ended.
+        RuntimeError: a command failed; the others are killed.
     """
     programs = [Turns(command, cwd) for command in commands]
     try:

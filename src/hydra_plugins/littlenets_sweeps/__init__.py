@@ -1,6 +1,6 @@
-"""What Hydra must find here to let conf/ choose them: hydra/sweeper=grid and hydra/launcher=parallel.
+"""Hydra plugins ``hydra/sweeper=grid`` and ``hydra/launcher=parallel``, in the package that Hydra searches for plugins.
 
-Hydra imports this in each of its programs, so it imports what it needs only when it is needed.
+Every program that uses Hydra imports this module, so most imports are inside of functions.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 
 
 class ParallelLauncher(Launcher):
-    """Runs several jobs at once, in processes that live as long as the sweep.
+    """Launcher that runs several jobs at once, in worker processes that live as long as the sweep.
 
     Args:
-        jobs: how many at once; ``auto`` is as many as there are cores.
+        jobs: number of jobs at once; ``auto`` is as many as the machine has cores for.
     """
 
     def __init__(self, jobs: int | str = "auto") -> None:
@@ -35,10 +35,10 @@ class ParallelLauncher(Launcher):
 
 
 class GridSweeper(Sweeper):
-    """Every value with every other, as Hydra's own sweeper; but all of them are checked before the first is trained.
+    """Sweeper that runs all combinations of values, like Hydra's own, but checks all of them before training.
 
     Args:
-        params: what to sweep over, as on the command line, which beats it.
+        params: overrides by key, including swept values; those on the command line take precedence.
     """
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:

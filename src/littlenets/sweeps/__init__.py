@@ -1,1 +1,1 @@
-"""Many runs from one command."""
+"""Sweeps: train many configurations with one command."""

@@ -1,4 +1,4 @@
-"""Whether the settings of a sweep's points are right, before the first of them is trained."""
+"""Check the settings of all points of a sweep before the first job is trained."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,17 +17,19 @@ def check_points(
     trusted: Sequence[str] | None,
     folder: Path | None = None,
 ) -> list[str]:
-    """What is wrong with the settings of each point; empty where nothing is. Imports PyTorch.
+    """Return an error message for each point, which is empty if its settings are valid. Imports PyTorch.
 
     Args:
-        trusted: what from outside the package may be named; None is anything.
-        folder: that of a sweep that is gone on with, below which its runs may write.
+        points: the points to check.
+        compositions: the compositions that the points refer to.
+        trusted: names from outside the package that the settings may contain; None allows all names.
+        folder: folder of a resumed sweep, below which its runs may write; None for a new sweep.
     """
     return ["\n".join(_problems(point, compositions[point.composition], trusted, folder)) for point in points]
 
 
 def expected_of_points(points: Sequence[Point], compositions: Sequence[Composition]) -> list[Expected | None]:
-    """Return what each of the points, whose settings have been checked, is going to measure. Imports PyTorch."""
+    """Return the metrics that each of the checked points will measure; None if unknown. Imports PyTorch."""
     return [
         expected_metrics(OmegaConf.to_container(compositions[point.composition].set(point), resolve=True))
         for point in points

@@ -1,22 +1,22 @@
-"""How many jobs at once, and what of the machine each of them gets."""
+"""Choose how many jobs run at once, and divide the cores and GPUs among them."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Small networks leave most of a GPU idle, but each process that uses one keeps half a gigabyte of it.
+# Small networks leave most of a GPU idle, but each process on it takes half a gigabyte of its memory.
 WORKERS_A_GPU = 4
 
 
 class Share(NamedTuple):
-    """What worker processes get.
+    """Number of worker processes, and the resources of each.
 
     Args:
-        workers: how many there are.
-        threads: for each of them.
-        gpus: what CUDA_VISIBLE_DEVICES takes, one GPU or as many as a job needs; given to the workers in turn. Empty
-            where there is nothing to share out.
+        workers: number of worker processes.
+        threads: number of threads of each worker.
+        gpus: values of CUDA_VISIBLE_DEVICES, each with one GPU or as many as a job needs; assigned to the workers in
+            turn. Empty if no GPU is used.
     """
 
     workers: int
@@ -25,14 +25,14 @@ class Share(NamedTuple):
 
 
 def share_out(jobs: int | None, points: Sequence[dict[str, Any]]) -> Share:
-    """Divides the machine so that workers times threads is at most the number of cores.
+    """Divide the machine among workers so that workers times threads is at most the number of cores.
 
     Args:
-        jobs: at most so many at once; None is as many as there are cores.
-        points: the settings of each job.
+        jobs: maximum number of jobs at once; None is as many as the machine has cores for.
+        points: resolved settings of each job.
     """
     cores = available_cores()
-    # Where a number of threads was asked for, there is room for fewer workers.
+    # Jobs that set a number of threads, or train in several processes on the CPU, need several cores each.
     asked = [
         (point["threads"] if isinstance(point.get("threads"), int) else 1)
         * (1 if uses_gpu(point) else devices_of(point))
@@ -52,18 +52,18 @@ def share_out(jobs: int | None, points: Sequence[dict[str, Any]]) -> Share:
 
 
 def available_cores() -> int:
-    """Those that this process may use: by its affinity, and in a container by its quota."""
+    """Return the number of cores that this process may use, by its CPU affinity and the quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         cores = min(cores, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
-        pass  # "max", or another system
+        pass  # no quota ("max"), or a system without cgroups
     return cores
 
 
 def gpus() -> list[str]:
-    """NVIDIA's, as CUDA_VISIBLE_DEVICES names them, without importing PyTorch."""
+    """Return the NVIDIA GPUs, as named in CUDA_VISIBLE_DEVICES, without importing PyTorch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name not in ("", "-1")]
@@ -71,12 +71,13 @@ def gpus() -> list[str]:
 
 
 def uses_gpu(settings: dict[str, Any]) -> bool:
+    """Return whether a job trains on a GPU if there is one."""
     trainer = settings.get("trainer") or {}
     return trainer.get("accelerator") in ("auto", "gpu", "cuda")
 
 
 def devices_of(settings: dict[str, Any]) -> int:
-    """Return how many devices of this machine a job trains on; ``auto`` is one, since a worker sees no more."""
+    """Return how many devices of this machine a job trains on; 1 for ``auto``, since a worker sees only one."""
     devices = (settings.get("trainer") or {}).get("devices", 1)
     if isinstance(devices, str) and devices.lstrip("-").isdigit():
         devices = int(devices)

@@ -1,4 +1,4 @@
-"""The figures of a sweep: which ones there are to draw, and their files."""
+"""Choose and draw the figures of a sweep."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -13,21 +13,21 @@ from ..runs.folder import file_name
 from .outcomes import Outcome
 from .table import SEED, SweepTable
 
-# Further settings are in the table: nobody looks at ten pictures of the same numbers.
+# Limit on the number of settings with a figure of their own; the tables contain all of them.
 SETTINGS = 4
-# Levels of a second setting that can be told apart by colour.
+# Limit on the number of values of a second setting that are shown by colours, so that they can be told apart.
 LEVELS = 6
-# And by dashes.
+# The same for dash patterns.
 DASHES = 3
 OURS = ("by_*.png", "heat_map.png", "loss_curves.png")
 DURATION = "trainer.max_epochs"
 
 
 def draw_figures(table: SweepTable) -> tuple[list[str], list[str]]:
-    """Draws what a sweep has to show into its folder ``figures/``, and removes what was drawn there before.
+    """Draw the figures of a sweep into its subfolder ``figures/``, and remove older ones that were not drawn again.
 
     Returns:
-        The paths of the figures, relative to the sweep's folder; and remarks on those that could not be drawn.
+        The paths of the figures, relative to the sweep's folder, and messages about those that could not be drawn.
     """
     folder = table.folder / "figures"
     before = {path.name for pattern in OURS for path in folder.glob(pattern)}
@@ -39,7 +39,7 @@ def draw_figures(table: SweepTable) -> tuple[list[str], list[str]]:
             image = io.BytesIO()
             figure.savefig(image, format="png")
             write_atomically(folder / name, image.getvalue())
-        except Exception as error:  # a picture is no reason to lose a table
+        except Exception as error:  # an error in one figure must not prevent the others and the tables
             remarks.append(f"figures/{name} could not be drawn: {type(error).__name__}: {error}")
         else:
             drawn.append(f"figures/{name}")
@@ -50,7 +50,7 @@ def draw_figures(table: SweepTable) -> tuple[list[str], list[str]]:
 
 
 def _figures(table: SweepTable) -> Iterator[tuple[str, Callable[[], Figure]]]:
-    """Names of files, and how to draw them."""
+    """Yield the file name of each figure, with a function that draws it."""
     settings = [key for key in table.keys if key != SEED]
     curves = [outcome for outcome in table.outcomes if _loss(table) in outcome.losses]
     if curves:
@@ -66,7 +66,7 @@ def _figures(table: SweepTable) -> Iterator[tuple[str, Callable[[], Figure]]]:
 
 
 def _measured(table: SweepTable, outcomes: list[Outcome]) -> dict[str, Any]:
-    """What the figures of the objective have in common."""
+    """Return the arguments that all figures of the objective take."""
     objective = table.objective
     return {
         "metrics": [objective.value(outcome) for outcome in outcomes],
@@ -76,7 +76,7 @@ def _measured(table: SweepTable, outcomes: list[Outcome]) -> dict[str, Any]:
 
 
 def _ended(table: SweepTable, *keys: str) -> list[Outcome]:
-    """The jobs that set all of the keys, and either have a value of the objective or diverged on the way to one."""
+    """Return the jobs that set all of the keys and either have a value of the objective or diverged."""
     return [
         outcome
         for outcome in table.outcomes
@@ -86,17 +86,17 @@ def _ended(table: SweepTable, *keys: str) -> list[Outcome]:
 
 
 def _has_points(table: SweepTable, key: str) -> bool:
-    """Whether runs with a value of the objective, or their neighbours that diverged, differ in a setting."""
+    """Return whether the jobs in `_ended` differ in a setting, and at least one has a value of the objective."""
     outcomes = _ended(table, key)
     reached = any(table.objective.value(outcome) is not None for outcome in outcomes)
     return reached and _levels(outcomes, key) > 1
 
 
 def _by_setting(table: SweepTable, key: str) -> Figure:
-    """The objective against one setting; in colour another one, if there is one of few levels."""
+    """Plot the objective against one setting, with colours for another setting that has few values, if there is one."""
     outcomes = _ended(table, key)
     others = [other for other in table.keys if other not in (key, SEED)]
-    # Not one that was stepped through together with this one: its lines would have a point each.
+    # Not a setting that was zipped with this one, because each of its lines would have a single point.
     counts = {other: _levels(outcomes, other) for other in others if _differ(outcomes, key, [other])}
     line = min((other for other, count in counts.items() if 1 < count <= LEVELS), key=counts.get, default=None)
     fixed = [key, line] if line else [key]
@@ -116,7 +116,7 @@ def _levels(outcomes: list[Outcome], key: str) -> int:
 
 
 def _differ(outcomes: list[Outcome], key: str, fixed: list[str]) -> bool:
-    """Whether some that are alike in the fixed settings have different values of another one."""
+    """Return whether jobs with the same values of the fixed settings have different values of another one."""
     found: dict[str, set[str]] = {}
     for outcome in outcomes:
         swept = outcome.job.swept
@@ -125,7 +125,7 @@ def _differ(outcomes: list[Outcome], key: str, fixed: list[str]) -> bool:
 
 
 def _is_grid(table: SweepTable, keys: list[str]) -> bool:
-    """Whether most pairs of values were tried: of values that were stepped through together, few are."""
+    """Return whether more than half of the pairs of values were tried; if settings are zipped, fewer are."""
     outcomes = _ended(table, *keys)
     if not all(_has_points(table, key) for key in keys):
         return False
@@ -153,17 +153,17 @@ def _by_seed(table: SweepTable) -> Figure:
 
 
 def _loss(table: SweepTable) -> str:
-    """The loss whose curves are shown: the objective where it is one that was recorded along the way."""
+    """Return the loss whose curves are plotted: the objective if it is a loss in history.csv, else ``train/loss``."""
     recorded = {name for outcome in table.outcomes for name in outcome.losses}
     metric = table.objective.metric if table.objective else None
     return metric if metric in recorded else "train/loss"
 
 
 def _curves(table: SweepTable, outcomes: list[Outcome]) -> Figure:
-    """All curves of a loss; in colour the learning rate, or else what was swept first."""
+    """Plot all curves of a loss, with colours for the learning rate or, if it was not swept, the first setting."""
     loss = _loss(table)
     settings = [key for key in table.keys if key != SEED]
-    # A longer run goes on where a shorter one ends: nothing to tell by colour.
+    # No colours for the number of epochs: the curve of a longer run continues that of a shorter one.
     telling = [key for key in settings if key != DURATION] or settings
     colour = next((key for key in telling if key.endswith(".lr")), telling[0] if telling else None)
     dash = next((key for key in telling if key != colour and 1 < _levels(outcomes, key) <= DASHES), None)

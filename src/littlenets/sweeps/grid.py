@@ -1,4 +1,4 @@
-"""Which points a command line asks for: every value with every other, or some of them step by step."""
+"""Expand the overrides of a command line into points: all combinations of the swept values, or zipped values."""
 
 import itertools
 import math
@@ -8,19 +8,20 @@ from hydra.core.override_parser.types import Override, RangeSweep
 
 from ..errors import SettingError
 
-# With more, sweep.json alone takes longer to write than a run of `linear`.
+# Limit on the number of jobs; with more, writing sweep.json takes longer than a run of `linear`.
 MOST_JOBS = 100_000
 
 
 def expand(overrides: Sequence[Override], zipped: Sequence[str] = ()) -> list[list[str]]:
-    """The overrides of each point, the last one varying fastest.
+    """Return the overrides of each point; the values of the last override vary fastest.
 
     Args:
-        overrides: as parsed; where several set the same, the last one counts.
-        zipped: settings whose values are stepped through together, the first with the first, instead of crossed.
+        overrides: parsed overrides; if several of them set the same key, the last one is used.
+        zipped: settings whose values are paired by position instead of combined with all others.
 
     Raises:
-        SettingError: a zipped setting is not swept, or has another number of values than the others.
+        SettingError: a zipped setting is missing or has a different number of values than the others, an override
+            sweeps over an interval, or there are more than `MOST_JOBS` points.
     """
     values: dict[str, list[str]] = {}
     for override in overrides:
@@ -58,7 +59,7 @@ def _too_many(asked: str) -> SettingError:
 
 
 def _zip(values: dict[str, list[str]], zipped: Sequence[str]) -> list[str]:
-    """The keys to step through together, as they were written."""
+    """Return the keys of the zipped settings as they are written in the overrides, such as ``+name``."""
     by_name = {key.lstrip("+"): key for key in values}
     missing = [name for name in zipped if name not in by_name]
     if missing:

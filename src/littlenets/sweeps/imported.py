@@ -1,4 +1,4 @@
-"""What every worker process needs and takes seconds to import: imported once, before the workers are forked."""
+"""Import what all worker processes need, once before they are forked, since it takes seconds."""
 
 from ..fast_imports import fast_imports
 

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep while it runs: one live view on a terminal, a line for each finished job elsewhere."""
+"""Show the progress of a sweep: a live view on a terminal, a line for each finished job elsewhere."""
 
 import os
 import time
@@ -22,38 +22,38 @@ from .table import SweepTable
 from .worker import Ending
 
 SECONDS_BETWEEN_DRAWS = 0.25
-# A terminal has some 24 lines, and the finished jobs are above.
+# Limit on the number of running jobs listed; a terminal has about 24 lines, with the finished jobs above.
 RUNNING_SHOWN = 8
 LONGEST_REASON = 300
 STYLES = {"completed": "green", "warned": "yellow", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
 
 
 class View(Protocol):
-    """What `running.Running` tells of a sweep."""
+    """Interface through which `running.Running` reports the progress of a sweep."""
 
     def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
-        """A job has ended, and ``table`` knows of it."""
+        """Report that a job has ended; ``table`` contains its outcome."""
 
     def again(self, table: SweepTable, job: Job, why: str) -> None:
-        """A job is tried once more."""
+        """Report that a job is tried again."""
 
     def say(self, line: str) -> None:
-        """Something about the whole sweep."""
+        """Show a message about the whole sweep."""
 
     def look(self, table: SweepTable, running: Sequence[Job]) -> None:
-        """Called several times a second."""
+        """Update the view; called several times a second."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Close the view."""
 
 
 class Lines:
-    """For files and pipes: a line for each finished job.
+    """View for files and pipes: a line for each finished job.
 
     Args:
-        folder: the sweep's.
-        jobs: how many are to run.
-        settings: of each job, by number.
+        folder: folder of the sweep.
+        jobs: number of jobs to run.
+        settings: resolved settings of each job, by number.
     """
 
     def __init__(self, folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> None:
@@ -97,7 +97,7 @@ class Lines:
         return ["  ".join(filter(None, words))]
 
     def _left(self) -> str:
-        """Time to go, judging by the jobs that have ended."""
+        """Return the remaining time as text, estimated from the jobs that have ended; empty if none has."""
         if not self._done:
             return ""
         seconds = (time.monotonic() - self._started) / self._done * (self._jobs - self._done)
@@ -105,9 +105,12 @@ class Lines:
 
 
 class Screen(Lines):
-    """For terminals: the same lines, and below them how far the sweep is, redrawn in place.
+    """View for terminals: the lines of `Lines`, and below them the progress of the sweep, redrawn in place.
 
     Args:
+        folder: folder of the sweep.
+        jobs: number of jobs to run.
+        settings: resolved settings of each job, by number.
         console: the terminal.
     """
 
@@ -116,7 +119,7 @@ class Screen(Lines):
         self._console = console
         self._counts: dict[str, int] = {}
         self._drawn = 0.0
-        # No thread of its own: it would take turns with the workers.
+        # No automatic refresh, because its thread would compete with the workers for the cores.
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -135,7 +138,7 @@ class Screen(Lines):
         self._live.stop()
 
     def _print(self, line: str, status: str) -> None:
-        # A path that is broken in two cannot be copied.
+        # A path that is split over two lines cannot be copied.
         in_one_piece = any(len(word) > self._console.width for word in line.split())
         self._console.print(Text(line, STYLES.get(status, "")), soft_wrap=in_one_piece)
 
@@ -148,7 +151,7 @@ class Screen(Lines):
         head.add_row(f"{self._done:,}/{self._jobs:,}", bar, self._left())
         rows = Table.grid(padding=(0, 2))
         rows.add_column(no_wrap=True)
-        # In a narrow terminal the longer of these two gives way first.
+        # In a narrow terminal, the wider of these two columns is shortened first.
         rows.add_column()
         rows.add_column()
         for job in running[:RUNNING_SHOWN]:
@@ -157,16 +160,16 @@ class Screen(Lines):
             rows.add_row("", f"and {len(running) - RUNNING_SHOWN} more", "")
         if table.best:
             rows.add_row("best", _in_a_line(table.describe(table.best)), _in_a_line(_reached(table, table.best)))
-        # The terminal shows Ctrl-C at the end, and would begin a new line for it where the last one is full.
+        # An empty last line, because the terminal prints ^C after the last one, and would wrap a line that is full.
         return Group(head, Text(", ".join(counts)), rows, Text(""))
 
     def _progress(self, job: Job) -> str:
-        """The last whole row of its history, as far as it fits in a line."""
+        """Return the epoch and losses in the last row of a job's history.csv; without a row, whether it is set up."""
         epochs = (self._settings[job.number].get("trainer") or {}).get("max_epochs")
         of = f"/{epochs:,}" if isinstance(epochs, int) and epochs > 0 else ""
         row = last_row(self._folder / job.folder / "history.csv")
         if not row:
-            # Its settings are written when all is set up. From then on the first epoch may take minutes.
+            # config.yaml is written at the end of the set-up. After it, the first epoch may take minutes.
             set_up = (self._folder / job.folder / "config.yaml").is_file()
             return f"in epoch 1{of}" if set_up else "starting"
         losses = [f"{name} {value:.4g}" for name, value in row.items() if name.endswith("/loss") and value == value]
@@ -174,19 +177,19 @@ class Screen(Lines):
 
 
 def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> View:
-    """The view that fits where the output goes."""
+    """Return a live view if the output goes to a terminal, otherwise one that prints lines."""
     console = terminal()
     return Screen(folder, jobs, settings, console) if console else Lines(folder, jobs, settings)
 
 
 def tell(*lines: str) -> None:
-    """Prints lines. A sweep goes on where they cannot be written, as on a full disk."""
+    """Print lines; ignore errors, such as a full disk, so that the sweep continues."""
     with suppress(OSError):
         print(*lines, sep="\n", flush=True)
 
 
 def last_row(history: Path) -> dict[str, float]:
-    """The last whole row of a history.csv that is being written; empty where there is none yet."""
+    """Return the last complete row of a history.csv that is being written; empty if there is none."""
     try:
         with history.open("rb") as file:
             names = printable(file.readline().decode(errors="replace").strip()).split(",")

@@ -1,4 +1,4 @@
-"""sweep.json: which jobs a sweep consists of, and what was asked for."""
+"""Read and write sweep.json, which contains the command of a sweep and its jobs."""
 
 import json
 import os
@@ -17,17 +17,17 @@ FILE = "sweep.json"
 
 @dataclass
 class Job:
-    """One run of a sweep. How far it came stands in the files of its own folder.
+    """One run of a sweep. Its status and results are in the files of its own run folder.
 
     Args:
-        number: counts from 0; jobs that are added to a sweep go on counting.
-        folder: the name of its run folder, below the sweep's.
-        overrides: what was set for it, as on a command line.
-        swept: what tells it from the other jobs: settings by dotted name, choices by the name of their group.
+        number: number of the job, from 0; jobs that are added to the sweep later get the next numbers.
+        folder: name of its run folder, directly in the sweep's folder.
+        overrides: its overrides, as on a command line.
+        swept: the settings that differ between jobs: values by dotted name, choices by the name of their group.
         attempts: how often it was started.
-        error: ``type`` and ``message``, only where it could not say so itself: its process died.
-        interrupted: whether it was stopped, likewise only where it could not say so itself.
-        fingerprint: of its resolved configuration; tells whether a point has been tried already.
+        error: ``type`` and ``message`` of an error that the run did not record itself, as when its process died.
+        interrupted: whether it was stopped before it could record that itself.
+        fingerprint: hash of its resolved configuration, which shows whether a point has been tried already.
     """
 
     number: int
@@ -42,13 +42,13 @@ class Job:
 
 @dataclass
 class Manifest:
-    """A whole sweep.
+    """Content of sweep.json.
 
     Args:
         arguments: the command line as typed, without the name of the program.
-        objective: the metric to compare jobs by, such as ``val/loss``; None is the task's own.
-        direction: ``minimize`` or ``maximize``; None is what the metric's name suggests.
-        jobs: in the order of their numbers.
+        objective: metric by which jobs are compared, such as ``val/loss``; None is a default metric.
+        direction: ``minimize`` or ``maximize``; None derives it from the metric's name.
+        jobs: all jobs, ordered by number.
     """
 
     arguments: list[str]
@@ -58,7 +58,11 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
-        """Raises SettingError where ``folder`` is not that of a sweep, or its sweep.json is damaged."""
+        """Read the sweep.json of a folder.
+
+        Raises:
+            SettingError: there is no sweep.json, or it is damaged.
+        """
         path = Path(folder) / FILE
         try:
             manifest = read_json(path, cls)
@@ -67,7 +71,7 @@ class Manifest:
         for number, job in enumerate(manifest.jobs):
             if job.number != number:
                 raise damaged(path, f"number {job.number} stands where {number} should")
-            # A folder that came to nothing is removed before it is used again.
+            # The folder of a failed attempt is removed, so the name must not lead to another place.
             if not is_folder_name(job.folder):
                 raise damaged(path, f"{job.folder!r} is no folder of a job")
         if len({job.folder for job in manifest.jobs}) < len(manifest.jobs):
@@ -75,15 +79,15 @@ class Manifest:
         return manifest
 
     def write(self, folder: Path) -> None:
-        """Replaces ``folder``'s sweep.json at once."""
-        # As `dataclasses.asdict` has it, which takes longer than the rest: it copies every value.
+        """Write sweep.json into a folder, atomically."""
+        # The same as `dataclasses.asdict`, which copies every value and would take longer than the rest.
         content = vars(self) | {"jobs": [vars(job) for job in self.jobs]}
         write_atomically(Path(folder) / FILE, json.dumps(content, indent=1) + "\n")
 
 
 def is_folder_name(name: Any) -> bool:
-    """Whether it names a folder directly below another one."""
+    """Return whether a value is the name of a folder directly in another one."""
     if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
         return False
-    # More is a name of no file on Linux, macOS and Windows.
+    # Limit of Linux, macOS and Windows on the length of a file name.
     return len(os.fsencode(name)) < 256

@@ -1,4 +1,4 @@
-"""What a sweep's command does, from checking all of its points to its tables."""
+"""Run a sweep: check all points, train the jobs, and write the tables and figures."""
 
 import contextlib
 import os
@@ -18,33 +18,34 @@ from .sweep import Sweep
 if TYPE_CHECKING:
     from .pool import Workers
 
-# How a job stands that is not wrong, and has not come to its end.
+# Statuses of jobs that have not finished, without an error.
 LEFT = ("waiting", "interrupted", "unfinished")
 
 
 def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
-    """Checks and trains the points in worker processes.
+    """Check and train the points of a sweep in worker processes.
 
     Args:
-        at_once: so many jobs; ``auto`` is as many as the machine has cores for.
+        sweep: the sweep.
+        at_once: number of jobs that run at once; ``auto`` is as many as the machine has cores for.
 
     Raises:
-        SettingError: settings of some points are wrong, or another process goes on with the same sweep.
-        JobFailedError: a job failed.
-        KeyboardInterrupt: the user stopped it.
-        OSError: there is no room on the disk.
+        SettingError: the settings of some points are invalid, or another process runs the same sweep.
+        JobFailedError: a job failed or did not finish.
+        KeyboardInterrupt: the user stopped the sweep.
+        OSError: the disk is full.
         RemovedError: the sweep's folder was removed or moved.
     """
     if at_once != "auto" and not (type(at_once) is int and at_once > 0):
         raise SettingError(f"hydra.launcher.jobs={at_once}: it should be auto, or a number from 1.")
-    # Tenths of a second, which a typo should not take.
+    # These imports take tenths of a second, so the setting is checked first.
     from . import worker
     from .cores import share_out
     from .live import open_view, tell
     from .pool import Workers, import_ahead
     from .running import Running
 
-    # As Ctrl-C, from the first moment on.
+    # From here on, SIGTERM has the same effect as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     import_ahead()
     with contextlib.ExitStack() as held:
@@ -78,16 +79,17 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
 
 
 def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int], object]) -> None:
-    """Checks the points in this process, and has one of Hydra's launchers run them, which composes each job itself.
+    """Check the points in this process, and run the jobs with one of Hydra's launchers, which composes each job itself.
 
     Args:
-        launch: takes the overrides of all jobs, and the number of the first.
+        sweep: the sweep.
+        launch: function that runs jobs, given the overrides of all of them and the number of the first.
 
     Raises:
-        SettingError: settings of some points are wrong, or another process goes on with the same sweep.
-        JobFailedError: a job failed.
-        KeyboardInterrupt: the user stopped it.
-        OSError: there is no room on the disk.
+        SettingError: the settings of some points are invalid, or another process runs the same sweep.
+        JobFailedError: a job failed or did not finish.
+        KeyboardInterrupt: the user stopped the sweep.
+        OSError: the disk is full.
         RemovedError: the sweep's folder was removed or moved.
     """
     for setting, asked in (("preview", sweep.settings.preview), ("on_error=stop", sweep.settings.on_error == "stop")):
@@ -118,7 +120,7 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
             except KeyboardInterrupt:
                 interrupted = True
             for job in sweep.jobs:
-                # A launcher does not say which it started; those have a folder.
+                # Launchers do not report which jobs they started; those have a folder.
                 job.attempts += (sweep.folder / job.folder).is_dir()
             sweep.manifest.write(sweep.folder)
         _finish(sweep, interrupted)
@@ -127,7 +129,7 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
 def _in_parts(
     workers: "Workers", points: dict[int, Point], function: Callable[..., list[Any]], *arguments: Any
 ) -> dict[int, Any]:
-    """Call a function of `worker` with all points, each worker with its share; what it returns, by their numbers."""
+    """Call a function of `worker` with all points, divided among the workers; return its results by job number."""
     count = workers.share.workers
     parts = [list(points)[first::count] for first in range(count)]
     futures = [workers.submit(function, [points[number] for number in part], *arguments) for part in parts]
@@ -150,7 +152,7 @@ def _result(check: "Future[list[Any]]") -> list[Any]:
 
 @contextlib.contextmanager
 def _told_to_make_room(sweep: Sweep) -> Iterator[None]:
-    """Where the sweep itself cannot write any more: says how to go on."""
+    """Print the command that resumes the sweep if the block fails because the disk is full."""
     from .live import tell
 
     try:
@@ -166,11 +168,12 @@ def _go_on(sweep: Sweep) -> str:
 
 
 def _finish(sweep: Sweep, interrupted: bool, at_once: bool = False) -> None:
-    """Writes tables and figures, says what came of it, and raises where not all is well.
+    """Write the tables and figures, print the summary, and raise an error if jobs failed or did not finish.
 
     Args:
-        interrupted: whether the user stopped it.
-        at_once: whether the user does not even want to wait for this.
+        sweep: the sweep.
+        interrupted: whether the user stopped the sweep.
+        at_once: whether the user stopped it twice; then nothing is written.
     """
     from .live import tell
     from .summary import write_summary

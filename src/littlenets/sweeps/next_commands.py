@@ -1,4 +1,4 @@
-"""The command lines that go on from a sweep, ready to be pasted into a shell."""
+"""Build command lines to use after a sweep, quoted for a shell."""
 
 import os
 import shlex
@@ -9,29 +9,32 @@ from ..config.overrides import typed
 
 
 def has_events(folder: Path) -> bool:
-    """Whether there is something for TensorBoard in a run's folder, or in that of a sweep."""
+    """Return whether the folder of a run or a sweep contains logs for TensorBoard."""
     return any(True for pattern in ("tensorboard", "*/tensorboard") for _ in folder.glob(pattern))
 
 
 def look_at(folder: Path) -> str:
+    """Return the command that shows a folder in TensorBoard."""
     return shlex.join(["tensorboard", "--logdir", os.path.relpath(folder)])
 
 
 def evaluate(run: Path) -> str:
+    """Return the command that evaluates a run."""
     return shlex.join(["python", "evaluate.py", f"run={path_value(run)}"])
 
 
 def report(sweep: Path) -> str:
+    """Return the command that writes the tables and figures of a sweep again."""
     return shlex.join(["python", "report.py", f"sweep={path_value(sweep)}"])
 
 
 def repeat(overrides: Sequence[str]) -> str:
-    """One job of a sweep, alone."""
-    # An experiment may sweep by itself.
+    """Return the command that trains one job of a sweep as a single run."""
+    # The configuration of an experiment may select a sweep.
     alone = ["hydra.mode=RUN"] if any(override.startswith("experiment=") for override in overrides) else []
     return shlex.join(["python", "train.py", *overrides, *alone])
 
 
 def path_value(path: Path) -> str:
-    """A path, relative to here, as the value of an override."""
+    """Return a path, relative to the working directory, as the value of an override."""
     return typed(os.path.relpath(path))

@@ -1,4 +1,4 @@
-"""By which metric the jobs of a sweep are compared."""
+"""Choose the metric by which the jobs of a sweep are compared."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from typing import Literal
 from ..errors import SettingError
 from .outcomes import Outcome, is_rising
 
-# What is compared where nothing was asked for: the first of these that all completed runs have.
+# The default is the first of these that all completed runs have.
 DEFAULTS = ("val/loss", "test/acc", "test/mae", "test/loss", "train/loss")
-# As modules of others call them.
+# Other LightningModules often use underscores.
 DEFAULTS += tuple(name.replace("/", "_") for name in DEFAULTS)
 
 Direction = Literal["minimize", "maximize"]
@@ -18,10 +18,12 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric, measured at the end of each run, and which way it should go.
+    """Metric at the end of each run by which jobs are compared.
 
     Args:
-        why: where it comes from, to stand in brackets behind its name.
+        metric: name of the metric, such as ``val/loss``.
+        direction: ``minimize`` if lower values are better, else ``maximize``.
+        why: why this metric was chosen, shown in brackets after its name.
     """
 
     metric: str
@@ -33,26 +35,26 @@ class Objective:
         return "lower is better" if self.direction == "minimize" else "higher is better"
 
     def value(self, outcome: Outcome) -> float | None:
-        """What a job reached; None where it did not complete, or has no such number."""
+        """Return the metric of a job; None if the job did not complete, or the metric is missing or not finite."""
         value = outcome.metrics.get(self.metric, math.nan)
         return value if outcome.completed and math.isfinite(value) else None
 
     def cost(self, value: float) -> float:
-        """For sorting: the lower, the better."""
+        """Return a sort key of a value; lower is better."""
         return value if self.direction == "minimize" else -value
 
     @property
     def tie_breaker(self) -> str:
-        """The loss of the same stage, which decides where runs have the same value."""
+        """Name of the loss of the same stage, which orders runs with the same value."""
         return f"{self.metric.rpartition('/')[0]}/loss"
 
     def loss(self, outcome: Outcome) -> float:
-        """The tie breaker of a job; infinite where it has none."""
+        """Return the tie breaker of a job; infinite if it is missing or NaN."""
         value = outcome.metrics.get(self.tie_breaker, math.inf)
         return math.inf if math.isnan(value) else value
 
     def rank(self, outcome: Outcome) -> tuple[bool, bool, float, float, int]:
-        """Return a sort key: the best first; behind them those that learned nothing, then those without a value."""
+        """Return a sort key: the best first, then runs that learned nothing, then those without a value."""
         value = self.value(outcome)
         if value is None:
             return True, False, 0.0, 0.0, outcome.job.number
@@ -60,10 +62,15 @@ class Objective:
 
 
 def choose_objective(outcomes: Sequence[Outcome], metric: str | None, direction: str | None) -> Objective | None:
-    """What was asked for, or the default; None as long as no run has a metric at all.
+    """Return the given objective, or the default one; None if no run has any metric yet.
+
+    Args:
+        outcomes: the outcomes of all jobs.
+        metric: name of the metric; None is the default.
+        direction: ``minimize`` or ``maximize``; None derives it from the metric's name.
 
     Raises:
-        SettingError: no run has the metric that was asked for although some have completed, or the direction is none.
+        SettingError: runs have completed but none has the given metric, or the direction is unknown.
     """
     if direction not in (None, "minimize", "maximize"):
         raise SettingError(f"The direction of a sweep is minimize or maximize, not {direction}.")

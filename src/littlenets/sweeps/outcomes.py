@@ -1,4 +1,4 @@
-"""How far each job of a sweep came, read from its run folder, whatever state that is in."""
+"""Read the status and metrics of a sweep's jobs from their run folders, which may be incomplete or damaged."""
 
 import math
 import os
@@ -12,11 +12,11 @@ from ..runs.results import LEARNED_NOTHING, NOT_LEARNED_YET
 from ..runs.saved import read_results
 from .manifest import Job
 
-# What results.json calls the ends of a run (runs/schemas.py).
+# Statuses in results.json (runs/schemas.py).
 ENDS = ("completed", "diverged", "failed", "interrupted")
-# A curve of this many points looks like one of ten thousand epochs.
+# Limit on the points of a curve; in a figure, it looks the same as one of ten thousand points.
 POINTS_A_CURVE = 400
-# The last part of their name tells them from metrics that should fall.
+# Metrics for which higher values are better, by the last part of their name.
 RISING = frozenset({"acc", "accuracy", "auroc", "auc", "f1", "precision", "r2", "recall"})
 
 Curve = tuple[list[int], list[float]]
@@ -24,21 +24,21 @@ Curve = tuple[list[int], list[float]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of one job.
+    """Status and results of one job.
 
     Args:
-        job: what the manifest says of it.
-        status: ``completed``, ``diverged``, ``failed`` or ``interrupted``, as the run itself says; ``waiting`` where it
-            was not started, ``unfinished`` where it runs or was killed, ``lost`` where its folder is gone, ``damaged``
-            where its results.json cannot be read.
-        reason: why it did not complete; empty where it did.
-        remark: what is wrong with its history.csv.
-        warnings: of a completed run, what is wrong with its network: sentences by a few words.
-        metrics: at the end of the run, by name; NaN and infinities included.
-        best: the best of each metric of its history; finite.
-        epochs: how many it trained for.
-        seconds: how long it took in all.
-        losses: epochs and values of each loss in its history, by name, thinned to some hundred points.
+        job: its entry in sweep.json.
+        status: ``completed``, ``diverged``, ``failed`` or ``interrupted``, as recorded in results.json or sweep.json;
+            ``waiting`` if it was not started, ``unfinished`` if it is running or was killed, ``lost`` if its folder is
+            missing, ``damaged`` if its results.json cannot be read.
+        reason: why it did not complete; empty if it completed.
+        remark: what is wrong with its history.csv; empty if nothing is.
+        warnings: warnings about the network of a completed run: sentences, by a short description.
+        metrics: metrics at the end of the run, by name; they may be NaN or infinite.
+        best: best finite value of each metric in history.csv, by name.
+        epochs: number of epochs trained; None if unknown.
+        seconds: total duration; None if unknown.
+        losses: epochs and values of each loss in history.csv, by name, with at most `POINTS_A_CURVE` points.
     """
 
     job: Job
@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def ending(self) -> str:
-        """The status in words."""
+        """Status as text, such as ``diverged at epoch 12``."""
         if self.warnings:
             return f"{self.status}, {next(iter(self.warnings))}"
         known = self.status == "diverged" and self.epochs is not None
@@ -66,17 +66,22 @@ class Outcome:
 
     @property
     def learned(self) -> bool:
-        """Whether the run's network is better than one answer for everything, as far as the run knows."""
+        """Whether the run has no warning that its network is no better than a constant prediction."""
         return not {LEARNED_NOTHING, NOT_LEARNED_YET} & set(self.warnings)
 
 
 def is_rising(metric: str) -> bool:
-    """Whether more of a metric is better, judging by its name."""
+    """Return whether higher values of a metric are better, judging by its name."""
     return re.split("[/_]", metric)[-1].lower() in RISING
 
 
 def read_outcome(sweep: Path, job: Job) -> Outcome:
-    """Never raises: what is missing or damaged is said in the outcome."""
+    """Read the outcome of a job; missing and damaged files are reported in it, not raised.
+
+    Args:
+        sweep: folder of the sweep.
+        job: the job.
+    """
     folder = sweep / job.folder
     if not folder.is_dir():
         gone = "lost", f"Its folder {job.folder} is gone."
@@ -91,17 +96,17 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
         open_end = "unfinished", "There is no results.json: it still runs, or was killed."
         said = _as_the_sweep_says(job)
         if said and said[0] == "waiting" and epochs is not None:
-            said = None  # the sweep was killed before it could say that it had started it
+            said = None  # the sweep was killed before it recorded that it had started the job
         return Outcome(job, *(said or open_end), epochs=epochs, **found)
     status = results["status"]
     if job.error and status not in ("completed", "diverged"):
-        # Of an attempt before the one that could not speak for itself.
+        # results.json is from an earlier attempt; the last one could not write it.
         return Outcome(job, "failed", _error_text(job.error), epochs=epochs, **found)
     return Outcome(
         job,
         status,
         "" if status == "completed" else _error_text(results.get("error")),
-        # A run that broke off early may well have no history.
+        # A run that ended early need not have a history.
         remark if status == "completed" else "",
         warnings=results.get("warnings", {}) if status == "completed" else {},
         metrics=results.get("metrics", {}),
@@ -112,7 +117,7 @@ def read_outcome(sweep: Path, job: Job) -> Outcome:
 
 
 def _as_the_sweep_says(job: Job) -> tuple[str, str] | None:
-    """Status and reason of a job that has not said itself how it ended; None where the sweep does not know either."""
+    """Return the status and reason of a job without results.json from sweep.json; None if that has neither."""
     if job.error:
         return "failed", _error_text(job.error)
     if job.interrupted:
@@ -121,21 +126,25 @@ def _as_the_sweep_says(job: Job) -> tuple[str, str] | None:
 
 
 def _below(folder: Path, error: object) -> str:
-    """The message of an error about a file of a run, with the file's path below the run's folder."""
+    """Return an error's message with paths relative to the run folder."""
     return str(error).replace(f"{folder}{os.sep}", "")
 
 
 def _error_text(error: dict[str, str] | None) -> str:
     kind, message = ((error or {}).get(name, "") for name in ("type", "message"))
-    # Errors that were made for being read need no name of a class.
+    # The messages of these errors are written for users, who do not need the name of the class.
     if kind in ("", "DivergedError", "SettingError", "DataUnavailableError"):
         return message
     return f"{kind}: {message}" if message else kind
 
 
 def _read_history(folder: Path) -> tuple[dict[str, float], dict[str, Curve], int | None, str]:
-    """The best of each metric, the losses, the last epoch, and what is wrong; as much as is whole of a damaged file."""
-    # Reading numbers takes the longest, and weights and learning rates are neither good nor bad.
+    """Read a run's history.csv, and of a damaged file the valid part.
+
+    Returns:
+        The best value of each metric, the curve of each loss, the last epoch, and what is wrong with the file.
+    """
+    # Parsing numbers takes most of the time, so columns without a slash, such as weights, are skipped.
     history = scan_history(folder, lambda name: name == "epoch" or "/" in name)
     remark = "There is no history.csv." if history.missing else _below(folder, history.problem or "")
     epochs = [int(value) for value in history.columns.pop("epoch", []) if math.isfinite(value)]
@@ -152,7 +161,7 @@ def _read_history(folder: Path) -> tuple[dict[str, float], dict[str, Curve], int
 
 
 def _thinned(epochs: list[int], values: list[float]) -> Curve:
-    """The points that were measured, or some hundred of them: those that a linear and a logarithmic axis need."""
+    """Return the points of a curve, at most `POINTS_A_CURVE`, spaced evenly on linear and on logarithmic axes."""
     points = [(epoch, value) for epoch, value in zip(epochs, values, strict=False) if not math.isnan(value)]
     count, half = len(points), POINTS_A_CURVE // 2
     if count > POINTS_A_CURVE:

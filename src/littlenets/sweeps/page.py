@@ -1,4 +1,4 @@
-"""sweep.md: a sweep for reading."""
+"""Generate sweep.md, the report of a sweep."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -10,15 +10,16 @@ from .outcomes import Outcome
 from .table import SEED, SweepTable
 from .verdict import verdict
 
-# A message longer than this is in train.log.
+# Limit on the length of an error message; train.log contains it in full.
 REASON = 300
 
 
 def page_text(table: SweepTable, figures: Sequence[str] = ()) -> str:
-    """The jobs by what they reached, means over seeds, failures with their reasons, and figures.
+    """Return the text of sweep.md: jobs ordered by the objective, means over seeds, failures and figures.
 
     Args:
-        figures: paths of the pictures to show, relative to the sweep's folder.
+        table: the jobs of the sweep.
+        figures: paths of the figures to show, relative to the sweep's folder.
     """
     title = " and ".join(table.keys) or "one setting"
     sections = [f"# {table.folder.resolve().name}: a sweep over {title}"]
@@ -29,7 +30,7 @@ def page_text(table: SweepTable, figures: Sequence[str] = ()) -> str:
         sections += ["## Figures", *(f"![{name}]({name})" for name in figures)]
     sections += [_failures(table), _warnings(table), _remarks(table), _runs(table), _more(table)]
     text = "\n\n".join(section for section in sections if section) + "\n"
-    # Names and messages may come from elsewhere, and Markdown takes HTML as it is.
+    # Names and messages may contain HTML, which Markdown would not escape.
     return text.replace("<", "&lt;")
 
 
@@ -134,7 +135,7 @@ def _more(table: SweepTable) -> str:
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; numbers stand to the right, as all columns here are short."""
+    """Return a Markdown table whose columns are aligned to the right."""
     cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["| " + " | ".join(map(str.rjust, row, widths)) + " |" for row in cells]

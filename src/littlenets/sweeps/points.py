@@ -1,7 +1,7 @@
-"""The configurations of a sweep's points, composed by Hydra once for each combination of choices.
+"""Compose the configurations of a sweep's points, with Hydra only once for each combination of choices.
 
-Hydra takes a tenth of a second to compose a configuration. The points of a sweep differ in a few numbers mostly, so
-these are set on top of a configuration that has been composed with the same choices: a millisecond a point.
+Hydra takes a tenth of a second to compose a configuration. Most points of a sweep differ in a few numbers only. These
+are set in a configuration that was composed with the same choices, which takes a millisecond per point.
 """
 
 import copy
@@ -24,24 +24,24 @@ from ..config.normalization import normalized_values, set_value
 from ..errors import SettingError
 from ..fast_imports import fast_imports
 
-# What a run is told besides its settings: two points that differ in nothing else are the same.
+# Keys that are not settings of the training; points that differ in nothing else are the same.
 NO_SETTINGS = {"sweep", "like", "resume", "trust"}
 
 
 @dataclass
 class Composition:
-    """What Hydra composed for one combination of choices; the values of one point at a time are set in it.
+    """Configuration that Hydra composed for one combination of choices; the values of each point are set in it.
 
     Args:
-        task: the program's own part, with its interpolations.
-        hydra: Hydra's part, under ``hydra``.
+        task: configuration of the program, with its interpolations.
+        hydra: configuration of Hydra, under the key ``hydra``.
     """
 
     task: DictConfig
     hydra: DictConfig
 
     def set(self, point: "Point") -> DictConfig:
-        """``task`` with the values of a point; valid until the next point is set."""
+        """Set the values of a point and return ``task``, which is valid until the next point is set."""
         for name, value in point.values.items():
             OmegaConf.update(self.task, name, value, merge=True, force_add=name in point.added)
         node = self.hydra.hydra
@@ -52,20 +52,20 @@ class Composition:
         return self.task
 
     def config(self, point: "Point") -> DictConfig:
-        """The configuration of a point for itself."""
+        """Return a copy of the configuration of a point."""
         return copy.deepcopy(self.set(point))
 
 
 @dataclass
 class Point:
-    """One set of settings to train with.
+    """One combination of settings to train with.
 
     Args:
-        overrides: what is set for it, as on a command line, without Hydra's own settings.
-        composition: the index of what Hydra composed for its choices.
-        values: what is set on top of that, by dotted name.
-        added: those of them that conf/ does not list (``+name=value``).
-        assignments: everything that ``overrides`` set, by name, choices included.
+        overrides: its overrides, as on a command line, without those of Hydra's own settings.
+        composition: index of the composition for its choices.
+        values: values that are set in the composition, by dotted name.
+        added: names among ``values`` that are not in conf/ (``+name=value``).
+        assignments: everything set by ``overrides``, by name, including choices.
         settings: the resolved configuration as plain containers.
     """
 
@@ -78,18 +78,18 @@ class Point:
 
     @property
     def fingerprint(self) -> str:
-        """The same for two points exactly when all their settings are."""
+        """Hash of the settings, equal for two points if and only if all of their settings are equal."""
         settings = {name: value for name, value in self.settings.items() if name not in NO_SETTINGS}
         return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 class Points:
-    """Composes points.
+    """Compose points from their overrides.
 
     Args:
-        loader: Hydra's, which knows the configuration folders.
-        master: the configuration of the command, with what is the same for all points.
-        trusted: what from outside the package may be imported to normalize a point; None is anything.
+        loader: Hydra's config loader.
+        master: configuration of the command, composed with the overrides that all points have in common.
+        trusted: names from outside the package that may be imported to normalize a point; None allows all names.
     """
 
     def __init__(self, loader: ConfigLoader, master: DictConfig, trusted: Sequence[str] | None = None) -> None:
@@ -100,11 +100,14 @@ class Points:
         self.compositions: list[Composition] = []
 
     def compose(self, batch: Sequence[Sequence[str]]) -> list[Point]:
-        """The points for lists of overrides.
+        """Compose the points for lists of overrides.
+
+        Args:
+            batch: the overrides of each point.
 
         Raises:
-            SettingError: names every point that cannot be composed, and why.
-            Exception: Hydra's own, where the first composition of a combination of choices fails.
+            SettingError: lists all points that cannot be composed, with the reasons.
+            Exception: an error of Hydra, which could not compose a combination of choices.
         """
         self._parse({override for overrides in batch for override in overrides})
         points, problems = [], []
@@ -147,7 +150,8 @@ class Points:
         point.settings = OmegaConf.to_container(task, resolve=True)
         whole = [name for name, value in point.assignments.items() if holds_whole_float(value)]
         if any(not self._is_float(name, point.assignments[name]) for name in whole) and self._is_trusted(point):
-            # Where an int is taken, 1e1 is the same as 10. To know where takes seconds, for importing PyTorch.
+            # 1e1 is the same as 10 if the setting takes integers. To find out, PyTorch is imported, which takes
+            # seconds; therefore this is not done for all points.
             with fast_imports():
                 changes = normalized_values(task, point.settings, SETTINGS)
             for place, value in changes:
@@ -158,7 +162,7 @@ class Points:
         return point
 
     def _is_trusted(self, point: Point) -> bool:
-        """Whether classes that a point names may be imported; what may not is told when its settings are checked."""
+        """Return whether the classes named by a point may be imported; if not, the check of its settings reports it."""
         if self._trusted is None:
             return True
         from ..config.trust import check_trusted
@@ -171,12 +175,12 @@ class Points:
         return True
 
     def _is_float(self, name: str, value: float | list | dict) -> bool:
-        """Whether conf/ has another float there."""
+        """Return whether the configuration of the command has another float there, so that the setting takes floats."""
         usual = OmegaConf.select(self._master, name)
         return isinstance(usual, float) and usual != value
 
     def _is_plain(self, override: Override) -> bool:
-        """Whether it sets one value and does nothing else."""
+        """Return whether an override sets a single value of the program's configuration, and is not a choice."""
         return (
             not override.is_delete()
             and override.package is None
@@ -196,7 +200,14 @@ class Points:
 
 
 def swept(points: Sequence[Point], compositions: Sequence[Composition]) -> Iterator[dict[str, Any]]:
-    """What tells each point from the others, by name; what it does not set itself, from its configuration."""
+    """Return, for each point, the settings that differ between the points, by name.
+
+    The value of a setting that a point does not set is taken from its configuration.
+
+    Args:
+        points: all points of the sweep.
+        compositions: the compositions that the points refer to.
+    """
     names = dict.fromkeys(name for point in points for name in point.assignments)
     rows = [{name: _value(point, compositions[point.composition], name) for name in names} for point in points]
     differing = [name for name in names if len({json.dumps(row[name], default=str) for row in rows}) > 1]

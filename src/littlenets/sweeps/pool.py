@@ -1,4 +1,4 @@
-"""The worker processes of a sweep."""
+"""Start and stop the worker processes of a sweep."""
 
 import multiprocessing
 import os
@@ -17,24 +17,24 @@ from .points import Composition
 
 
 def start_method(share_gpus: bool) -> str:
-    """How worker processes come about.
+    """Return the start method of `multiprocessing` for the workers.
 
-    Forked from a process that has imported PyTorch once, where forking is safe: on Linux, and as long as no GPU may be
-    initialised before each worker knows its own.
+    Where forking is safe, they are forked from a process that has imported PyTorch once: on Linux, and if no GPUs are
+    assigned to the workers, since that must happen in each worker before the GPU is initialised.
     """
     return "forkserver" if sys.platform == "linux" and not share_gpus else "spawn"
 
 
 def import_ahead() -> None:
-    """Starts importing what workers need, in the background, before it is known what they will do.
+    """Start importing what workers need, in the background, before their work is known.
 
-    Does nothing where they would have to import it once more.
+    If workers are not forked on this system, do nothing, since each of them would import everything again.
     """
     if start_method(share_gpus=False) != "forkserver":
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["littlenets.sweeps.imported"])
-    # It would answer Ctrl-C, which is meant for this process, with a traceback.
+    # The new process must ignore Ctrl-C, which it would answer with a traceback; it inherits this setting.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
@@ -47,14 +47,14 @@ def _do_nothing() -> None:
 
 
 class Workers:
-    """Worker processes that live until the sweep ends, each of which trains one job at a time.
+    """Pool of worker processes that live until the sweep ends; each of them trains one job at a time.
 
-    A worker that dies takes nothing with it but its job, and another takes its place. All of them end when this process
-    does, however it ends.
+    If a worker dies, only its job is lost, and another worker is started. All workers end when this process ends, even
+    if it is killed.
 
     Args:
-        share: how many, and what each of them gets.
-        compositions: what the points of the jobs refer to.
+        share: number of workers, and the resources of each.
+        compositions: the compositions that the points of the jobs refer to.
     """
 
     def __init__(self, share: Share, compositions: list[Composition]) -> None:
@@ -63,13 +63,13 @@ class Workers:
             import_ahead()
         context = multiprocessing.get_context(method)
         if method == "forkserver":
-            # Waits until all is imported. A worker that is asked for before, and given up with Ctrl-C, would come about
-            # nevertheless and complain that the locks are gone that it shares with this process.
+            # Wait until everything is imported. If a worker is requested earlier and Ctrl-C ends this process, the
+            # worker is started nevertheless, and prints errors because the locks it shares with this process are gone.
             context.Process(target=_do_nothing).start()
-        # Nothing is ever written to the first: closing its end says stop, to all at once and without a lock.
+        # Nothing is written to the first pipe: closing it tells all workers at once to stop, without a lock.
         stop, self._stop = context.Pipe(duplex=False)
         turns, self._turns = context.Pipe(duplex=False)
-        # More than a sweep can have deaths; a pipe holds 64 KiB.
+        # Enough bytes for all workers and those that replace them, and less than the 64 KiB that a pipe holds.
         os.write(self._turns.fileno(), bytes(range(240)) * 100)
         told = worker.Start(stop, turns, share.gpus, share.threads, compositions)
         self._told, self._context = told, context
@@ -80,10 +80,15 @@ class Workers:
         return ProcessPool(self.share.workers, initializer=worker.start, initargs=(self._told,), context=self._context)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        """Has one of the functions of `worker` called.
+        """Call one of the functions of `worker` in a worker process.
 
-        The future raises ProcessExpired where its worker died, and BrokenProcessPool where all of them did at a moment
-        when none had anything to do; the next ones have new workers.
+        Args:
+            function: the function.
+            *arguments: its arguments.
+
+        Returns:
+            A future that raises ProcessExpired if its worker died, and BrokenProcessPool if all workers died while they
+            were idle. In the latter case, the next call starts new workers.
         """
         try:
             return self._pool.schedule(function, args=arguments)
@@ -94,17 +99,17 @@ class Workers:
             return self._pool.schedule(function, args=arguments)
 
     def stop(self) -> None:
-        """Tells the jobs under way to save their state and end; those that have not started will not."""
+        """Make running jobs save their state and end, and keep further jobs from starting."""
         if not self._stop.closed:
             self._stop.close()
 
     def kill(self) -> None:
-        """Ends the processes, whatever they do."""
+        """Kill the worker processes."""
         for process in multiprocessing.active_children():
             process.kill()
 
     def close(self) -> None:
-        """Ends the processes, which have nothing to do any more."""
+        """End the worker processes, which must be idle."""
         self.stop()
         self._pool.stop()
         self._pool.join()

@@ -1,4 +1,4 @@
-"""What a sweep would cost, judged from the first epochs of a few of its jobs."""
+"""Estimate the duration of a sweep from the first epochs of a few of its jobs."""
 
 import json
 import shutil
@@ -18,19 +18,19 @@ from .points import Point
 from .pool import Workers
 from .sweep import Sweep
 
-# Long enough for hundreds of short epochs, short enough to wait for.
+# Long enough for hundreds of short epochs.
 SECONDS_A_JOB = 0.4
-# So many combinations of choices are tried; the others are taken for their mean.
+# Limit on the number of combinations of choices that are measured; for the others, the mean of these is used.
 MOST_TRIED = 8
 
 
 class Cost(NamedTuple):
-    """Seconds.
+    """Measured durations of a job, in seconds.
 
     Args:
-        epoch: of training, for each epoch.
-        besides: set-up, tests and the like, once a job.
-        watched: how long was looked at.
+        epoch: one epoch of training.
+        besides: everything else in a job, such as set-up and test.
+        watched: the training during the measurement.
     """
 
     epoch: float
@@ -41,11 +41,13 @@ class Cost(NamedTuple):
 def preview(
     sweep: Sweep, settings: dict[int, dict[str, Any]], points: dict[int, Point], workers: Workers
 ) -> Iterator[str]:
-    """The lines that say which jobs there would be, and how long they would take; leaves nothing behind.
+    """Yield lines that list the jobs of a sweep and their estimated durations; no files are kept.
 
     Args:
-        settings: of each job, by number.
-        points: the same jobs.
+        sweep: the sweep.
+        settings: resolved settings of each job, by number.
+        points: the point of each job, by number.
+        workers: the processes in which the durations are measured.
     """
     costs = _measure(points, workers)
     names = short_names(list(dict.fromkeys(name for job in sweep.jobs for name in job.swept)))
@@ -72,7 +74,7 @@ def preview(
 
 
 def duration(seconds: float) -> str:
-    """About how long, in words."""
+    """Return an approximate duration as text, such as ``about 5 min``."""
     if seconds < 9.5:
         return f"about {seconds:.1f} s"
     if seconds < 90:
@@ -82,7 +84,7 @@ def duration(seconds: float) -> str:
 
 
 def _measure(points: dict[int, Point], workers: Workers) -> dict[int, Cost]:
-    """The cost of a job of each combination of choices, as far as they were tried and could be run."""
+    """Measure one job of each combination of choices; the result lacks those that failed or exceed `MOST_TRIED`."""
     first: dict[int, int] = {}
     for number, point in points.items():
         first.setdefault(point.composition, number)
@@ -95,7 +97,7 @@ def _measure(points: dict[int, Point], workers: Workers) -> dict[int, Cost]:
         }
         found = {composition: future.result() for composition, future in futures.items()}
     except BaseException:
-        workers.kill()  # who would go on writing into the folder
+        workers.kill()  # they would continue to write into the folder
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -103,7 +105,13 @@ def _measure(points: dict[int, Point], workers: Workers) -> dict[int, Cost]:
 
 
 def watch(point: Point, number: int, folder: Path) -> Cost | None:
-    """In a worker: trains a point for a moment; None where it failed."""
+    """Train a point for `SECONDS_A_JOB` and return its cost; None if the training failed. Called in a worker.
+
+    Args:
+        point: the point.
+        number: number of the job.
+        folder: path of the run folder, which is created.
+    """
     started = time.perf_counter()
     config = worker.configure(point, number, folder)
     with open_dict(config):
@@ -119,7 +127,7 @@ def watch(point: Point, number: int, folder: Path) -> Cost | None:
         fit = json.loads((folder / "results.json").read_text())["seconds"]["fit"]
     except (OSError, ValueError, KeyError):
         return None
-    # A fit ends by itself, or after the moment; what it takes besides its epochs is not much.
+    # The duration of the fit is left out as a whole, because what it contains besides epochs is short.
     return Cost(epoch, whole - fit, fit) if ending.status == "completed" else None
 
 

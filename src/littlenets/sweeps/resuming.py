@@ -1,4 +1,4 @@
-"""Going on with a sweep from its folder: the command line that stands for it."""
+"""Build the command line that resumes a sweep from its folder."""
 
 import re
 from collections.abc import Sequence
@@ -17,18 +17,20 @@ MULTIRUN = ("-m", "--multirun")
 
 
 def expand_resume(arguments: Sequence[str], script: Path) -> list[str]:
-    """Where ``resume=FOLDER`` names the folder of a sweep, what that sweep was started with, and what is added to it.
+    """Add the saved arguments of a sweep to a command line with ``resume=FOLDER``, if that is the folder of a sweep.
 
-    A setting that is given anew takes the place of the earlier one. Earlier settings of Hydra itself, and what was
-    trusted, are left out; the others pass `config.trust`, as a folder may come from somebody else. Other arguments come
-    back as they are.
+    New settings replace saved ones. Saved settings of Hydra itself and a saved ``trust`` are left out; the others are
+    checked by `config.trust`, since the folder may come from another person. Other command lines are not changed.
 
     Args:
-        arguments: of the command line.
-        script: train.py, beside which conf/ is.
+        arguments: arguments of the command line.
+        script: path of train.py, whose folder contains conf/.
+
+    Returns:
+        The new arguments.
 
     Raises:
-        SettingError: the sweep's sweep.json is damaged, or says what a saved sweep may not say.
+        SettingError: sweep.json is damaged, or contains settings that a saved sweep may not contain.
     """
     folder = _folder(arguments)
     if folder is None:
@@ -48,7 +50,7 @@ def _is_setting(argument: str) -> bool:
 
 
 def _folder(arguments: Sequence[str]) -> Path | None:
-    """The folder of a sweep, where one is to be gone on with."""
+    """Return the folder of the sweep to resume; None if there is none."""
     given = next((argument for argument in arguments if _key(argument) == "resume"), None)
     value = _value(given) if given else None
     folder = user_path(value or "")
@@ -64,7 +66,7 @@ def _value(argument: str) -> Any:
     try:
         return OverridesParser.create().parse_override(argument).value()
     except HydraException:
-        return None  # which Hydra will say in its own words
+        return None  # Hydra will report the error
 
 
 def _key(argument: str) -> str:

@@ -1,4 +1,4 @@
-"""Running the jobs of a sweep in worker processes, whatever becomes of them."""
+"""Schedule the jobs of a sweep on worker processes; retry those whose worker died."""
 
 import signal
 import time
@@ -24,26 +24,26 @@ from .summary import write_tables
 from .table import SweepTable
 from .worker import Ending
 
-# A job that took its worker with it is tried once more.
+# A job whose worker died is tried once more.
 ATTEMPTS = 2
-# Writing the tables may take this share of the time that has passed.
+# Limit on the share of the time that is spent on writing the tables.
 SHARE_OF_TABLES = 0.05
 SECONDS_BETWEEN_LOOKS = 0.1
-# Some programs, such as `timeout`, send a signal to a process and then once more to all of its group.
+# Some programs, such as `timeout`, send a signal to a process and then to its group; both count as one signal.
 SECONDS_OF_ONE_SIGNAL = 0.5
 ANNOUNCEMENT = "Ending the running jobs, which save their state. Ctrl-C again ends them at once."
 
 
 class Running:
-    """The jobs of a sweep under way.
+    """Scheduler of the jobs of a sweep.
 
     Args:
-        folder: the sweep's.
-        manifest: written to ``folder`` whenever a job was started or lost.
-        points: what to train, by the number of the job.
-        workers: processes to train in.
-        view: what the user sees of it.
-        on_error: what a failed job means for those that have not started.
+        folder: folder of the sweep.
+        manifest: the manifest, which is written to ``folder`` whenever a job was started or lost.
+        points: the point of each job, by number.
+        workers: the processes in which the jobs are trained.
+        view: the view that shows the progress.
+        on_error: after a job failed, ``continue`` with the others or ``stop``.
     """
 
     def __init__(
@@ -61,21 +61,21 @@ class Running:
         self._table = SweepTable(folder)
         self._waiting: deque[Job] = deque()
         self._submitted: dict[Future[Ending], Job] = {}
-        self._counted: set[Future[Ending]] = set()  # those that a worker has begun
+        self._counted: set[Future[Ending]] = set()  # those that a worker has started
         self._deaths: Counter[int] = Counter()
         self._written = self._writing_took = 0.0
         self._unwritten = self._table_is_old = self._stopping = self._warned = self._announced = False
-        #: Whether somebody wanted it to end early.
+        #: Whether a signal has interrupted the sweep.
         self.interrupted = False
-        #: Whether that somebody asked twice, and the jobs under way were killed.
+        #: Whether a second signal has killed the running jobs.
         self.at_once = False
 
     def run(self, jobs: list[Job], begun: set[int]) -> None:
-        """Returns when all jobs have ended, one way or another; how they ended stands in their folders.
+        """Run jobs until all of them have ended; their statuses are in their folders or in sweep.json.
 
         Args:
-            jobs: those to run.
-            begun: the numbers of those that go on from a checkpoint.
+            jobs: the jobs to run.
+            begun: numbers of the jobs that are resumed from a checkpoint.
 
         Raises:
             RemovedError: the sweep's folder was removed or moved.
@@ -89,7 +89,7 @@ class Running:
                     self._fill()
                     done, _ = wait(self._submitted, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
                     if self.interrupted and not self._announced:
-                        # Not by the signal's handler, which may have come while the view was being drawn.
+                        # Not in the signal handler, which may be called while the view is being drawn.
                         self._announced = True
                         self._view.say(ANNOUNCEMENT)
                     self._count_starts()
@@ -107,7 +107,7 @@ class Running:
         self._write_tables(now=True)
 
     def _fill(self) -> None:
-        """Keeps one more job at hand than there are workers, so that none of them waits for this process."""
+        """Submit one more job than there are workers, so that no worker waits for this process."""
         while self._waiting and not self._stopping and len(self._submitted) <= self._workers.share.workers:
             job = self._waiting.popleft()
             folder = self._folder / job.folder
@@ -132,10 +132,10 @@ class Running:
             ending = self._lost(job, signal.Signals(-code).name if code < 0 else f"exit code {code}")
         except BrokenProcessPool:
             ending = self._lost(job, "all workers had ended")
-        except Exception as error:  # what the worker could not even try
+        except Exception as error:  # raised before the run began
             ending = Ending("failed", type(error).__name__, str(error), getattr(error, "errno", None) in NO_ROOM)
         if ending is not None and ending.status == "interrupted" and not self._stopping:
-            ending = self._lost(job, "a signal")  # from somebody else
+            ending = self._lost(job, "a signal")  # not from this process
         if ending is None:
             return
         if ending.status == "not started":
@@ -153,7 +153,7 @@ class Running:
             self._stop_after_failure(ending)
 
     def _speak_for(self, job: Job, ending: Ending) -> None:
-        """Where the job's own folder does not say how it ended, or speaks of an attempt before, sweep.json does."""
+        """Record how a job ended in the manifest, if its folder does not say so or is from an earlier attempt."""
         said = read_outcome(self._folder, job).status
         if ending.status == "failed" and said not in ("failed", "completed", "diverged"):
             job.error = {"type": ending.error, "message": ending.message}
@@ -165,7 +165,7 @@ class Running:
         if self._stopping:
             return
         if ending.no_room:
-            # All others would fail as well, one after the other.
+            # All other jobs would fail as well.
             self._view.say("There is no room on the disk: the other jobs are ended.")
         elif self._on_error == "stop":
             self._view.say("A job failed, and sweep.on_error=stop: the others are ended.")
@@ -174,13 +174,13 @@ class Running:
         self._stop()
 
     def _warn_of_objective(self) -> None:
-        """Once, as soon as it is known, and not only after hundreds of runs."""
+        """Show that no run has the given objective, once and as soon as it is known."""
         if self._table.problem and not self._warned:
             self._warned = True
             self._view.say(f"{self._table.problem} The sweep goes on; report.py takes another objective.")
 
     def _lost(self, job: Job, reason: str) -> Ending | None:
-        """What to say of a job whose worker died; None where it is tried again."""
+        """Return the ending of a job whose worker died; None if the job is tried again."""
         self._deaths[job.number] += 1
         if self._stopping:
             return Ending("interrupted")
@@ -193,13 +193,17 @@ class Running:
         return Ending("failed", "WorkerDied", message)
 
     def _write_manifest(self) -> None:
-        """Where something has changed in it. With hundreds of jobs that takes some milliseconds."""
+        """Write the manifest if it has changed; with hundreds of jobs, that takes some milliseconds."""
         if self._unwritten:
             self._manifest.write(self._folder)
             self._unwritten = False
 
     def _write_tables(self, now: bool = False) -> None:
-        """After every finished job, unless jobs end so quickly that it would keep the machine from working."""
+        """Write the tables if jobs have ended, but spend at most `SHARE_OF_TABLES` of the time on it.
+
+        Args:
+            now: whether to write them in any case.
+        """
         since = time.monotonic() - self._written
         if now or (self._table_is_old and since > self._writing_took / SHARE_OF_TABLES):
             started = time.monotonic()
@@ -215,7 +219,7 @@ class Running:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C, or SIGTERM, ends the jobs in order; the second ends everything at once."""
+        """Stop the jobs gracefully at the first SIGINT or SIGTERM, and kill them at the second."""
         first = 0.0
 
         def stop(number: int, frame: FrameType | None) -> None:

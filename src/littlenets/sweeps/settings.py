@@ -1,4 +1,4 @@
-"""What conf/train.yaml says under ``sweep``."""
+"""Read the settings under ``sweep`` in conf/train.yaml."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -9,15 +9,15 @@ from ..errors import SettingError
 
 
 class SweepSettings(NamedTuple):
-    """How a sweep goes about its jobs.
+    """Settings of a sweep.
 
     Args:
-        objective: the metric to compare them by; None is the task's own.
-        direction: None is what the metric's name suggests.
-        on_error: what a failed job means for those that have not started.
-        zip: settings whose values are stepped through together instead of crossed.
-        preview: say what would be run and what it would cost, and run nothing.
-        retry_failed: on resuming, run failed jobs again.
+        objective: metric by which jobs are compared; None is a default metric.
+        direction: whether lower or higher values of it are better; None derives it from the metric's name.
+        on_error: after a job failed, ``continue`` with the others or ``stop``.
+        zip: settings whose values are paired by position instead of combined with all others.
+        preview: list the jobs and estimate their durations instead of running them.
+        retry_failed: run failed jobs again when the sweep is resumed.
     """
 
     objective: str | None = None
@@ -29,7 +29,11 @@ class SweepSettings(NamedTuple):
 
     @classmethod
     def read(cls, config: DictConfig) -> "SweepSettings":
-        """Raises SettingError where a value is none that it takes."""
+        """Read the settings from a configuration.
+
+        Raises:
+            SettingError: values are invalid.
+        """
         values: dict[str, Any] = OmegaConf.to_container(config.sweep, resolve=True)
         problems = wrong_settings({"sweep": values})
         if problems:

@@ -1,4 +1,4 @@
-"""sweep.csv: one row a job, for other programs."""
+"""Generate sweep.csv, with one row per job, for other programs."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from .table import SweepTable
 
 
 def csv_text(table: SweepTable) -> str:
-    """The jobs in the order of their numbers, every value with full precision; what is unknown is empty."""
+    """Return the text of sweep.csv: jobs ordered by number, values with full precision, unknown ones empty."""
     finals, bests = table.finals, table.bests
     best_columns = [f"best {name}" for name in bests]
     ends = ["epochs", "seconds", "folder", "reason", "warnings"]

@@ -1,4 +1,4 @@
-"""How long the epochs of a run take, from its first ones."""
+"""Callback that measures the duration of an epoch at the beginning of a run."""
 
 import json
 import math
@@ -11,17 +11,17 @@ FILE = "stopwatch.json"
 
 
 class Stopwatch(Callback):
-    """Ends a training after a moment, and leaves what an epoch took in the run folder.
+    """Stop a training after a short time, and write the duration of an epoch to stopwatch.json in the run folder.
 
     Args:
-        seconds: how long to look.
+        seconds: duration of the measurement.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     def epochs_until_due(self, trainer: Trainer) -> None:
-        """It looks at the clock whenever Lightning has its turn."""
+        """Return None: the time is checked after each training step, however many batches and epochs it contains."""
 
     batches_until_due = epochs_until_due
 
@@ -34,7 +34,7 @@ class Stopwatch(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         now = time.perf_counter()
-        # The first steps allocate memory.
+        # The first steps are left out because they allocate memory.
         if not self._warm:
             self._warm, self._first = True, (now - self._started, trainer.global_step)
             self._began, self._steps_before = now, trainer.global_step
@@ -44,11 +44,11 @@ class Stopwatch(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seconds, steps = time.perf_counter() - self._began, trainer.global_step - self._steps_before
         if not steps:
-            # All of it ran in one go.
+            # The first training step contained all batches.
             seconds, steps = self._first
         batches = trainer.num_training_batches
         if batches == math.inf:
-            # As many as there were in an epoch that ended; one that did not has more.
+            # The number of batches in the last epoch so far; it is too small if the epoch has not ended.
             batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         epoch = seconds / steps * batches
         (Path(trainer.default_root_dir) / FILE).write_text(json.dumps({"epoch": epoch}))

@@ -1,4 +1,4 @@
-"""What a sweep says when it has ended: tables and figures in its folder, and some lines for the terminal."""
+"""Write the tables and figures of a sweep into its folder, and summarize it for the terminal."""
 
 import os
 import textwrap
@@ -16,23 +16,24 @@ from .spreadsheet import csv_text
 from .table import SEED, Group, SweepTable
 from .verdict import verdict
 
-# Columns at most, so that a table can still be read.
+# Limit on the number of characters in a line; wider tables are hard to read.
 WIDTH = 80
-# A terminal's height less what is said around the table.
+# Limit on the number of rows of a table: the height of a terminal without the lines around the table.
 ROWS = 20
-# Failures that are told with their reasons.
+# Limit on the number of failures that are listed with their reasons.
 REASONS = 8
-# The longest value of a setting that is shown whole.
+# Limit on the number of characters of a setting's value.
 CELL = 24
 
 
 @dataclass
 class Summary:
-    """A sweep's table, and what came of drawing it.
+    """Table of a sweep, with its figures.
 
     Args:
-        figures: paths of the pictures, relative to the sweep's folder.
-        remarks: what could not be drawn, and why.
+        table: the jobs of the sweep.
+        figures: paths of the figures, relative to the sweep's folder.
+        remarks: messages about figures that could not be drawn.
     """
 
     table: SweepTable
@@ -40,9 +41,11 @@ class Summary:
     remarks: list[str] = field(default_factory=list)
 
     def lines(self, width: int | None = None) -> list[str]:
-        """For the end of a sweep in a terminal: the table, the best run, what did not complete, and where to go on.
+        """Return the lines shown at the end of a sweep: table, failures, warnings, best run, and next commands.
 
-        All but commands and paths fit into ``width`` columns; None is those of the terminal, 80 at most.
+        Args:
+            width: number of characters in a line, which only commands and paths may exceed; None is the width of the
+                terminal, at most 80.
         """
         table = self.table
         if width is None:
@@ -83,13 +86,14 @@ class Summary:
 
 
 def write_tables(table: SweepTable | Path) -> None:
-    """Writes sweep.csv and sweep.md from what a sweep's folder holds, each of them at once.
+    """Write sweep.csv and sweep.md, each of them atomically. If no run has the objective, sweep.md says so.
 
-    For after every finished job. Whoever does that often keeps a `SweepTable`, refreshes it and gives it instead of
-    the folder. An objective that no run has is said in sweep.md.
+    Args:
+        table: folder of the sweep, or its `SweepTable`. To write the tables often, refresh the same object each time,
+            which only reads files that have changed.
 
     Raises:
-        SettingError: the folder is no sweep's, or its sweep.json is damaged.
+        SettingError: the folder does not contain a sweep, or its sweep.json is damaged.
     """
     if not isinstance(table, SweepTable):
         table = SweepTable(table)
@@ -99,19 +103,21 @@ def write_tables(table: SweepTable | Path) -> None:
 
 
 def write_summary(folder: Path, objective: str | None = None, direction: str | None = None) -> Summary:
-    """Writes all that is said of a sweep, from its folder alone: sweep.csv, sweep.md and figures/.
-
-    Where no run has the objective that was asked for, ``table.problem`` says so, and all else is written.
+    """Write sweep.csv, sweep.md and figures/ from the contents of a sweep's folder.
 
     Args:
-        objective: instead of the one that the sweep was started with.
-        direction: likewise.
+        folder: folder of the sweep.
+        objective: metric that replaces the one in sweep.json.
+        direction: direction that replaces the one in sweep.json.
+
+    Returns:
+        The summary. If no run has the given objective, its ``table.problem`` is the error; all files are still written.
 
     Raises:
-        SettingError: the folder is no sweep's, or its sweep.json is damaged.
+        SettingError: the folder does not contain a sweep, or its sweep.json is damaged.
     """
     table = SweepTable(Path(folder), objective, direction)
-    # First the tables, which are there at once, and should be even where drawing is interrupted.
+    # The tables are written first because that is fast, and they must exist even if drawing is interrupted.
     write_tables(table)
     # Imports matplotlib.
     from .drawing import draw_figures
@@ -130,7 +136,7 @@ def _head(table: SweepTable, width: int) -> list[str]:
 
 
 def _table(table: SweepTable, width: int) -> list[str]:
-    """The best runs, or where several settings were tried with several seeds, the best settings."""
+    """Return the table of the best runs, or of the best settings if several were tried with several seeds."""
     if _by_group(table):
         return _group_table(table, table.groups, width)
     ranked = table.ranked
@@ -152,7 +158,7 @@ def _table(table: SweepTable, width: int) -> list[str]:
 
 
 def _heading(table: SweepTable, key: str) -> str:
-    """The short name of a setting, unless a column of the table has it."""
+    """Return the short name of a setting, or its dotted name if another column has the short one."""
     name = table.names[key]
     return key if name in ("number", "epochs", "seconds", "status", "deviation", "runs") else name
 
@@ -183,7 +189,7 @@ def _left_over(count: int) -> list[str]:
 
 
 def _spread(table: SweepTable, width: int) -> list[str]:
-    """The mean over the seeds, where nothing else was swept."""
+    """Return the mean and standard deviation over the seeds, if nothing else was swept."""
     groups = table.groups
     if len(groups) != 1 or groups[0].deviation is None:
         return []
@@ -193,7 +199,7 @@ def _spread(table: SweepTable, width: int) -> list[str]:
 
 
 def _failures(table: SweepTable, width: int) -> list[str]:
-    """What did not complete, and why. That a run diverged is all there is to say of it, if its row does not."""
+    """List the jobs that did not complete, with reasons; those that diverged only if they are not in the table."""
     rows = [] if _by_group(table) else table.ranked[:ROWS]
     diverged = [outcome for outcome in table.failures if outcome.status == "diverged" and outcome not in rows]
     others = [outcome for outcome in table.failures if outcome.status != "diverged"]
@@ -211,7 +217,7 @@ def _failures(table: SweepTable, width: int) -> list[str]:
 
 
 def _warnings(table: SweepTable, width: int) -> list[str]:
-    """The completed runs by what their networks are warned of; what to try is in sweep.md."""
+    """List the completed runs with warnings about their networks, by kind of warning."""
     kinds = dict.fromkeys(kind for outcome in table.outcomes for kind in outcome.warnings)
     lines = []
     for kind in kinds:
@@ -221,14 +227,14 @@ def _warnings(table: SweepTable, width: int) -> list[str]:
 
 
 def _wrapped(text: str, placeholder: str, width: int) -> list[str]:
-    """At most three lines, indented."""
+    """Wrap a text to at most three indented lines."""
     return textwrap.wrap(
         text, width, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=placeholder
     )
 
 
 def _aligned(columns: dict[str, list[str]], dispensable: Sequence[str], width: int) -> list[str]:
-    """The columns side by side, less as many of the dispensable ones, in their order, as do not fit."""
+    """Return the lines of a table, without as many of the dispensable columns, in their order, as do not fit."""
     columns = dict(columns)
     widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
     for name in dispensable:

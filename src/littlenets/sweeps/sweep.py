@@ -1,4 +1,4 @@
-"""A sweep from its command line to its jobs: what is asked for, what of it is done, what is left to run."""
+"""Determine the jobs of a sweep from its command line, and from its folder if it is resumed."""
 
 import os
 import shutil
@@ -28,23 +28,23 @@ from .next_commands import path_value
 from .points import Composition, Point, Points, swept
 from .settings import SweepSettings
 
-# Of results.json: a job that ended like this is never run again.
+# Statuses in results.json of jobs that are never run again.
 KEPT = ("completed", "diverged")
-# A name that `ls` shows in one line.
+# Limit on the length of a name, so that `ls` shows it in one line.
 LONGEST_NAME = 60
 
 
 class Sweep:
-    """The points that a command asks for, and the jobs that come of them.
+    """The points of a sweep, and the jobs that train them.
 
     Args:
-        overrides: what the command line and ``hydra.sweeper.params`` say, values to sweep over included.
-        config: composed with what is the same for all points. Its ``resume`` is the folder of a sweep to go on with,
-            or None; its ``hydra.sweep.dir`` makes the folder of a new one.
-        loader: Hydra's.
+        overrides: overrides of the command line and of ``hydra.sweeper.params``, including the swept values.
+        config: configuration composed with the overrides that all points have in common. Its ``resume`` is the folder
+            of the sweep to resume, or None; its ``hydra.sweep.dir`` is the folder of a new sweep.
+        loader: Hydra's config loader.
 
     Raises:
-        SettingError: what is asked for cannot be.
+        SettingError: settings of the sweep are invalid, or the sweep to resume is damaged or not allowed.
     """
 
     def __init__(self, overrides: Sequence[str], config: DictConfig, loader: ConfigLoader) -> None:
@@ -64,19 +64,19 @@ class Sweep:
                     f"{override.input_line}: this is said to the sweep as a whole, so it takes one value."
                 )
         self._batch = expand(for_runs, self.settings.zip)
-        # A mistake in what all points have in common is told before anything is started.
+        # An error that all points have in common is reported before any process is started.
         self._composer.compose(self._batch[:1])
         self.manifest = self._saved_manifest(loader) if self.resumed else Manifest(sys.argv[1:])
         self.manifest.objective = self.settings.objective or self.manifest.objective
         self.manifest.direction = self.settings.direction or self.manifest.direction
-        #: Those to run.
+        #: The jobs to run.
         self.jobs: list[Job] = []
-        #: The numbers of those of them that go on from a checkpoint.
+        #: Numbers of the jobs to run that are resumed from a checkpoint.
         self.begun: set[int] = set()
         self._new: list[Job] = []
 
     def _saved_manifest(self, loader: ConfigLoader) -> Manifest:
-        """The manifest in the folder of the sweep, all of whose jobs can be composed safely."""
+        """Return the manifest of the sweep to resume, after checking that its jobs can be composed safely."""
         check_links(self.resumed)
         manifest = Manifest.read(self.resumed)
         hydra = self._config.hydra
@@ -88,23 +88,24 @@ class Sweep:
 
     @property
     def compositions(self) -> list[Composition]:
+        """The compositions that the points refer to."""
         return self._composer.compositions
 
     @property
     def trusted(self) -> list[str] | None:
-        """What sweep.json may name from outside the package; None where all was typed, and may be named."""
+        """Names from outside the package that sweep.json may contain; None, which allows all, for a new sweep."""
         return OmegaConf.to_container(self._config.trust, resolve=True) if self.resumed else None
 
     @property
     def points(self) -> dict[int, Point]:
-        """What each of `jobs` trains, by its number."""
+        """The points of `jobs`, by number."""
         return {job.number: self._points[job.number] for job in self.jobs}
 
     def compose(self) -> None:
-        """Finds out what is to be run, and writes nothing.
+        """Compose all points and determine the jobs to run, without writing anything.
 
         Raises:
-            SettingError: points that cannot be composed, or have no folders of their own.
+            SettingError: points cannot be composed, or do not have separate folders.
         """
         before = self._composer.compose([job.overrides for job in self.manifest.jobs])
         for job, point in zip(self.manifest.jobs, before, strict=True):
@@ -136,7 +137,7 @@ class Sweep:
             )
 
     def _plan(self, job: Job, point: Point) -> None:
-        """Decides about a job of a sweep that is gone on with."""
+        """Decide whether a job of a resumed sweep is run again, and whether from a checkpoint."""
         status = self._status(job)
         if status in KEPT or (status == "failed" and not self.settings.retry_failed):
             return
@@ -147,7 +148,7 @@ class Sweep:
         job.fingerprint, job.error, job.interrupted = point.fingerprint, None, False
 
     def _status(self, job: Job) -> str | None:
-        """What results.json says; failed where a job was lost, and None where it has not come to an end."""
+        """Return the status in results.json; ``failed`` if sweep.json has an error, None if the job has not ended."""
         if job.error:
             return "failed"
         try:
@@ -167,10 +168,13 @@ class Sweep:
         return str(composition.hydra.hydra.sweep.subdir)
 
     def report(self, problems: dict[int, str]) -> None:
-        """Raises SettingError where there are any.
+        """Raise an error that lists all invalid points, if there are any.
 
         Args:
-            problems: what is wrong with a job's settings, by its number; empty where nothing is.
+            problems: an error message for each job, by number; empty if its settings are valid.
+
+        Raises:
+            SettingError: at least one message is not empty.
         """
         found: dict[str, list[str]] = {}
         for number, problem in problems.items():
@@ -188,21 +192,24 @@ class Sweep:
 
     @property
     def asked_objective(self) -> str | None:
-        """The metric that was asked for, where only the jobs to run can have it."""
+        """Given objective that only new jobs can have; None if none was given, or if the sweep is resumed."""
         return None if self.resumed else self.settings.objective
 
     def check_objective(self, expected: Iterable[Expected | None]) -> None:
-        """Raise SettingError where no job is going to measure what was asked for.
+        """Check that a job will measure the given objective.
 
         Args:
-            expected: what each job measures; None where that cannot be known.
+            expected: the metrics that each job will measure; None if unknown.
+
+        Raises:
+            SettingError: no job will measure it.
         """
         if wrong := unmeasured_objective(self.settings.objective, list(expected)):
             raise SettingError(f"{wrong}\nNothing was trained.")
 
     @cached_property
     def folder(self) -> Path:
-        """The sweep's folder; that of a new one is named and made when it is first asked for."""
+        """Folder of the sweep; that of a new sweep is named and created at the first access."""
         if self.resumed:
             return self.resumed
         self._name_after_choices()
@@ -212,10 +219,10 @@ class Sweep:
         return folder
 
     def open(self) -> None:
-        """Make sure that the folder is free for the new jobs, and point the link ``latest`` to that of a new sweep.
+        """Check that no files are in the way of new jobs, and point the link ``latest`` to the folder of a new sweep.
 
         Raises:
-            SettingError: there is something in the folder that this sweep would destroy.
+            SettingError: the folder contains another sweep, or a file or folder with the name of a new job's folder.
         """
         place = os.path.relpath(self.folder)
         if not self.resumed and (self.folder / FILE).exists():
@@ -233,9 +240,9 @@ class Sweep:
             make_latest(self.folder, started(self.folder))
 
     def prepare_for_hydra(self) -> list[list[str]]:
-        """The overrides of each job for one of Hydra's launchers, which composes them itself.
+        """Return the overrides of each job for one of Hydra's launchers, which composes them itself.
 
-        Removes what is left of attempts that came to nothing.
+        The folders of earlier attempts that are not resumed are removed.
         """
         with flag_override(self._config.hydra, ["readonly", "struct"], False):
             self._config.hydra.sweep.dir = str(self.folder)
@@ -252,7 +259,7 @@ class Sweep:
         return batch
 
     def _name_after_choices(self) -> None:
-        """Where a group is swept, its choice for the whole sweep is all of them."""
+        """Replace the choice of each swept group by the names of all its choices, for the name of the folder."""
         with flag_override(self._config.hydra.runtime, ["readonly", "struct"], False):
             for group in ("model", "experiment"):
                 found = dict.fromkeys(str(job.swept[group]) for job in self.manifest.jobs if group in job.swept)
@@ -260,7 +267,12 @@ class Sweep:
                     self._config.hydra.runtime.choices[group] = "-".join(found)[:LONGEST_NAME]
 
     def greeting(self, workers: int, threads: int) -> list[str]:
-        """What a person wants to know before the first job has ended."""
+        """Return the lines shown at the start of a sweep: its jobs, its folder and the resources of the workers.
+
+        Args:
+            workers: number of worker processes.
+            threads: number of threads of each worker.
+        """
         of, jobs = len(self.manifest.jobs), len(self.jobs)
         names = list(dict.fromkeys(name for job in self.manifest.jobs for name in job.swept))
         over = f" over {', '.join(names)}" if names else ""

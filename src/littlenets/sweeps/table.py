@@ -1,4 +1,4 @@
-"""A sweep as a table: its jobs, what they reached, and their order."""
+"""Collect the outcomes of a sweep's jobs, and order them by the objective."""
 
 import math
 import os
@@ -16,18 +16,18 @@ from .objective import Objective, choose_objective
 from .outcomes import ENDS, Outcome, read_outcome
 
 SEED = "seed"
-# What results.json and history.csv of a job looked like when they were read: time of the last change, and size.
+# Modification time and size of a job's results.json and history.csv when they were read; None if missing.
 _Stamp = tuple[tuple[int, int] | None, ...]
 
 
 @dataclass(frozen=True)
 class Group:
-    """The jobs that differ in their seed alone.
+    """Jobs that differ only in their seed.
 
     Args:
-        swept: what they have in common, of what was swept.
-        outcomes: in the order of their numbers.
-        values: of the objective, where there is one.
+        swept: the swept settings without the seed, by name.
+        outcomes: outcomes of the jobs, ordered by number.
+        values: values of the objective, of the jobs that have one.
     """
 
     swept: dict[str, Any]
@@ -36,26 +36,27 @@ class Group:
 
     @property
     def mean(self) -> float | None:
+        """Mean of the values; None if there are none."""
         return statistics.fmean(self.values) if self.values else None
 
     @property
     def deviation(self) -> float | None:
-        """The sample standard deviation; None for fewer than two values."""
+        """Sample standard deviation; None for fewer than two values."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
 class SweepTable:
-    """The jobs of a sweep and their outcomes.
+    """Jobs of a sweep and their outcomes.
 
-    For staying around as long as the sweep: `refresh` reads only the files that have changed since it was last called.
+    While a sweep is running, the same object can be updated with `refresh`, which only reads files that have changed.
 
     Args:
-        folder: the sweep's, with its sweep.json.
-        objective: instead of the one in sweep.json.
-        direction: likewise.
+        folder: folder of the sweep.
+        objective: metric that replaces the one in sweep.json.
+        direction: direction that replaces the one in sweep.json.
 
     Raises:
-        SettingError: ``folder`` is no sweep's, or its sweep.json is damaged.
+        SettingError: the folder does not contain a sweep, or its sweep.json is damaged.
     """
 
     def __init__(self, folder: Path, objective: str | None = None, direction: str | None = None) -> None:
@@ -65,14 +66,14 @@ class SweepTable:
         self.refresh()
 
     def refresh(self) -> None:
-        """Reads what is new."""
+        """Read sweep.json again, and the files of jobs that have changed."""
         self.manifest = Manifest.read(self.folder)
         self.outcomes = [self._outcome(job) for job in self.manifest.jobs]
-        #: What was swept, in the order in which the jobs name it, the seed last.
+        #: Names of the swept settings, in the order in which the jobs have them, the seed last.
         self.keys = list(dict.fromkeys(key for job in self.manifest.jobs for key in job.swept))
         self.keys.sort(key=lambda key: key == SEED)
         self.names = short_names(self.keys)
-        #: Why there is no objective although one was asked for.
+        #: Error that tells why there is no objective although one was given; otherwise None.
         self.problem: SettingError | None = None
         self.objective: Objective | None = None
         wanted = self._objective or self.manifest.objective, self._direction or self.manifest.direction
@@ -92,14 +93,14 @@ class SweepTable:
 
     @property
     def ranked(self) -> list[Outcome]:
-        """The best first; those that did not complete last, by number."""
+        """Outcomes, the best first; those without a value are last, ordered by number."""
         if self.objective:
             return sorted(self.outcomes, key=self.objective.rank)
         return sorted(self.outcomes, key=lambda outcome: (not outcome.completed, outcome.job.number))
 
     @property
     def best(self) -> Outcome | None:
-        """The best run of the best setting so far; None as long as no job has a value of the objective."""
+        """Best run of the best setting so far; None if no job has a value of the objective."""
         if not self.objective:
             return None
         groups = self.groups
@@ -109,16 +110,16 @@ class SweepTable:
 
     @property
     def failures(self) -> list[Outcome]:
-        """Those that ended without completing, by number."""
+        """Outcomes of jobs that were started but did not complete, ordered by number."""
         return [outcome for outcome in self.outcomes if not outcome.completed and outcome.status != "waiting"]
 
     @property
     def groups(self) -> list[Group]:
-        """The jobs without their seeds, the best setting first; empty where no seed was swept.
+        """Jobs grouped by all swept settings other than the seed, the best group first; empty if no seed was swept.
 
-        A mean over the seeds that were left says little where others diverged or failed: the fewer of its runs have no
-        value, the further ahead a setting is. Then those come of which a run learned something, and of these the ones
-        with the best mean; the mean loss of the same stage decides between equal means.
+        Groups are ordered by the share of runs without a value first, because a mean says little if other seeds
+        diverged or failed. Groups in which no run learned anything come after the others with the same share. The rest
+        is ordered by the mean, and equal means by the mean loss of the same stage.
         """
         if SEED not in self.keys or not self.objective:
             return []
@@ -144,7 +145,7 @@ class SweepTable:
 
     @property
     def counts(self) -> str:
-        """Such as ``12 jobs: 9 completed (1 with a warning), 3 diverged``."""
+        """Numbers of jobs by status: ``12 jobs: 9 completed (1 with a warning), 3 diverged``."""
         found = [outcome.status for outcome in self.outcomes]
         order = [*ENDS, *sorted(set(found) - set(ENDS))]
         parts = [f"{found.count(status):,} {status}" for status in order if status in found]
@@ -153,40 +154,40 @@ class SweepTable:
         return f"{len(found):,} job{'s' * (len(found) != 1)}: {', '.join(parts) or 'none'}"
 
     def swept_texts(self, outcome: Outcome) -> list[str]:
-        """A cell for each of `keys`, empty where a job does not set it."""
+        """Return the value of each of `keys` as text, empty if a job does not set it."""
         swept = outcome.job.swept
         return [shown(swept[key]) if key in swept else "" for key in self.keys]
 
     @property
     def best_so_far(self) -> str:
-        """The best job and what it reached: ``number 3 (lr=0.01), val/loss 0.12``; empty where there is none."""
+        """Best job and its value: ``number 3 (lr=0.01), val/loss 0.12``; empty if there is none."""
         if not self.best:
             return ""
         return f"{self.name(self.best)}, {self.objective.metric} {number_text(self.objective.value(self.best))}"
 
     def describe(self, outcome: Outcome) -> str:
-        """What was swept of one job: ``lr=0.01, max_epochs=200``."""
+        """Return the swept settings of a job as text: ``lr=0.01, max_epochs=200``."""
         return swept_text(outcome.job.swept, self.names)
 
     def name(self, outcome: Outcome) -> str:
-        """A job by its number and what was swept: ``number 3 (lr=0.01, max_epochs=200)``."""
+        """Return a job's number and swept settings as text: ``number 3 (lr=0.01, max_epochs=200)``."""
         swept = self.describe(outcome)
         return f"number {outcome.job.number}{f' ({swept})' if swept else ''}"
 
     @property
     def finals(self) -> list[str]:
-        """The names of all that runs ended with: metrics of the test, the validation, the training, and others."""
+        """Names of all values at the end of the runs: metrics of test, validation and training, then others."""
         return _by_stage(name for outcome in self.outcomes for name in outcome.metrics)
 
     @property
     def measures(self) -> list[str]:
-        """Those that measure how good a run is, the objective first; no weights or learning rates."""
+        """Names of the metrics among `finals`, without weights and learning rates; the objective is first."""
         first = self.objective.metric if self.objective else None
         return sorted((name for name in self.finals if "/" in name or name == first), key=lambda name: name != first)
 
     @property
     def bests(self) -> list[str]:
-        """The same of the metrics in the histories."""
+        """Names of the metrics that have a best value in history.csv, ordered like `finals`."""
         return _by_stage(name for outcome in self.outcomes for name in outcome.best)
 
 

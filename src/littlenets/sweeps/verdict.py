@@ -1,16 +1,16 @@
-"""Say which setting of a sweep is the best, and which others are as good."""
+"""Describe which setting of a sweep is the best, and which others are equally good."""
 
 import math
 
 from ..config.labels import number_text, swept_text
 from .table import Group, SweepTable
 
-# Runs or settings that a sentence names, before it counts the others.
+# Limit on the number of runs or settings named in a sentence; the others are counted.
 NAMED = 5
 
 
 def verdict(table: SweepTable) -> list[str]:
-    """Return sentences on the best setting and those equal to it; none where one run is simply the best."""
+    """Return sentences about the best setting and those equal to it; an empty list if a single run is the best."""
     groups = table.groups
     if not table.best:
         return []
@@ -49,7 +49,7 @@ def _of_settings(table: SweepTable, groups: list[Group]) -> list[str]:
 
 
 def _is_as_good(table: SweepTable, group: Group, best: Group) -> bool:
-    """Whether the means differ by no more than the larger of the two standard deviations."""
+    """Return whether the means differ by at most the larger of the two standard deviations."""
     if group.deviation is None or table.rank(group)[:2] != table.rank(best)[:2]:
         return False
     return abs(group.mean - best.mean) <= max(group.deviation, best.deviation)

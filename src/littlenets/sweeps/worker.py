@@ -1,6 +1,6 @@
-"""What runs in a worker process, which trains one job after the other.
+"""Functions that run in a worker process, which trains one job after the other.
 
-Nothing here imports PyTorch at the top: which GPU a worker sees has to be said before.
+No import at the top of this module may import PyTorch, because CUDA_VISIBLE_DEVICES must be set before.
 """
 
 import contextlib
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Ending:
-    """How a job ended, as its worker saw it.
+    """How a job ended, as reported by its worker.
 
     Args:
-        status: as in results.json; ``not started`` where the sweep had been stopped before.
-        error: the type of the exception; empty where it completed.
-        message: what it said.
-        no_room: whether the disk is full, so that no other job would fare better.
+        status: as in results.json, or ``not started`` if the sweep was stopped before.
+        error: type of the exception; empty if the job did not fail.
+        message: message of the exception, or of the divergence.
+        no_room: whether the disk is full, so that other jobs would fail as well.
     """
 
     status: str
@@ -51,14 +51,14 @@ class Ending:
 
 @dataclass
 class Start:
-    """What a worker is told when it starts.
+    """Data that a worker receives when it starts.
 
     Args:
-        stop: becomes readable when jobs are to end.
-        turns: one byte for each worker: the index of its GPU.
-        gpus: what CUDA_VISIBLE_DEVICES takes; empty to leave it alone.
-        threads: how many this worker may use.
-        compositions: what the points that it gets refer to.
+        stop: pipe that becomes readable when jobs must end.
+        turns: pipe from which each worker reads one byte, a number that selects one of ``gpus``.
+        gpus: values of CUDA_VISIBLE_DEVICES; empty to leave it unchanged.
+        threads: number of threads that the worker may use.
+        compositions: the compositions that its points refer to.
     """
 
     stop: Connection
@@ -74,16 +74,16 @@ _busy = False
 
 
 def start(told: Start) -> None:
-    """Called once in each worker."""
+    """Initialise a worker process; called once in each of them."""
     global _start
     _start = told
     if hasattr(os, "setsid"):
-        # Ctrl-C is the sweep's, which says to each worker once that it should end.
+        # A session of its own, so that Ctrl-C reaches only the main process, which stops each worker once.
         with contextlib.suppress(OSError):
             os.setsid()
     signal.signal(signal.SIGINT, _interrupt)
     if told.gpus:
-        # Reading one byte of a pipe needs no lock, which a worker that is killed could take to its grave.
+        # Reading one byte of a pipe needs no lock, which would stay locked if a worker was killed.
         turn = os.read(told.turns.fileno(), 1)[0]
         os.environ["CUDA_VISIBLE_DEVICES"] = told.gpus[turn % len(told.gpus)]
     threading.Thread(target=_watch, daemon=True).start()
@@ -93,7 +93,7 @@ def start(told: Start) -> None:
 
 
 def _watch() -> None:
-    """Ends the job under way when the sweep is stopped, and the process when the sweep's is gone."""
+    """Stop the running job when the sweep is stopped, and end this process when the main process has ended."""
     parent = multiprocessing.parent_process().sentinel
     if parent not in wait([parent, _start.stop]):
         _stopping.set()
@@ -108,44 +108,52 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def check(points: Sequence[Point], trusted: Sequence[str] | None, folder: Path | None) -> list[str]:
-    """As `check_points`."""
+    """Call `check_points` with the compositions of this worker."""
     return check_points(points, _start.compositions, trusted, folder)
 
 
 def expected(points: Sequence[Point]) -> list[Expected | None]:
-    """As `expected_of_points`."""
+    """Call `expected_of_points` with the compositions of this worker."""
     return expected_of_points(points, _start.compositions)
 
 
 def train(point: Point, number: int, folder: Path, begun: bool) -> Ending:
-    """Trains a point into its folder, where everything that it says goes as well.
+    """Train a point in its run folder, to which all output is written as well.
 
     Args:
-        number: the job's, for Hydra.
-        begun: go on with what is in the folder.
+        point: the point.
+        number: number of the job, for Hydra.
+        folder: path of the run folder; if it exists and is not resumed, it is replaced.
+        begun: whether to resume the run in the folder.
     """
     if _stopping.is_set():
         return Ending("not started")
     config = configure(point, number, folder)
     if begun and (folder / "config.yaml").is_file():
         config.resume = str(folder)
-        # The folder may name what the point itself names, which has been checked.
+        # Allow the names that the point itself contains, because they have been checked.
         named = {refused.allowed_by for refused in refusals(OmegaConf.to_container(config, resolve=True), folder)}
         config.trust = sorted({*config.trust, *named} - {None})
     elif folder.exists():
-        # Of an attempt that came to nothing.
+        # Left over from an earlier attempt.
         with occupied(folder):
             shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
     try:
         with occupied(folder):
             return run(config, point, folder)
-    except KeyboardInterrupt:  # while it was logging how it had failed; the sweep's own process must not hear of it
+    except KeyboardInterrupt:  # while a failure was being logged; it must not be raised in the main process
         return Ending("interrupted")
 
 
 def configure(point: Point, number: int, folder: Path) -> DictConfig:
-    """The configuration to train a point with, and Hydra's part of it in Hydra's own place."""
+    """Return the configuration of a point, and set the job's values in Hydra's own configuration.
+
+    Args:
+        point: the point.
+        number: number of the job.
+        folder: path of the run folder.
+    """
     composition = _start.compositions[point.composition]
     config = composition.config(point)
     with flag_override(composition.hydra, ["readonly", "struct"], False):
@@ -155,7 +163,16 @@ def configure(point: Point, number: int, folder: Path) -> DictConfig:
 
 
 def run(config: DictConfig, point: Point, folder: Path) -> Ending:
-    """Trains into an existing folder."""
+    """Train in an existing folder.
+
+    Args:
+        config: configuration of the point.
+        point: the point.
+        folder: path of the run folder.
+
+    Returns:
+        How the job ended; errors of the training are not raised.
+    """
     global _busy
     from . import imported
 
@@ -165,7 +182,7 @@ def run(config: DictConfig, point: Point, folder: Path) -> Ending:
         try:
             _busy = True
             if _stopping.is_set():
-                # Said too late to be heard by `train`, and too early to interrupt.
+                # The sweep was stopped after the check in `train`, but before the signal could interrupt the job.
                 return Ending("not started")
             imported.train(config, folder)
         except KeyboardInterrupt:
@@ -173,7 +190,7 @@ def run(config: DictConfig, point: Point, folder: Path) -> Ending:
         except DivergedError as error:
             log.error("%s", error)
             return Ending("diverged", message=f"diverged at epoch {error.epoch:,}")
-        except (Exception, SystemExit) as error:  # a network may well call sys.exit
+        except (Exception, SystemExit) as error:  # a network may call sys.exit
             known = isinstance(error, SettingError | RemovedError)
             log.error("%s", error if known else "The run failed.", exc_info=None if known else error)
             no_room = getattr(error, "errno", None) in NO_ROOM
@@ -185,7 +202,7 @@ def run(config: DictConfig, point: Point, folder: Path) -> Ending:
 
 @contextlib.contextmanager
 def _into(path: Path) -> Iterator[None]:
-    """Everything that the process writes to its output goes to a file, and afterwards nowhere."""
+    """Redirect the output of the process to a file during the block, and to the null device after it."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     _redirect(file)
     try:
@@ -196,7 +213,7 @@ def _into(path: Path) -> Iterator[None]:
 
 def _redirect(file: int) -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # a full disk, of which the job has heard
+        with contextlib.suppress(OSError):  # a full disk, which the job has reported already
             stream.flush()
         os.dup2(file, stream.fileno())
     os.close(file)
@@ -204,7 +221,7 @@ def _redirect(file: int) -> None:
 
 @contextlib.contextmanager
 def _logging(hydra: DictConfig) -> Iterator[None]:
-    """Hydra's configuration of a job's logging, less what goes to the terminal."""
+    """Configure logging during the block as Hydra does for a job, without handlers that print to the terminal."""
     settings = OmegaConf.to_container(hydra.hydra.job_logging, resolve=True)
     configure_log(OmegaConf.create(settings), hydra.hydra.verbose)
     loggers = [logging.getLogger(name) for name in ("", *(settings.get("loggers") or {}))]
@@ -222,4 +239,4 @@ def _logging(hydra: DictConfig) -> Iterator[None]:
 
 def _prints(handler: logging.Handler) -> bool:
     stream = isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
-    return stream or hasattr(handler, "console")  # which is what Rich's has
+    return stream or hasattr(handler, "console")  # as RichHandler has
