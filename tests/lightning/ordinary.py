@@ -18,6 +18,7 @@ from torchmetrics.functional.classification import binary_accuracy
 
 from littlenets.data import Spirals
 from littlenets.networks import SpiralNet
+from littlenets.speed.layers import accelerated
 
 EPOCHS, BATCHES = 6, 4
 STEPS = EPOCHS * BATCHES
@@ -131,7 +132,10 @@ class OrdinaryRun:
         pl.seed_everything(seed, workers=True, verbose=False)
         self.module = module()
         self.trainer = Trainer(**(setting | quiet | trainer), callbacks=list(callbacks))
-        self.trainer.fit(self.module, datamodule=self.data)
+        # Accelerated layers differ by rounding (tests/speed/test_layers_of_networks.py); with them on both sides, all the
+        # rest can be compared bit for bit.
+        with accelerated(self.module):
+            self.trainer.fit(self.module, datamodule=self.data)
         self.steps, self.epochs = self.trainer.global_step, self.trainer.current_epoch
         self.metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
 
