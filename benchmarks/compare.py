@@ -315,7 +315,8 @@ def picture(timings: Sequence[Timing], path: Path) -> None:
     from matplotlib import pyplot
 
     recipes = list(dict.fromkeys(timing.recipe for timing in timings))
-    figure, axes = pyplot.subplots(1, len(recipes), figsize=(2.3 * len(recipes), 3.2), layout="constrained")
+    size = (2.3 * len(recipes), 3.2)
+    figure, ((*axes,),) = pyplot.subplots(1, len(recipes), figsize=size, layout="constrained", squeeze=False)
     for axis, recipe in zip(axes, recipes, strict=True):
         for position, default in enumerate((False, True)):
             for side, colour, shift in (("plain", "#999999", -0.2), ("littlenets", "#0072b2", 0.2)):
@@ -381,7 +382,7 @@ def merged(figures: dict) -> dict:
     for name in ("timings", "busy"):
         kept = [timing for timing in earlier.get(name, []) if timing["recipe"] not in measured]
         figures[name] = sorted(kept + figures[name], key=lambda timing: list(RECIPES).index(timing["recipe"]))
-    return figures | {"watching": earlier["watching"] | figures["watching"]}
+    return figures | {"watching": earlier.get("watching", {}) | figures["watching"]}
 
 
 def page(figures: dict) -> list[str]:
@@ -400,8 +401,8 @@ def page(figures: dict) -> list[str]:
         "",
         *(f"- {recipe}: {spread(ratios)}" for recipe, ratios in figures["watching"].items()),
         "",
-        "The loop of `spiral` on one thread, a tenth as long, where Lightning attends to every epoch, over the plain "
-        f"script's; target {OBSERVED_TARGET}:",
+        "The loop of `spiral` on one thread, a tenth as long, with gradient clipping, and with Lightning calling the "
+        f"hooks of every epoch, over the plain script's; target {OBSERVED_TARGET}:",
         "",
         *(f"- {name}: {spread(ratios)}" for name, ratios in figures["observed"].items()),
         "",

@@ -132,8 +132,8 @@ class OrdinaryRun:
         pl.seed_everything(seed, workers=True, verbose=False)
         self.module = module()
         self.trainer = Trainer(**(setting | quiet | trainer), callbacks=list(callbacks))
-        # Accelerated layers differ by rounding (tests/speed/test_layers_of_networks.py); with them on both sides, all the
-        # rest can be compared bit for bit.
+        # Accelerated layers differ by rounding (tests/speed/test_layers_of_networks.py). With them on both sides, all
+        # the rest can be compared bit for bit.
         with accelerated(self.module):
             self.trainer.fit(self.module, datamodule=self.data)
         self.steps, self.epochs = self.trainer.global_step, self.trainer.current_epoch
