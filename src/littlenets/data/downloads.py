@@ -1,12 +1,9 @@
 """Download files from mirrors that may be slow, may not respond, or may send data without end."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing
-from functools import partial
-from queue import Empty, Queue
-from threading import Event, Thread
-from time import monotonic
+from concurrent.futures import wait
+from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -21,90 +18,65 @@ class MirrorError(Exception):
     """Raised when a mirror does not serve a file; the message is the reason, in one line."""
 
 
-def receive(url: str, largest: int) -> Iterator[bytes]:
-    """Download a file in chunks and yield them; keep only a few chunks in memory.
+def download(url: str, target: Path, largest: int) -> None:
+    """Download a file.
 
     A thread reads from the mirror, since a socket timeout does not end the wait for a mirror that sends a byte now and
-    then. The thread is abandoned when the download is aborted.
+    then. An abandoned thread ends with its next attempt to write to ``target``, which is closed then.
 
     Args:
         url: URL with the scheme http, https, ftp or file.
+        target: the file to write; it may be incomplete after an error.
         largest: maximum size of the file in bytes.
 
     Raises:
         MirrorError: the mirror does not answer, fails, is too slow, or sends more than `largest` bytes.
     """
     import requests  # noqa: F401  (imported before the timeout starts)
+    from pebble import concurrent
     from tqdm import tqdm
 
-    arrived, given_up = Queue(maxsize=8), Event()
     bar = tqdm(unit="B", unit_scale=True, ncols=79, disable=not sys.stderr.isatty())
-
-    def ask() -> None:
-        try:
-            with closing(_answer(url, largest, bar)) as chunks:
-                for chunk in chunks:
-                    arrived.put(chunk)
-                    if given_up.is_set():
-                        return
-        except Exception as error:  # any error: depends on what the mirror sends
-            arrived.put(error)
-        else:
-            arrived.put(None)
-
-    Thread(target=ask, daemon=True).start()
-    total, counted, deadline = 0, 0, monotonic() + TIMEOUT
-    try:
-        while True:
-            try:
-                item = arrived.get(timeout=max(0, deadline - monotonic()))
-            except Empty:
-                raise MirrorError(f"{_silence()}, or fewer than {SLOWEST:,} bytes in that time") from None
-            if item is None:
-                return
-            if isinstance(item, Exception):
-                raise MirrorError(_reason(item)) from item
-            total, counted = total + len(item), counted + len(item)
-            if total > largest:
-                raise MirrorError(_too_large(largest))
-            if counted >= SLOWEST:
-                counted, deadline = 0, monotonic() + TIMEOUT
-            bar.update(len(item))
-            yield item
-    finally:
-        bar.close()
-        given_up.set()
-        while not arrived.empty():  # let a thread that waits in `put` continue and end
-            arrived.get_nowait()
+    with bar, target.open("wb") as file:
+        received = concurrent.thread(_receive)(url, largest, file, bar)
+        before = 0
+        while not wait([received], TIMEOUT).done:
+            if file.tell() - before < SLOWEST:
+                raise MirrorError(f"{_silence()}, or fewer than {SLOWEST:,} bytes in that time")
+            before = file.tell()
+        if error := received.exception():
+            raise MirrorError(_reason(error)) from error
 
 
-def _answer(url: str, largest: int, bar: object) -> Iterator[bytes]:
+def _receive(url: str, largest: int, file: BinaryIO, bar: Any) -> None:
     if urlsplit(url).scheme in ("http", "https"):
         import requests
 
-        response = requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"})
-        # Read the raw bytes: some servers send a .gz file with `Content-Encoding: gzip`, and requests would decompress
-        # it.
-        chunks = response.raw.stream(_CHUNK, decode_content=False)
+        with requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as answer:
+            answer.raise_for_status()
+            # Copy the raw bytes: some servers send a .gz file with `Content-Encoding: gzip`, and requests would
+            # decompress it.
+            _copy(answer.raw, largest, file, bar)
     else:
-        response = urlopen(url, timeout=TIMEOUT)
-        chunks = iter(partial(response.read, _CHUNK), b"")
-    with response:
-        if hasattr(response, "raise_for_status"):
-            response.raise_for_status()
-        length = int(response.headers.get("Content-Length", 0))
-        if length > largest:
-            raise ValueError(_too_large(largest))
-        bar.reset(length or None)
-        yield from chunks
+        with urlopen(url, timeout=TIMEOUT) as response:
+            _copy(response, largest, file, bar)
+
+
+def _copy(response: Any, largest: int, file: BinaryIO, bar: Any) -> None:
+    too_large = ValueError(f"it sends more than {largest:,} bytes, which the file cannot have")
+    length = int(response.headers.get("Content-Length", 0))
+    if length > largest:
+        raise too_large
+    bar.reset(length or None)
+    while chunk := response.read(_CHUNK):
+        if file.tell() + len(chunk) > largest:
+            raise too_large
+        file.write(chunk)
+        bar.update(len(chunk))
 
 
 def _silence() -> str:
     return f"no answer within {TIMEOUT} s"
-
-
-def _too_large(largest: int) -> str:
-    return f"it sends more than {largest:,} bytes, which the file cannot have"
 
 
 def _reason(error: BaseException) -> str:

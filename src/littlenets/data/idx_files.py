@@ -10,15 +10,13 @@ Shapes: N images of 28 x 28 pixels.
 
 import bz2
 import gzip
-import hashlib
 import logging
 import math
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, NamedTuple
@@ -29,7 +27,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataUnavailableError, SettingError
-from .downloads import MirrorError, receive
+from .downloads import MirrorError, download
 
 log = logging.getLogger(__name__)
 
@@ -132,12 +130,12 @@ def fetch(files: Files, root: Path, mirrors: Sequence[str] | None = None) -> Pat
             # folders are created only for complete files.
             existing = next(place for place in (folder, *folder.parents) if place.exists())
             with TemporaryDirectory(prefix=".unfinished-", dir=existing) as scratch:
-                for gz, largest in packed:
-                    os.replace(_unpack(gz, scratch, largest), gz.with_suffix(""))
-                for done, (_, md5) in enumerate(absent):
+                for gz in packed:
+                    os.replace(_unpack(gz, scratch, files.largest), gz.with_suffix(""))
+                for done in range(len(absent)):
                     complete = [_download(absent[done:], files, urls, folder, scratch)]
                     if complete[0].suffix == ".gz":
-                        complete.append(_unpack(complete[0], scratch, _size(files, md5)))
+                        complete.append(_unpack(complete[0], scratch, files.largest))
                     folder.mkdir(parents=True, exist_ok=True)
                     for path in complete:
                         os.replace(path, folder / path.name)
@@ -148,7 +146,7 @@ def fetch(files: Files, root: Path, mirrors: Sequence[str] | None = None) -> Pat
     return folder
 
 
-def find(folder: Path, filename: str) -> tuple[Path, Path]:
+def find(folder: Path, filename: str) -> tuple[Path, Path | None]:
     """Find a file of a dataset, compressed or not, in the places where a user may have put it.
 
     The folders searched are `ROOT/NAME/raw`, `ROOT/NAME`, `ROOT/raw` and `ROOT`, in this order. In each of them, both
@@ -159,18 +157,19 @@ def find(folder: Path, filename: str) -> tuple[Path, Path]:
         filename: name such as `train-images-idx3-ubyte.gz`.
 
     Returns:
-        The paths of the compressed and of the uncompressed file, of which at least one exists; the paths in `folder` if
-            no file was found.
+        The path of the file as mirrors provide it, which is in `folder` if no file was found; and the path of the
+            uncompressed file beside it, None if there is none.
     """
     base = folder.parent.parent
-    gz = filename.endswith(".gz")
-    pairs = [
-        (place / name, (place / name).with_suffix(""))
-        for place in (folder, folder.parent, base / "raw", base)
-        for name in dict.fromkeys([filename, filename.replace("-idx", ".idx")])
-    ]
-    # Check for files, since some archives unpack to folders of the same names.
-    return next((pair for pair in pairs if pair[0].is_file() or (gz and pair[1].is_file())), pairs[0])
+    for place in (folder, folder.parent, base / "raw", base):
+        for name in (filename, filename.replace("-idx", ".idx")):
+            packed = place / name
+            plain = packed.with_suffix("")
+            # Check for files, since some archives unpack to folders of the same names.
+            unpacked = packed.suffix == ".gz" and plain.is_file()
+            if packed.is_file() or unpacked:
+                return packed, plain if unpacked else None
+    return folder / filename, None
 
 
 def read(
@@ -218,11 +217,24 @@ def read_file(folder: Path, filename: str, archive: str | None = None, largest: 
     packed, plain = find(folder, archive or filename)
     if archive:
         with zipfile.ZipFile(packed) as members, members.open(f"gzip/{filename}") as gz, gzip.open(gz) as file:
-            return b"".join(_chunks(file, largest, packed))
-    unpacked = packed.suffix == ".gz" and plain.is_file()
-    open_file = open if unpacked else bz2.open if packed.suffix == ".bz2" else gzip.open
-    with open_file(plain if unpacked else packed, "rb") as file:
-        return b"".join(_chunks(file, largest, packed))
+            return _limited(file, largest, packed)
+    return _content(plain or packed, largest)
+
+
+def _content(path: Path, largest: int) -> bytes:
+    open_file = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix, open)
+    with open_file(path, "rb") as file:
+        return _limited(file, largest, path)
+
+
+def _limited(file: BinaryIO, largest: int, path: Path) -> bytes:
+    content = file.read(largest + 1)
+    if len(content) > largest:
+        raise SettingError(
+            f"{path} unpacks to more than {largest:,} bytes, which no file of this data set has. "
+            "Delete or replace it, or point data.root elsewhere."
+        )
+    return content
 
 
 def _parse(content: bytes) -> np.ndarray:
@@ -231,52 +243,34 @@ def _parse(content: bytes) -> np.ndarray:
     return np.frombuffer(content, _DTYPES[content[2]], offset=4 + 4 * len(shape)).reshape(shape)
 
 
-def _size(files: Files, md5: str) -> int:
-    """Return the maximum size in bytes of an uncompressed file."""
-    return _KNOWN[md5].size if md5 in _KNOWN else files.largest
-
-
-def _chunks(file: BinaryIO, largest: int, path: Path) -> Iterator[bytes]:
-    size = 0
-    while chunk := file.read(1 << 20):
-        size += len(chunk)
-        if size > largest:
-            raise SettingError(
-                f"{path} unpacks to more than {largest:,} bytes, which no file of this data set has. "
-                "Delete or replace it, or point data.root elsewhere."
-            )
-        yield chunk
-
-
-def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[tuple[Path, int]]]:
+def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[Path]]:
     """Verify all files that exist.
 
     Returns:
-        The resources that are missing, and the verified .gz files of `folder` that are not decompressed yet, each with
-            the maximum size in bytes of its uncompressed content.
+        The resources that are missing, and the verified .gz files of `folder` that are not decompressed yet.
 
     Raises:
         SettingError: some files have wrong content; the message lists all of them.
     """
+    from torchvision.datasets.utils import calculate_md5
+
     absent, packed, wrong, unproven = [], [], [], []
     for filename, md5 in files.resources:
-        gz, plain = find(folder, filename)
-        unpacked = gz.suffix == ".gz" and plain.is_file()
+        archive, plain = find(folder, filename)
         problem, foreign = None, False
         advice = "Delete or replace it, or point data.root elsewhere."
-        if gz.is_file():
-            with gz.open("rb") as file:
-                found = _md5(iter(partial(file.read, 1 << 20), b""))
+        if archive.is_file():
+            found = calculate_md5(archive)
             if found != md5:
-                problem = f"{gz} is not the file that belongs there: its MD5 should be {md5} but is {found}."
+                problem = f"{archive} is not the file that belongs there: its MD5 should be {md5} but is {found}."
                 foreign = found in _md5s_of_other_sets()
-            elif unpacked:
-                problem = _wrong_content(plain, _crc(plain), *_trailer(gz))
+            elif plain:
+                problem = _wrong_content(plain, _crc(plain, files.largest), *_trailer(archive))
                 advice = "Delete it and it is unpacked again, or point data.root elsewhere."
-            elif gz.suffix == ".gz" and gz == folder / filename:
-                packed.append((gz, _size(files, md5)))
-        elif unpacked:
-            found = _crc(plain)
+            elif archive == folder / filename and archive.suffix == ".gz":
+                packed.append(archive)
+        elif plain:
+            found = _crc(plain, files.largest)
             if md5 in _KNOWN:
                 problem = _wrong_content(plain, found, *_KNOWN[md5][:2])
             elif foreign := found in [known[:2] for known in _KNOWN.values()]:
@@ -286,7 +280,7 @@ def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[tup
         else:
             absent.append((filename, md5))
         # Several datasets use the same file names, and one root may hold more than one of them.
-        if problem and foreign and gz.parent != folder:
+        if problem and foreign and archive.parent != folder:
             absent.append((filename, md5))
         elif problem:
             wrong.append(f"{problem} {advice}")
@@ -307,15 +301,6 @@ def _md5s_of_other_sets() -> set[str]:
     return {md5 for dataset in (MNIST, FashionMNIST, KMNIST) for _, md5 in dataset.resources}
 
 
-def _md5(chunks: Iterator[bytes], target: BinaryIO | None = None) -> str:
-    digest = hashlib.md5()
-    for chunk in chunks:
-        digest.update(chunk)
-        if target is not None:
-            target.write(chunk)
-    return digest.hexdigest()
-
-
 def _trailer(gz: Path) -> tuple[int, int]:
     """Return CRC-32 and size of a .gz file's uncompressed content, as stored in its last 8 bytes (RFC 1952)."""
     with gz.open("rb") as file:
@@ -323,14 +308,10 @@ def _trailer(gz: Path) -> tuple[int, int]:
         return struct.unpack("<II", file.read(8))
 
 
-def _crc(path: Path) -> tuple[int, int]:
-    """Return CRC-32 and size in bytes of a file."""
-    crc, size = 0, 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            crc = zlib.crc32(chunk, crc)
-            size += len(chunk)
-    return crc, size
+def _crc(path: Path, largest: int) -> tuple[int, int]:
+    """Return CRC-32 and size in bytes of an uncompressed file."""
+    content = _content(path, largest)
+    return zlib.crc32(content), len(content)
 
 
 def _wrong_content(path: Path, found: tuple[int, int], crc: int, size: int) -> str | None:
@@ -361,8 +342,7 @@ def _wrong_header(path: Path) -> str | None:
 
 def _unpack(gz: Path, scratch: str, largest: int) -> Path:
     plain = Path(scratch) / gz.stem
-    with gzip.open(gz, "rb") as source, plain.open("wb") as target:
-        target.writelines(_chunks(source, largest, gz))
+    plain.write_bytes(_content(gz, largest))
     return plain
 
 
@@ -372,6 +352,8 @@ def _download(absent: Sequence[tuple[str, str]], files: Files, mirrors: list[str
     Mirrors that failed are moved to the end of `mirrors`, so that an unreachable mirror costs its timeout once and not
     for each file.
     """
+    from torchvision.datasets.utils import calculate_md5
+
     filename, md5 = absent[0]
     target = Path(scratch) / filename
     largest = _KNOWN[md5].gz_size if md5 in _KNOWN else files.largest
@@ -380,8 +362,8 @@ def _download(absent: Sequence[tuple[str, str]], files: Files, mirrors: list[str
         url = mirror + filename
         log.info("Downloading %s", url)
         try:
-            with target.open("wb") as file:
-                found = _md5(receive(url, largest), file)
+            download(url, target, largest)
+            found = calculate_md5(target)
             if found == md5:
                 return target
             reason = f"the MD5 of what it sent should be {md5} but is {found}"

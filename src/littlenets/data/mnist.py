@@ -80,10 +80,17 @@ class _DownloadedImages(ImageDataModule):
 class _IdxImages(_DownloadedImages):
     """Base class for images and labels in the IDX format of MNIST."""
 
+    #: Name of torchvision's class for this dataset.
+    dataset: str
     #: Beginnings of the file names: of the training files and of the test files.
     beginnings = ("train", "t10k")
     #: End of the names of the label files.
     labels = "labels-idx1-ubyte.gz"
+
+    def files(self) -> Files:
+        from torchvision import datasets
+
+        return Files.of(getattr(datasets, self.dataset))
 
     def read(self, folder: Path, train: bool) -> tuple[Tensor, Tensor]:
         beginning = self.beginnings[0 if train else 1]
@@ -93,35 +100,24 @@ class _IdxImages(_DownloadedImages):
 class MNIST(_IdxImages):
     """60,000 + 10,000 handwritten digits (LeCun, Cortes and Burges)."""
 
-    def files(self) -> Files:
-        from torchvision.datasets import MNIST
-
-        return Files.of(MNIST)
+    dataset = "MNIST"
 
 
 class FashionMNIST(_IdxImages):
     """60,000 + 10,000 pictures of clothes (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747)."""
 
+    dataset = "FashionMNIST"
     names = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
     picture_form = PictureForm(box=28, centre="box", strokes=False)
-
-    def files(self) -> Files:
-        from torchvision.datasets import FashionMNIST
-
-        return Files.of(FashionMNIST)
 
 
 class KMNIST(_IdxImages):
     """60,000 + 10,000 handwritten hiragana: Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv 1812.01718)."""
 
+    dataset = "KMNIST"
     # In Latin letters, since not every font and terminal has hiragana.
     names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     picture_form = PictureForm(box=28, centre="box", strokes=True)
-
-    def files(self) -> Files:
-        from torchvision.datasets import KMNIST
-
-        return Files.of(KMNIST)
 
 
 class QMNIST(_IdxImages):
