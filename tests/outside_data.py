@@ -207,6 +207,24 @@ class Loaders(LightningDataModule):
         return DataLoader(Noisy(noise=0), batch_size=10)
 
 
+class Staged(LightningDataModule):
+    """Each stage sets up its own data, and no other loader works before it."""
+
+    classes = CLASSES
+
+    def __init__(self, **_: object) -> None:
+        super().__init__()
+
+    def setup(self, stage: str) -> None:
+        setattr(self, stage, DataLoader(Noisy(noise=0), batch_size=10))
+
+    def train_dataloader(self) -> DataLoader:
+        return self.fit
+
+    def test_dataloader(self) -> DataLoader:
+        return self.test
+
+
 class Sentences(LightningDataModule):
     """Rows of five words, each a number int64, and the classes of their first word."""
 

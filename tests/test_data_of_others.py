@@ -114,6 +114,14 @@ def test_nothing_to_validate_on(launch):
     assert (run.path / "checkpoints" / "best.ckpt").is_file()
 
 
+def test_only_the_stage_in_hand_is_set_up(launch, capsys):
+    run = launch(*LOADERS[:2], "data._target_=outside_data.Staged", *NETWORK)
+    assert 0 <= run.results["metrics"]["test/acc"] <= 1
+    evaluation = evaluated(run, "trust=[outside_data]")
+    assert evaluation["metrics"]["test/acc"] == run.results["metrics"]["test/acc"]
+    assert json.loads(asked(run, capsys, "x=[[1,2,3,4]]", "format=json"))[0]["class"] in range(3)
+
+
 @pytest.mark.parametrize(
     ("kind", "says"),
     [

@@ -60,7 +60,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     datamodule = load_datamodule(saved)
     if lacks(datamodule, "test"):
         raise SettingError(f"data={name}: there is nothing to test on. Choose other data (data=...).")
-    check_fit(module, datamodule, name)
+    check_fit(module, datamodule, name, "test")
     if not is_overridden("test_step", module):
         raise SettingError(f"{type(module).__name__} has no test_step, so there is nothing to evaluate.")
     torch.set_num_threads(threads(config, saved))
@@ -107,6 +107,11 @@ def _decides_data(override: str) -> bool:
 
 def test(trainer: Trainer, module: LightningModule, datamodule: LightningDataModule) -> dict[str, float]:
     """Return the test metrics by name; empty if there is no test data or the module has no ``test_step``.
+
+    Args:
+        trainer: the trainer.
+        module: the trained module.
+        datamodule: the data, set up for testing.
 
     Raises:
         StoppedError: the user interrupted the test with Ctrl-C or SIGTERM.

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
@@ -81,11 +81,19 @@ def build_schedule(node: DictConfig | None) -> Schedule | None:
     return Schedule(build(node), **own)
 
 
-def check_fit(module: LightningModule, datamodule: LightningDataModule, data: str) -> None:
+def check_fit(
+    module: LightningModule, datamodule: LightningDataModule, data: str, split: Literal["train", "test"]
+) -> None:
     """Run the network, and the task's loss, on two samples.
 
     Only a plain task is checked, and only if the data can provide samples before it is loaded. The random states are
     restored afterwards.
+
+    Args:
+        module: the module with the network.
+        datamodule: the data, set up for ``split``.
+        data: the name of the data in messages.
+        split: the part of the data that the samples come from.
 
     Raises:
         SettingError: a sample cannot be loaded, the network does not accept it, or its output does not suit the task.
@@ -94,7 +102,7 @@ def check_fit(module: LightningModule, datamodule: LightningDataModule, data: st
         return
     states = random_states()
     try:
-        batch = sample_batch(datamodule)
+        batch = sample_batch(datamodule, split)
         problem = None if batch is None else unfit(module, batch, datamodule)
     finally:
         restore_random_states(states)

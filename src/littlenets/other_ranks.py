@@ -116,6 +116,7 @@ def _train_along(
     except StoppedError:
         return
     if not tests_alone(trainer):
+        datamodule.setup("test")
         for data in (datamodule, *build_other_data(config).values()):
             test(trainer, module, data)
 

@@ -141,7 +141,7 @@ def two_inputs(datamodule: LightningDataModule) -> Tensor:
     """
     if isinstance(datamodule, TensorDataModule) and datamodule.sample_shape is not None:
         return torch.zeros(2, *datamodule.sample_shape, dtype=datamodule.sample_dtype)
-    batch = sample_batch(datamodule)
+    batch = sample_batch(datamodule, "train" if lacks(datamodule, "test") else "test")
     if batch is None:
         batch = next(iter(itertools.chain.from_iterable(loaders_of(datamodule.test_dataloader()))))
     x = batch[0] if isinstance(batch, list | tuple) else batch

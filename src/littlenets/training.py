@@ -110,8 +110,9 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             datamodule = build_data(config, origin)
             used = run.results["data"] = origin["data"]
             module = build_module(config)
-            for name, data in {used: datamodule, **others}.items():
-                check_fit(module, data, name)
+            check_fit(module, datamodule, used, "train")
+            for name, data in others.items():
+                check_fit(module, data, name, "test")
             if names := class_names(datamodule):
                 run.results["classes"] = names
             threads = build_threads(config, module, datamodule, trainer)
@@ -158,6 +159,8 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             leave_group()
             trainer = build_tester(config, trainer)
         with run.timed("test"):
+            # Before this, only the data for the fit is set up.
+            datamodule.setup("test")
             metrics.update(test(trainer, module, datamodule))
         run.check()
         with run.timed("figures"):
@@ -231,6 +234,6 @@ def announce(
     """Log the settings of the run and the network before training, and print warnings of the loggers."""
     settings = telling_settings(config, results["model"], results["data"], results["overrides"])
     known = isinstance(datamodule, TensorDataModule | DatasetModule) and is_plain_task(type(module))
-    sample = sample_batch(datamodule)[0] if known else None
+    sample = sample_batch(datamodule, "train")[0] if known else None
     for complaint in log_start(trainer, module, settings, results, stand_in_for, sample):
         log.warning(complaint)

@@ -25,22 +25,20 @@ from .datasets import DatasetModule
 # dataset.
 _BY_NUMBER = (RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler)
 
+# Stands for loaders that a data module cannot return before it has a trainer.
+_UNKNOWN = object()
+
 
 def lacks(datamodule: LightningDataModule, split: Literal["val", "test"]) -> bool:
-    """Return whether a data module that is set up has no data for a split.
+    """Return whether a data module has no data for a split.
 
     Args:
-        datamodule: data module after ``setup``.
+        datamodule: data module that is set up for this split.
         split: "val" or "test".
     """
     if isinstance(datamodule, TensorDataModule | DatasetModule):
         return split not in datamodule.splits
-    if not is_overridden(f"{split}_dataloader", datamodule):
-        return True
-    try:
-        return getattr(datamodule, f"{split}_dataloader")() in (None, [])
-    except Exception:  # any error: it may need a trainer, or raise an error that training will show
-        return False
+    return _loaders(datamodule, split) is None
 
 
 def loaders_of(loaders: Any) -> list[Any]:
@@ -48,11 +46,14 @@ def loaders_of(loaders: Any) -> list[Any]:
     return (loaders if isinstance(loaders, CombinedLoader) else CombinedLoader(loaders, "sequential")).flattened
 
 
-def sample_batch(datamodule: LightningDataModule) -> Any:
-    """Return a batch of two samples of data that is set up, without drawing from the global generators.
+def sample_batch(datamodule: LightningDataModule, split: Literal["train", "test"]) -> Any:
+    """Return a batch of two samples, without drawing from the global generators.
 
-    The samples come from the training loader, or from the test loader if the training data is not loaded. With several
-    loaders, one batch per loader is returned, in the container that holds the loaders.
+    With several loaders, one batch per loader is returned, in the container that holds the loaders.
+
+    Args:
+        datamodule: data module that is set up for this split.
+        split: "train" or "test", the loader that the samples come from.
 
     Returns:
         Two samples, combined by the loader's ``collate_fn``; None if that is not possible before training, for example
@@ -65,21 +66,23 @@ def sample_batch(datamodule: LightningDataModule) -> Any:
         return datamodule.sample()
     states = random_states()
     try:
-        loaders = _loaders(datamodule)
-        return None if loaders is None else _batch_of(loaders)
+        return _batch_of(_loaders(datamodule, split))
     finally:
         restore_random_states(states)
 
 
-def _loaders(datamodule: LightningDataModule) -> Any:
-    for name in ("train_dataloader", "test_dataloader"):
-        try:
-            loaders = getattr(datamodule, name)()
-        except Exception:  # any error: it may need a trainer, or this split is not set up
-            continue
-        if loaders not in (None, []):
-            return loaders
-    return None
+def _loaders(datamodule: LightningDataModule, split: str) -> Any:
+    """Return what a data module returns for a split: None if there is nothing, `_UNKNOWN` if it needs a trainer."""
+    if not is_overridden(f"{split}_dataloader", datamodule):
+        return None
+    try:
+        loaders = getattr(datamodule, f"{split}_dataloader")()
+    except AttributeError as error:
+        # Before the fit, `self.trainer` is None, so that `self.trainer.world_size` fails.
+        if datamodule.trainer is None and error.name is not None and error.obj is None:
+            return _UNKNOWN
+        raise
+    return None if loaders in (None, []) else loaders
 
 
 def _batch_of(loaders: Any) -> Any:
