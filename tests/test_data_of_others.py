@@ -115,7 +115,7 @@ def test_nothing_to_validate_on(launch):
 
 
 def test_only_the_stage_in_hand_is_set_up(launch, capsys):
-    run = launch(*LOADERS[:2], "data._target_=outside_data.Staged", *NETWORK)
+    run = launch(*LOADERS[:2], "data._target_=outside_data.Staged", *NETWORK, "trainer.max_epochs=1")
     assert 0 <= run.results["metrics"]["test/acc"] <= 1
     evaluation = evaluated(run, "trust=[outside_data]")
     assert evaluation["metrics"]["test/acc"] == run.results["metrics"]["test/acc"]

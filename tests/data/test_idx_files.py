@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import shutil
+import signal
 import socket
 import socketserver
 import stat
@@ -301,6 +302,26 @@ def test_nothing_is_left_behind_by_an_interruption(tiny, server, tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         idx_files.fetch(tiny.dataset, tmp_path)
     assert names(tmp_path) == set()
+
+
+def test_nothing_is_left_behind_by_ctrl_c_during_a_download(tiny, server, tmp_path):
+    released = threading.Event()
+
+    def interrupt(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "70000")
+        handler.end_headers()
+        handler.wfile.write(bytes(40_000))
+        os.kill(os.getpid(), signal.SIGINT)
+        released.wait(10)
+
+    server.put("good", {f"{TRAIN_IMAGES}.gz": interrupt})
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            idx_files.fetch(tiny.dataset, tmp_path)
+        assert names(tmp_path) == set()
+    finally:
+        released.set()
 
 
 def test_two_at_once(tiny, server, tmp_path):

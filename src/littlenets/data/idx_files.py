@@ -257,6 +257,7 @@ def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[Pat
     absent, packed, wrong, unproven = [], [], [], []
     for filename, md5 in files.resources:
         archive, plain = find(folder, filename)
+        content = _content(plain, files.largest) if plain else b""
         problem, foreign = None, False
         advice = "Delete or replace it, or point data.root elsewhere."
         if archive.is_file():
@@ -265,17 +266,17 @@ def _verify(folder: Path, files: Files) -> tuple[list[tuple[str, str]], list[Pat
                 problem = f"{archive} is not the file that belongs there: its MD5 should be {md5} but is {found}."
                 foreign = found in _md5s_of_other_sets()
             elif plain:
-                problem = _wrong_content(plain, _crc(plain, files.largest), *_trailer(archive))
+                # A .gz ends with CRC-32 and size of the uncompressed content (RFC 1952).
+                problem = _wrong_content(plain, content, *struct.unpack("<II", archive.read_bytes()[-8:]))
                 advice = "Delete it and it is unpacked again, or point data.root elsewhere."
             elif archive == folder / filename and archive.suffix == ".gz":
                 packed.append(archive)
         elif plain:
-            found = _crc(plain, files.largest)
             if md5 in _KNOWN:
-                problem = _wrong_content(plain, found, *_KNOWN[md5][:2])
-            elif foreign := found in [known[:2] for known in _KNOWN.values()]:
+                problem = _wrong_content(plain, content, *_KNOWN[md5][:2])
+            elif foreign := zlib.crc32(content) in [known.crc for known in _KNOWN.values()]:
                 problem = f"{plain} is MNIST's."
-            elif not (problem := _wrong_header(plain)):
+            elif not (problem := _wrong_header(plain, content)):
                 unproven.append(plain)
         else:
             absent.append((filename, md5))
@@ -301,43 +302,29 @@ def _md5s_of_other_sets() -> set[str]:
     return {md5 for dataset in (MNIST, FashionMNIST, KMNIST) for _, md5 in dataset.resources}
 
 
-def _trailer(gz: Path) -> tuple[int, int]:
-    """Return CRC-32 and size of a .gz file's uncompressed content, as stored in its last 8 bytes (RFC 1952)."""
-    with gz.open("rb") as file:
-        file.seek(-8, os.SEEK_END)
-        return struct.unpack("<II", file.read(8))
-
-
-def _crc(path: Path, largest: int) -> tuple[int, int]:
-    """Return CRC-32 and size in bytes of an uncompressed file."""
-    content = _content(path, largest)
-    return zlib.crc32(content), len(content)
-
-
-def _wrong_content(path: Path, found: tuple[int, int], crc: int, size: int) -> str | None:
-    if found == (crc, size):
+def _wrong_content(path: Path, content: bytes, crc: int, size: int) -> str | None:
+    found = zlib.crc32(content)
+    if (found, len(content)) == (crc, size):
         return None
     return (
         f"{path} is not the file that belongs there: its CRC-32 should be {crc:08x} ({size} bytes) "
-        f"but is {found[0]:08x} ({found[1]} bytes)."
+        f"but is {found:08x} ({len(content)} bytes)."
     )
 
 
-def _wrong_header(path: Path) -> str | None:
+def _wrong_header(path: Path, content: bytes) -> str | None:
     """Return an error message if an IDX file has the wrong magic number, image size or length.
 
     This is used if no checksum of the file is known.
     """
     kind, magic, shape = next(form for ending, form in _FORMS.items() if path.name.endswith(ending))
-    with path.open("rb") as file:
-        head = file.read(16)
-    size, start = path.stat().st_size, 8 + 4 * len(shape)
-    if len(head) >= start:
-        found_magic, count, *found_shape = struct.unpack_from(f">{start // 4}I", head)
-        expected = start + count * math.prod(shape) * _DTYPES[magic >> 8].itemsize
-        if (found_magic, tuple(found_shape), size) == (magic, shape, expected):
+    start = 8 + 4 * len(shape)
+    if len(content) >= start:
+        found_magic, count, *found_shape = struct.unpack_from(f">{start // 4}I", content)
+        size = start + count * math.prod(shape) * _DTYPES[magic >> 8].itemsize
+        if (found_magic, tuple(found_shape), len(content)) == (magic, shape, size):
             return None
-    return f"{path} is no IDX file of {kind}: it starts with {head.hex(' ', 4)} and has {size} bytes."
+    return f"{path} is no IDX file of {kind}: it starts with {content[:16].hex(' ', 4)} and has {len(content)} bytes."
 
 
 def _unpack(gz: Path, scratch: str, largest: int) -> Path:
