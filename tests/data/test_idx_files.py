@@ -316,11 +316,14 @@ def test_nothing_is_left_behind_by_ctrl_c_during_a_download(tiny, server, tmp_pa
         released.wait(10)
 
     server.put("good", {f"{TRAIN_IMAGES}.gz": interrupt})
+    # Programs started in the background of a shell ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             idx_files.fetch(tiny.dataset, tmp_path)
         assert names(tmp_path) == set()
     finally:
+        signal.signal(signal.SIGINT, before)
         released.set()
 
 
