@@ -1,14 +1,13 @@
 """Train a network from a composed configuration and write its run folder."""
 
+import copy
 import logging
 import re
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.conf import HydraConf
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from rich.text import Text
@@ -18,6 +17,7 @@ from .callbacks.epoch_counts import finished_epochs
 from .callbacks.stopping import early_end
 from .config.check import check
 from .config.fit import is_plain_task
+from .config.origin import Origin
 from .data import DatasetModule, TensorDataModule
 from .data.class_names import class_names
 from .data.samples import sample_batch
@@ -37,7 +37,6 @@ from .run_setup import (
     build_tester,
     build_threads,
     build_trainer,
-    hydra_parts,
     prepare_trainer,
     start_others,
     tests_alone,
@@ -53,11 +52,47 @@ from .trainers import fit
 log = logging.getLogger(__name__)
 
 
-def train(config: DictConfig, folder: Path) -> dict[str, float]:
-    """Train a network, write all results to ``folder``, and return the final metrics by name.
+@dataclass(frozen=True)
+class Result:
+    """A completed run.
+
+    Args:
+        folder: the run folder.
+        metrics: the final metrics by name, such as ``test/loss``.
+        epochs: number of finished epochs.
+        steps: number of optimizer steps.
+        ended: why the training ended before its planned end; None if it did not.
+        warnings: what the network has not learned, by kind.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    epochs: int
+    steps: int
+    ended: str | None
+    warnings: dict[str, str]
+
+    @classmethod
+    def of(cls, folder: Path, results: dict[str, Any]) -> "Result":
+        """Return the result that is stored in results.json."""
+        length = results.get("epochs", 0), results.get("steps", 0)
+        return cls(folder, results.get("metrics", {}), *length, results.get("ended"), results.get("warnings", {}))
+
+
+def train(config: DictConfig, folder: Path, origin: Origin | None = None) -> Result:
+    """Train a network and write all results to the run folder.
 
     If ``config.resume`` is the folder of a run, that run is resumed, and ``folder`` must be the same folder.
     The caller must hold the folder with `occupied`, which excludes other processes.
+
+    Args:
+        config: a configuration composed from ``conf/train.yaml``; it is not changed.
+        folder: the run folder, which must exist.
+        origin: how the configuration was composed; None if unknown.
+
+    Returns:
+        The results of the run, which are also in its results.json. In a process other than the first of a run on
+        several devices, they are empty.
 
     Raises:
         SettingError: a setting is wrong; the message states what would work.
@@ -66,38 +101,38 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         ProcessError: one of the other processes of the run failed.
         RemovedError: the folder was removed or moved during the run.
     """
-    choices = HydraConfig.get().runtime.choices
-    # As typed: an OmegaConf list would resolve interpolations in the overrides.
-    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
-    origin = {"model": choices.model, "data": choices.data, "stand_in_for": None, "overrides": overrides}
+    config, origin = copy.deepcopy(config), origin or Origin()
     before: Resumed | None = None
     if config.get("resume") is not None:
-        before = resume(config, overrides)
+        before = resume(config, origin.overrides)
         if before.done:
             log.info("%s", before.done)
-            return before.results.get("metrics", {})
-        config, origin = before.config, OmegaConf.to_container(before.config.origin)
-    said = {name: origin[name] for name in ("model", "data", "overrides")}
+            return Result.of(folder, before.results)
+        config, names = before.config, OmegaConf.to_container(before.config.origin)
+    else:
+        names = {name: origin.choices.get(name) or _class_name(config[name]) for name in ("model", "data")}
+        names |= {"stand_in_for": None, "overrides": list(origin.overrides)}
     if follows():
         from .other_ranks import follow_from_outside
 
-        follow_from_outside(config, folder, before)
-        return {}
+        follow_from_outside(config, folder, origin, before)
+        return Result.of(folder, {})
+    said = {name: names[name] for name in ("model", "data", "overrides")}
     with Run(folder, **said) as run, keep_interrupts(), ExitStack() as at_end:
 
         def begin() -> None:
             run.check()
-            values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
+            values = OmegaConf.to_container(config, resolve=True) | {"origin": names}
             write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
             run.begin()
-            if before is None and HydraConfig.get().mode is RunMode.RUN:
+            if before is None and not origin.sweep:
                 make_latest(folder.resolve(), run.started)
 
         beginning = Beginning(begin)
         with run.timed("setup"):
             if before is None:
-                check(config, choices)
-                if not figures_wanted(config, HydraConfig.get()):
+                check(config, origin)
+                if not figures_wanted(config, origin):
                     config.figures = None
             else:
                 run.go_on(before.results, before.steps)
@@ -106,14 +141,16 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             trainer = build_trainer(config, folder, run.check, beginning, before)
             at_end.enter_context(process_group())
             processes = at_end.enter_context(start_others(config, trainer))
-            others = build_other_data(config)
-            datamodule = build_data(config, origin)
-            used = run.results["data"] = origin["data"]
+            others = build_other_data(config, origin.folders)
+            datamodule, used = build_data(config, names["data"], origin.folders)
+            if used != names["data"]:
+                names |= {"data": used, "stand_in_for": names["data"]}
+            run.results["data"] = used
             module = build_module(config)
             for name, data in {used: datamodule, **others}.items():
                 check_fit(module, data, name)
-            if names := class_names(datamodule):
-                run.results["classes"] = names
+            if classes := class_names(datamodule):
+                run.results["classes"] = classes
             threads = build_threads(config, module, datamodule, trainer)
             if config.compile:
                 # In place, since a compiled copy would have other parameter names in the checkpoint.
@@ -121,11 +158,12 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
             prepare_trainer(trainer, datamodule, config.seed, before)
             at_end.callback(close_loggers, trainer.loggers)
             run.results["environment"] = environment(trainer.strategy.root_device, trainer.world_size)
-            announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
+            announce(trainer, module, datamodule, config, run.results, names["stand_in_for"])
             network = getattr(module, "network", module)
             log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
             if trainer.world_size > 1:
-                processes.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
+                resolved = OmegaConf.to_container(config, resolve=True)
+                processes.begin(Task(resolved, origin, str(folder), before, threads))
         metrics = run.results["metrics"]
         try:
             with run.timed("fit"):
@@ -179,21 +217,26 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         log.info("It ended before it was planned to: %s.", run.results["ended"])
     for kind, sentences in run.results["warnings"].items():
         log.warning("%s. %s", kind.capitalize(), sentences)
-    if origin["stand_in_for"]:
-        log.warning(stand_in_warning(origin["stand_in_for"], used))
-    return metrics
+    if names["stand_in_for"]:
+        log.warning(stand_in_warning(names["stand_in_for"], used))
+    return Result.of(folder, run.results)
 
 
-def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
+def _class_name(node: DictConfig) -> str:
+    """Return the name of the class that a node of ``model`` or ``data`` builds, for a choice without a name."""
+    return str(node.get("network", node).get("_target_")).rpartition(".")[2]
+
+
+def figures_wanted(config: DictConfig, origin: Origin) -> bool:
     """Return whether to draw figures, which a sweep does not by default, since it may have hundreds of jobs.
 
     A single run draws figures unless ``figures`` is empty. A sweep draws them if ``figures.only`` is set or the group
     ``figures`` is chosen on its command line.
     """
-    if hydra.mode is not RunMode.MULTIRUN or config.figures is None:
+    if not origin.sweep or config.figures is None:
         return config.figures is not None
     named = config.figures.get("only") is not None
-    return named or any(override.startswith("figures=") for override in hydra.overrides.task)
+    return named or any(override.startswith("figures=") for override in origin.overrides)
 
 
 def final_metrics(trainer: Trainer) -> dict[str, float]:
