@@ -5,6 +5,7 @@ import logging
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from .evaluation import measured, test
 from .instantiation import build_module, check_fit
 from .loggers import close_loggers, log_end, log_start
 from .loggers.hyperparameters import telling_settings
-from .parallel.processes import ProcessError, Task
+from .parallel.processes import Others, ProcessError, Task
 from .parallel.ranks import follows
 from .parallel.rendezvous import leave_group, process_group
 from .run_setup import (
@@ -119,16 +120,7 @@ def train(config: DictConfig, folder: Path, origin: Origin | None = None) -> Res
         return Result.of(folder, {})
     said = {name: names[name] for name in ("model", "data", "overrides")}
     with Run(folder, **said) as run, keep_interrupts(), ExitStack() as at_end:
-
-        def begin() -> None:
-            run.check()
-            values = OmegaConf.to_container(config, resolve=True) | {"origin": names}
-            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
-            run.begin()
-            if before is None and not origin.sweep:
-                make_latest(folder.resolve(), run.started)
-
-        beginning = Beginning(begin)
+        beginning = Beginning(partial(_begin, run, config, names, before is None and not origin.sweep))
         with run.timed("setup"):
             if before is None:
                 check(config, origin)
@@ -136,95 +128,144 @@ def train(config: DictConfig, folder: Path, origin: Origin | None = None) -> Res
                     config.figures = None
             else:
                 run.go_on(before.results, before.steps)
-            run.results["seed"] = config.seed
-            # Built before the data, since Lightning detects settings that this machine does not support.
-            trainer = build_trainer(config, folder, run.check, beginning, before)
-            at_end.enter_context(process_group())
-            processes = at_end.enter_context(start_others(config, trainer))
-            others = build_other_data(config, origin.folders)
-            datamodule, used = build_data(config, names["data"], origin.folders)
-            if used != names["data"]:
-                names |= {"data": used, "stand_in_for": names["data"]}
-            run.results["data"] = used
-            module = build_module(config)
-            for name, data in {used: datamodule, **others}.items():
-                check_fit(module, data, name)
-            if classes := class_names(datamodule):
-                run.results["classes"] = classes
-            threads = build_threads(config, module, datamodule, trainer)
-            if config.compile:
-                # In place, since a compiled copy would have other parameter names in the checkpoint.
-                getattr(module, "network", module).compile()
-            prepare_trainer(trainer, datamodule, config.seed, before)
-            at_end.callback(close_loggers, trainer.loggers)
-            run.results["environment"] = environment(trainer.strategy.root_device, trainer.world_size)
-            announce(trainer, module, datamodule, config, run.results, names["stand_in_for"])
-            network = getattr(module, "network", module)
-            log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
-            if trainer.world_size > 1:
-                resolved = OmegaConf.to_container(config, resolve=True)
-                processes.begin(Task(resolved, origin, str(folder), before, threads))
-        metrics = run.results["metrics"]
-        try:
-            with run.timed("fit"):
-                try:
-                    checkpoint = before.checkpoint if before else None
-                    fit(trainer, module, datamodule, checkpoint, lambda: beginning.begun, accelerates(config))
-                    beginning.now()
-                    run.results["ended"] = early_end(trainer)
-                finally:
-                    steps = trainer.global_step
-                    run.results.update(epochs=finished_epochs(trainer), steps=steps)
-                    metrics.update(final_metrics(trainer))
-        except RuntimeError as error:
-            if (reason := processes.failure()) is None:
-                raise
-            raise ProcessError(reason) from error
-        except (DivergedError, StoppedError) as end:
-            processes.kill()
-            if not getattr(end, "at_once", False):
-                with run.timed("figures"):
-                    draw_figures(trainer, module, metrics, completed=False)
-            if isinstance(end, DivergedError):
-                # The figures help to see why the run diverged; for an interrupted run, the command to resume it is
-                # printed instead.
-                log.info(Text(places(folder)))
-            raise
-        if tests_alone(trainer):
-            # Several processes would test some samples twice if the number of samples is not a multiple of theirs.
-            processes.end()
-            leave_group()
-            trainer = build_tester(config, trainer)
-        with run.timed("test"):
-            metrics.update(test(trainer, module, datamodule))
-        run.check()
-        with run.timed("figures"):
-            draw_figures(trainer, module, metrics, completed=True)
-        # After the figures, which show the network on its own data.
-        with run.timed("test"):
-            for name, other in others.items():
-                tested = test(trainer, module, other)
-                # User modules may log test_loss or other names.
-                own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
-                metrics.update({f"{name}/{own[metric]}": value for metric, value in tested.items()})
-            if steps and not trainer.fast_dev_run:
-                run.results["warnings"] = diagnose(module, datamodule, folder, steps)
+            parts = _build(config, origin, names, run, beginning, before, at_end)
+        _fit(parts, run, before.checkpoint if before else None, accelerates(config))
+        _test(parts, run, config)
         # Checked first, since the loggers would create a removed folder again.
         run.check()
-        log_end(trainer, run.results, stages=("test", *others))
-    log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
-    if run.results["ended"]:
-        log.info("It ended before it was planned to: %s.", run.results["ended"])
-    for kind, sentences in run.results["warnings"].items():
-        log.warning("%s. %s", kind.capitalize(), sentences)
-    if names["stand_in_for"]:
-        log.warning(stand_in_warning(names["stand_in_for"], used))
+        log_end(parts.trainer, run.results, stages=("test", *parts.others))
+    _report(run.results, folder, names)
     return Result.of(folder, run.results)
 
 
 def _class_name(node: DictConfig) -> str:
     """Return the name of the class that a node of ``model`` or ``data`` builds, for a choice without a name."""
     return str(node.get("network", node).get("_target_")).rpartition(".")[2]
+
+
+def _begin(run: Run, config: DictConfig, names: dict[str, Any], latest: bool) -> None:
+    """Make the folder that of a run: just before the first step, when nothing is left to be found wrong."""
+    run.check()
+    values = OmegaConf.to_container(config, resolve=True) | {"origin": names}
+    write_atomically(run.folder / "config.yaml", OmegaConf.to_yaml(values))
+    run.begin()
+    if latest:
+        make_latest(run.folder.resolve(), run.started)
+
+
+@dataclass
+class _Parts:
+    """What is built from the configuration of a run; ``others`` are the datamodules of ``also_test`` by name."""
+
+    trainer: Trainer
+    module: LightningModule
+    datamodule: LightningDataModule
+    others: dict[str, LightningDataModule]
+    processes: Others
+    beginning: Beginning
+
+
+def _build(
+    config: DictConfig,
+    origin: Origin,
+    names: dict[str, Any],
+    run: Run,
+    beginning: Beginning,
+    before: Resumed | None,
+    at_end: ExitStack,
+) -> _Parts:
+    """Build all parts of a run; ``names`` and ``config`` are those of the stand-in data afterwards, if it is used."""
+    run.results["seed"] = config.seed
+    # Built before the data, since Lightning detects settings that this machine does not support.
+    trainer = build_trainer(config, run.folder, run.check, beginning, before)
+    at_end.enter_context(process_group())
+    processes = at_end.enter_context(start_others(config, trainer))
+    others = build_other_data(config, origin.folders)
+    datamodule, used = build_data(config, names["data"], origin.folders)
+    if used != names["data"]:
+        names |= {"data": used, "stand_in_for": names["data"]}
+    run.results["data"] = used
+    module = build_module(config)
+    for name, data in {used: datamodule, **others}.items():
+        check_fit(module, data, name)
+    if classes := class_names(datamodule):
+        run.results["classes"] = classes
+    threads = build_threads(config, module, datamodule, trainer)
+    network = getattr(module, "network", module)
+    if config.compile:
+        # In place, since a compiled copy would have other parameter names in the checkpoint.
+        network.compile()
+    prepare_trainer(trainer, datamodule, config.seed, before)
+    at_end.callback(close_loggers, trainer.loggers)
+    run.results["environment"] = environment(trainer.strategy.root_device, trainer.world_size)
+    announce(trainer, module, datamodule, config, run.results, names["stand_in_for"])
+    log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
+    if trainer.world_size > 1:
+        resolved = OmegaConf.to_container(config, resolve=True)
+        processes.begin(Task(resolved, origin, str(run.folder), before, threads))
+    return _Parts(trainer, module, datamodule, others, processes, beginning)
+
+
+def _fit(parts: _Parts, run: Run, checkpoint: Path | None, accelerate: bool) -> None:
+    trainer, beginning, metrics = parts.trainer, parts.beginning, run.results["metrics"]
+    try:
+        with run.timed("fit"):
+            try:
+                fit(trainer, parts.module, parts.datamodule, checkpoint, lambda: beginning.begun, accelerate)
+                beginning.now()
+                run.results["ended"] = early_end(trainer)
+            finally:
+                run.results.update(epochs=finished_epochs(trainer), steps=trainer.global_step)
+                metrics.update(final_metrics(trainer))
+    except RuntimeError as error:
+        if (reason := parts.processes.failure()) is None:
+            raise
+        raise ProcessError(reason) from error
+    except (DivergedError, StoppedError) as end:
+        parts.processes.kill()
+        if not getattr(end, "at_once", False):
+            with run.timed("figures"):
+                draw_figures(trainer, parts.module, metrics, completed=False)
+        if isinstance(end, DivergedError):
+            # The figures help to see why the run diverged; for an interrupted run, the command to resume it is printed
+            # instead.
+            log.info(Text(places(run.folder)))
+        raise
+
+
+def _test(parts: _Parts, run: Run, config: DictConfig) -> None:
+    """Test the network, draw the figures, and find out what it has not learned."""
+    module, metrics = parts.module, run.results["metrics"]
+    if tests_alone(parts.trainer):
+        # Several processes would test some samples twice if the number of samples is not a multiple of theirs.
+        parts.processes.end()
+        leave_group()
+        parts.trainer = build_tester(config, parts.trainer)
+    trainer = parts.trainer
+    with run.timed("test"):
+        metrics.update(test(trainer, module, parts.datamodule))
+    run.check()
+    with run.timed("figures"):
+        draw_figures(trainer, module, metrics, completed=True)
+    # After the figures, which show the network on its own data.
+    with run.timed("test"):
+        for name, other in parts.others.items():
+            tested = test(trainer, module, other)
+            # User modules may log test_loss or other names.
+            own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
+            metrics.update({f"{name}/{own[metric]}": value for metric, value in tested.items()})
+        if run.results["steps"] and not trainer.fast_dev_run:
+            run.results["warnings"] = diagnose(module, parts.datamodule, run.folder, run.results["steps"])
+
+
+def _report(results: dict[str, Any], folder: Path, names: dict[str, Any]) -> None:
+    log.info(summarize(results["metrics"], folder, results["seconds"]["total"]))
+    if results["ended"]:
+        log.info("It ended before it was planned to: %s.", results["ended"])
+    for kind, sentences in results["warnings"].items():
+        log.warning("%s. %s", kind.capitalize(), sentences)
+    if names["stand_in_for"]:
+        log.warning(stand_in_warning(names["stand_in_for"], names["data"]))
 
 
 def figures_wanted(config: DictConfig, origin: Origin) -> bool:
