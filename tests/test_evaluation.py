@@ -179,3 +179,17 @@ def test_digits_are_what_was_tested(digits):
     data = Digits()
     data.setup()
     assert evaluated(digits)["samples"] == len(data.splits["test"].x) == 360
+
+
+def test_it_takes_as_many_threads_as_the_run_had(launch, monkeypatch: pytest.MonkeyPatch):
+    """Their number decides the order of sums, and so the last digit."""
+    run = launch("model=linear", "trainer.max_epochs=1")
+    results = run.results
+    results["environment"]["threads"] = 3
+    (run.path / "results.json").write_text(json.dumps(results))
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    evaluated(run)
+    assert chosen == [3]
+    evaluated(run, "threads=2")
+    assert chosen == [3, 2]
