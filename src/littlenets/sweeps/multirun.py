@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import JobFailedError, SettingError
@@ -62,7 +64,11 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
             if sweep.settings.preview:
                 from .preview import preview
 
-                tell(*preview(sweep, settings, points, workers))
+                # Removed after the workers have ended, because one that is being stopped still writes into it.
+                folder = held.enter_context(
+                    TemporaryDirectory(prefix="littlenets-preview-", ignore_cleanup_errors=True)
+                )
+                tell(*preview(sweep, settings, points, workers, Path(folder)))
                 return
             if not sweep.resumed:
                 held.enter_context(occupied(sweep.folder))
