@@ -65,10 +65,8 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
                 from .preview import preview
 
                 # Removed after the workers have ended, because one that is being stopped still writes into it.
-                folder = held.enter_context(
-                    TemporaryDirectory(prefix="littlenets-preview-", ignore_cleanup_errors=True)
-                )
-                tell(*preview(sweep, settings, points, workers, Path(folder)))
+                temporary = TemporaryDirectory(prefix="littlenets-preview-", ignore_cleanup_errors=True)
+                tell(*preview(sweep, settings, points, workers, Path(held.enter_context(temporary))))
                 return
             if not sweep.resumed:
                 held.enter_context(occupied(sweep.folder))

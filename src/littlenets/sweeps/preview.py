@@ -98,6 +98,11 @@ def watch(point: Point, number: int, folder: Path) -> Cost | None:
     folder.mkdir()
     if worker.run(config, point, folder).status != "completed":
         return None
-    whole, epoch = time.perf_counter() - started, json.loads(file.read_text())
-    # The duration of the fit is left out as a whole, because what it contains besides epochs is short.
-    return Cost(epoch, whole - read_results(folder)["seconds"]["fit"]) if math.isfinite(epoch) else None
+    whole = time.perf_counter() - started
+    try:
+        epoch, fit = json.loads(file.read_text()), read_results(folder)["seconds"]["fit"]
+    except (OSError, KeyError):  # without a training step, for example
+        return None
+    # The duration of the fit is left out as a whole, because what it contains besides epochs is short. The number of
+    # batches in an epoch may be unknown, and the duration then infinite.
+    return Cost(epoch, whole - fit) if math.isfinite(epoch) else None
