@@ -558,7 +558,7 @@ class TestEqualRuns:
 
     @pytest.mark.parametrize("objective", ["val/loss", "val_loss"])
     def test_a_loss_does_not_decide_between_equals_of_itself(self, tmp_path: Path, objective: str):
-        rows = [{objective: 0.5, "train/loss": loss} for loss in (2.0, 1.0)]
+        rows = [{objective: 0.5, objective.replace("val", "train"): loss} for loss in (2.0, 1.0)]
         (sentence,) = verdict(self.sweep(tmp_path, *rows))
         assert sentence == f"number 0 (lr=0) and number 1 (lr=1) have the same {objective}; the lower number decides."
 

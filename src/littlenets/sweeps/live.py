@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -27,27 +27,8 @@ LONGEST_REASON = 300
 STYLES = {"completed": "green", "warned": "yellow", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
 
 
-class View(Protocol):
-    """Interface through which `running.Running` reports the progress of a sweep."""
-
-    def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
-        """Report that a job has ended; ``table`` contains its outcome."""
-
-    def again(self, table: SweepTable, job: Job, why: str) -> None:
-        """Report that a job is tried again."""
-
-    def say(self, line: str) -> None:
-        """Show a message about the whole sweep."""
-
-    def look(self, table: SweepTable, running: Sequence[Job]) -> None:
-        """Update the view; called several times a second."""
-
-    def close(self) -> None:
-        """Close the view."""
-
-
 class Lines:
-    """View for files and pipes: a line for each finished job.
+    """View for files and pipes: a line for each finished job. `running.Running` reports the progress to it.
 
     Args:
         folder: folder of the sweep.
@@ -61,6 +42,7 @@ class Lines:
         self._started = time.monotonic()
 
     def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
+        """Report that a job has ended; ``table`` contains its outcome."""
         self._done += 1
         count = f"[{self._done:>{len(str(self._jobs))}}/{self._jobs}]"
         for number, line in enumerate(self._describe(table, job, ending)):
@@ -68,16 +50,18 @@ class Lines:
             self._print(f"{count if number == 0 else ' ' * len(count)} {line}", status)
 
     def again(self, table: SweepTable, job: Job, why: str) -> None:
+        """Report that a job is tried again."""
         self._print(f"{_name(table, job)}  is tried once more: {why}", "interrupted")
 
     def say(self, line: str) -> None:
+        """Show a message about the whole sweep."""
         self._print(line, "")
 
     def look(self, table: SweepTable, running: Sequence[Job]) -> None:
-        pass
+        """Update the view; called several times a second."""
 
     def close(self) -> None:
-        pass
+        """Close the view."""
 
     def _print(self, line: str, status: str) -> None:
         tell(line)
@@ -175,7 +159,7 @@ class Screen(Lines):
         return "  ".join([f"epoch {row.get('epoch', 0):,.0f}{of}", *losses])
 
 
-def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> View:
+def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> Lines:
     """Return a live view if the output goes to a terminal, otherwise one that prints lines."""
     console = terminal()
     return Screen(folder, jobs, settings, console) if console else Lines(folder, jobs, settings)

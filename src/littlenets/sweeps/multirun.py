@@ -90,11 +90,7 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         launch: function that runs jobs, given the overrides of all of them and the number of the first.
 
     Raises:
-        SettingError: the settings of some points are invalid, or another process runs the same sweep.
-        JobFailedError: a job failed or did not finish.
-        KeyboardInterrupt: the user stopped the sweep.
-        OSError: the disk is full.
-        RemovedError: the sweep's folder was removed or moved.
+        Exception: as `run_in_workers`.
     """
     for setting, asked in (("preview", sweep.settings.preview), ("on_error=stop", sweep.settings.on_error == "stop")):
         if asked:
