@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,25 +52,22 @@ def run_columns(table: SweepTable, outcomes: Sequence[Outcome]) -> dict[str, lis
         outcomes: the outcomes to show, one in each row.
     """
 
-    def column(name: str, cells: Sequence[Any]) -> list[Column]:
-        return [Column(name, list(cells))]
-
-    def metrics(names: Sequence[str]) -> list[Column]:
-        return [Column(name, [outcome.metrics.get(name) for outcome in outcomes]) for name in names]
+    def column(name: str, read: Callable[[Outcome], Any]) -> Column:
+        return Column(name, [read(outcome) for outcome in outcomes])
 
     return {
-        "number": column("number", [str(outcome.job.number) for outcome in outcomes]),
+        "number": [column("number", lambda run: str(run.job.number))],
         "settings": _settings(table, table.keys, [outcome.job.swept for outcome in outcomes]),
-        "status": column("status", [outcome.status for outcome in outcomes]),
-        "ending": column("status", [outcome.ending for outcome in outcomes]),
-        "finals": metrics(table.finals),
-        "measures": metrics(table.measures),
-        "bests": [Column(f"best {name}", [outcome.best.get(name) for outcome in outcomes]) for name in table.bests],
-        "epochs": column("epochs", [outcome.epochs for outcome in outcomes]),
-        "seconds": column("seconds", [outcome.seconds and round(outcome.seconds, 3) for outcome in outcomes]),
-        "folder": column("folder", [outcome.job.folder for outcome in outcomes]),
-        "reason": column("reason", [outcome.reason or outcome.remark for outcome in outcomes]),
-        "warnings": column("warnings", ["; ".join(outcome.warnings) for outcome in outcomes]),
+        "status": [column("status", lambda run: run.status)],
+        "ending": [column("status", lambda run: run.ending)],
+        "finals": [column(name, lambda run, name=name: run.metrics.get(name)) for name in table.finals],
+        "measures": [column(name, lambda run, name=name: run.metrics.get(name)) for name in table.measures],
+        "bests": [column(f"best {name}", lambda run, name=name: run.best.get(name)) for name in table.bests],
+        "epochs": [column("epochs", lambda run: run.epochs)],
+        "seconds": [column("seconds", lambda run: run.seconds and round(run.seconds, 3))],
+        "folder": [column("folder", lambda run: run.job.folder)],
+        "reason": [column("reason", lambda run: run.reason or run.remark)],
+        "warnings": [column("warnings", lambda run: "; ".join(run.warnings))],
     }
 
 
