@@ -6,10 +6,12 @@ import sys
 import pytest
 from composing import CONF
 from hydra import initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import OmegaConf, flag_override
 
@@ -50,7 +52,8 @@ def test_points_are_those_of_hydras_own_sweeper(hydra, name):
     if name == "taken away":  # which Hydra's own turns into ~threads=, and then refuses
         assert expand(overrides) == [["~threads", "seed=1"], ["~threads", "seed=2"]]
     else:
-        (batch,) = BasicSweeper.split_arguments(overrides, None)
+        (basic,) = (found for found in Plugins.instance().discover(Sweeper) if found.__name__ == "BasicSweeper")
+        (batch,) = basic.split_arguments(overrides, None)
         assert expand(overrides) == batch
 
 
@@ -115,6 +118,14 @@ def test_a_whole_number_is_the_same_however_it_is_written(hydra):
     assert repr(rows) == "[{'trainer.max_epochs': 10}, {'trainer.max_epochs': 20}]"
 
 
+def test_trust_is_no_setting_of_a_point(hydra):
+    """Otherwise a job would run again because its sweep was resumed with more trust."""
+    master = hydra.compose_config("train", [], RunMode.MULTIRUN)
+    points = Points(hydra.config_loader, master).compose([["seed=1"], ["seed=1", "trust=[os]"], ["seed=2"]])
+    first, trusting, other = (point.fingerprint for point in points)
+    assert first == trusting != other
+
+
 def test_settling_a_point_imports_nothing_that_is_not_trusted(hydra, tmp_path, monkeypatch):
     (tmp_path / "trap_in_a_sweep.py").write_text("class Net: pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -157,3 +168,15 @@ def test_a_group_in_another_place_is_another_setting(hydra):
     points = Points(hydra.config_loader, hydra.compose_config("train", [], RunMode.MULTIRUN))
     composed = points.compose([["data=line", "+data@other=spiral"], ["data=line", "+data@other=line"]])
     assert list(swept(composed, points.compositions)) == [{"data@other": "spiral"}, {"data@other": "line"}]
+
+
+def test_overrides_of_a_point_are_not_compared_with_each_other(hydra, monkeypatch: pytest.MonkeyPatch):
+    """With hundreds of them, that would be tens of thousands of comparisons a point."""
+    compared = []
+    monkeypatch.setattr(Override, "__eq__", lambda self, other: compared.append(other) or self is other)
+    plain = [f"+trainer.a{n}={n}" for n in range(20)]
+    lists = [f"+trainer.b{n}=[{n}]" for n in range(20)]
+    (point,) = Points(hydra.config_loader, hydra.compose_config("train", [], RunMode.MULTIRUN)).compose([plain + lists])
+    assert point.settings["trainer"]["a7"] == 7
+    assert point.settings["trainer"]["b7"] == [7]
+    assert compared == []
