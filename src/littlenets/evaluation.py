@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .config.accelerators import present
 from .config.check import check_settings
+from .config.containers import to_dict
 from .config.trust import check_links
 from .data import TensorLoader
 from .data.class_names import class_names
@@ -136,7 +137,7 @@ def choose_data(saved: SavedRun, config: DictConfig) -> tuple[str, SavedRun]:
     with open_dict(config):
         config.seed = saved.config.seed if seed is None else seed
     data = config.get("data")
-    changes = OmegaConf.to_container(data, resolve=True) if data else {}
+    changes = to_dict(data, resolve=True) if data else {}
     if not chosen and seed is not None:
         changes.setdefault("seed", seed)
     if not changes:

@@ -80,7 +80,7 @@ def follow_from_outside(config: DictConfig, folder: Path, before: Resumed | None
             "Set trainer.devices=N, or unset the variable."
         )
     with process_group(), start_others(config, trainer) as others:
-        datamodule = build_data(config, {"data": choices.data})
+        datamodule = build_data(config, {"data": choices["data"]})
         module = _build_module(config, trainer, datamodule, before)
         threads = build_threads(config, module, datamodule, trainer)
         others.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
