@@ -47,6 +47,14 @@ def test_what_cannot_be_tested_on_is_told_before_training(launch, tmp_path, othe
     assert not list(tmp_path.glob("**/*.ckpt"))
 
 
+def test_a_file_with_a_list_in_place_of_settings_is_named(launch, tmp_path):
+    file = tmp_path / "conf" / "data" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("- 1\n- 2\n")
+    with pytest.raises(SettingError, match=rf"^also_test: .*{file.name}.*list"):
+        launch("model=spiral", f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "also_test=[mine]")
+
+
 def test_the_data_themselves_declare_what_the_check_reads():
     """What is said of data without loading them is what loading them gives."""
     for name in ("line", "spiral", "multispiral", "colour_lines", "digits"):

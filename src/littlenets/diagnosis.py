@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning import LightningDataModule, LightningModule
 from torch import Tensor
 
-from .config.fit import is_plain_task
+from .config.fit import has_plain_task
 from .data import TensorDataModule
 from .data.base import Split
 from .data.class_names import class_names
@@ -66,7 +66,7 @@ def _diagnose(
     change = f"train/loss went from {losses[0]:.4g} to {losses[-1]:.4g}" if len(losses) > 1 else ""
     rose = bool(change) and losses[0] < CLEARLY_LOWER * losses[-1]
     guessing, flat = "", ""
-    if isinstance(data, TensorDataModule) and is_plain_task(type(module)):
+    if isinstance(data, TensorDataModule) and has_plain_task(module):
         sample = _sample(data)
         flat = _flat_layers(module, sample)
         guessing = _guessing(module, sample, data.classes, class_names(data))

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from .config.accelerators import present
 from .config.check import check_settings
+from .config.containers import to_dict
 from .config.origin import Origin
 from .config.trust import check_links
 from .data import TensorLoader
@@ -144,7 +145,7 @@ def choose_data(saved: SavedRun, config: DictConfig, chosen: str | None) -> tupl
     with open_dict(config):
         config.seed = saved.config.seed if seed is None else seed
     data = config.get("data")
-    changes = OmegaConf.to_container(data, resolve=True) if data else {}
+    changes = to_dict(data, resolve=True) if data else {}
     if not chosen and seed is not None:
         changes.setdefault("seed", seed)
     if not changes:

@@ -42,22 +42,22 @@ def fast_imports() -> Iterator[None]:
 
 
 def _placeholders() -> list[types.ModuleType]:
-    signal, matplotlib, axes, pyplot = map(
-        types.ModuleType, ("scipy.signal", "matplotlib", "matplotlib.axes", "matplotlib.pyplot")
-    )
+    names = ("scipy.signal", "matplotlib", "matplotlib.axes", "matplotlib.pyplot")
+    modules: list[Any] = [types.ModuleType(name) for name in names]
+    signal, matplotlib, axes, pyplot = modules
     signal.hamming = None
     # Names that torchmetrics.utilities.plot uses in its annotations.
     axes.Axes = pyplot.Figure = type("Unused", (), {})
     pyplot.style = SimpleNamespace(context=_real_style)
     matplotlib.axes, matplotlib.pyplot = axes, pyplot
     matplotlib.colors = SimpleNamespace(Colormap=object)
-    return [signal, matplotlib, axes, pyplot]
+    return modules
 
 
 @contextmanager
 def _real_style(style: Any) -> Iterator[None]:
     """Replace ``matplotlib.style.context`` in torchmetrics: import the real matplotlib and use its context."""
-    plot = sys.modules["torchmetrics.utilities.plot"]
+    plot: Any = sys.modules["torchmetrics.utilities.plot"]
     plot.plt = importlib.import_module("matplotlib.pyplot")
     plot._AX_TYPE = importlib.import_module("matplotlib.axes").Axes
     with plot.plt.style.context(style):

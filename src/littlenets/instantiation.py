@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .config.check import SCHEDULE
 from .config.constructors import accepted, instantiate
-from .config.fit import is_plain_task, misfit, unfit
+from .config.fit import has_plain_task, misfit, unfit
 from .data.samples import sample_batch
 from .errors import SettingError
 from .modules import Schedule
@@ -98,7 +98,7 @@ def check_fit(
     Raises:
         SettingError: a sample cannot be loaded, the network does not accept it, or its output does not suit the task.
     """
-    if not is_plain_task(type(module)):
+    if not has_plain_task(module):
         return
     states = random_states()
     try:

@@ -14,6 +14,7 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 
 from .callbacks import Beginning
 from .config.check import check
+from .config.containers import to_dict
 from .config.origin import Origin
 from .errors import StoppedError
 from .evaluation import test
@@ -84,8 +85,7 @@ def follow_from_outside(config: DictConfig, folder: Path, origin: Origin, before
         datamodule, _ = build_data(config, "data", origin.folders)
         module = _build_module(config, trainer, datamodule, before)
         threads = build_threads(config, module, datamodule, trainer)
-        resolved = OmegaConf.to_container(config, resolve=True)
-        others.begin(Task(resolved, origin, str(folder), before, threads))
+        others.begin(Task(to_dict(config, resolve=True), origin, str(folder), before, threads))
         _train_along(config, origin, trainer, module, datamodule, before)
         others.end()
 

@@ -5,16 +5,17 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from .config.check import normalize
+from .config.containers import to_dict
 from .console.streams import nobody_reads
 from .console.text import printable
 from .data import DatasetModule, TensorDataModule
@@ -100,7 +101,7 @@ def check_module(module: LightningModule) -> None:
         SettingError: it does not.
     """
     kind, name = type(module), type(module).__name__
-    silent = isinstance(module, SupervisedModule) and kind.predictions is SupervisedModule.predictions
+    silent = isinstance(module, SupervisedModule) and type(module).predictions is SupervisedModule.predictions
     if silent and kind.predict_step is SupervisedModule.predict_step:
         raise SettingError(f"{name} does not say what it predicts; give it SupervisedModule's method predictions.")
     if not (is_overridden("predict_step", module) or is_overridden("forward", module)):
@@ -109,7 +110,7 @@ def check_module(module: LightningModule) -> None:
 
 def samples_of_numbers(datamodule: LightningDataModule, config: DictConfig) -> Iterator[Samples]:
     """Yield batches for ``x``: rows of numbers from the command line or from standard input."""
-    x = OmegaConf.to_container(config).get("x")
+    x = to_dict(config, resolve=False).get("x")
     features, dtype = row_form(datamodule)
     if x == "-":
         # Bytes that are not valid text become characters that are rejected as numbers.
@@ -150,7 +151,7 @@ def two_inputs(datamodule: LightningDataModule) -> Tensor:
     return x if len(x) == 2 else x[:1].expand(2, *x.shape[1:])
 
 
-def takes_pictures(datamodule: LightningDataModule) -> bool:
+def takes_pictures(datamodule: LightningDataModule) -> TypeGuard[DatasetModule | ImageDataModule]:
     """Return whether the network takes images."""
     if isinstance(datamodule, DatasetModule):
         return is_picture(two_inputs(datamodule)[0])
@@ -213,8 +214,8 @@ def find_sample(loaders: Iterable[Any], index: int) -> Any:
     first = 0
     for loader in loaders:
         dataset = getattr(loader, "dataset", None)
-        by_number = dataset is not None and not isinstance(dataset, IterableDataset)
-        if by_number and getattr(loader, "batch_size", None) is not None:
+        in_batches = getattr(loader, "batch_size", None) is not None
+        if in_batches and dataset is not None and not isinstance(dataset, IterableDataset):
             if 0 <= index - first < len(dataset):
                 return loader.collate_fn([dataset[index - first]])
             first += len(dataset)

@@ -37,7 +37,9 @@ def random_states(all_gpus: bool = True) -> dict[str, Any]:
     Args:
         all_gpus: whether to include the generators of all GPUs, or only that of the current GPU.
     """
-    kind, keys, *rest = np.random.get_state()
+    # The type contains the dictionary that legacy=False returns.
+    state: Any = np.random.get_state()
+    kind, keys, *rest = state
     return {
         "python": random.getstate(),
         "numpy": [kind, torch.from_numpy(keys.astype("int64")), *rest],

@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from .callbacks import Checkpoints, Progress, Stopping
+from .config.containers import to_dict
 from .config.targets import INSTALLED, installed_target
 from .data.samples import lacks
 from .errors import DivergedError, SettingError, StoppedError
@@ -25,6 +26,7 @@ from .instantiation import build, build_all
 from .parallel.rendezvous import own_processes, take_start_method
 from .speed.layers import accelerated
 from .speed.no_profiler import NoProfiler
+from .trainer_attributes import declared
 
 
 def make_trainer(
@@ -61,7 +63,7 @@ def make_trainer(
     if not any(isinstance(plugin, ClusterEnvironment) for plugin in more_plugins):
         more_plugins += own_processes(settings)
     take_start_method(settings)
-    given = {
+    given: dict[str, Any] = {
         "callbacks": callbacks,
         "logger": False if more_loggers is False else [*loggers, *more_loggers],
         "plugins": [*more_plugins, *plugins],
@@ -96,12 +98,12 @@ def refused(config: DictConfig) -> str | None:
     Args:
         config: the configuration, whose settings have been checked one by one.
     """
-    trainer = OmegaConf.to_container(config.trainer, resolve=True)
+    trainer = to_dict(config.trainer, resolve=True)
     # These change global state of the process, and cannot conflict with other settings.
     trainer = {name: value for name, value in trainer.items() if name not in ("deterministic", "benchmark")}
     # The devices of a job are checked by the process that trains it.
     trainer["devices"] = 1
-    callbacks = OmegaConf.to_container(config.callbacks, resolve=True) if config.callbacks else {}
+    callbacks = to_dict(config.callbacks, resolve=True) if config.callbacks else {}
     # Callbacks of other packages are skipped, since their constructors may have side effects.
     known = (f"{INSTALLED}.", "littlenets.")
     callbacks = {
@@ -178,7 +180,7 @@ def fit(
         # Lightning restores parts of the state without checking them.
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise SettingError(f"{checkpoint} could not be restored: {reason}") from error
-    received = next(callback.received for callback in trainer.callbacks if isinstance(callback, Stopping))
+    received = next(callback.received for callback in declared(trainer).callbacks if isinstance(callback, Stopping))
     if received is not None:
         raise StoppedError(received)
 

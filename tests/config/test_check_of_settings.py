@@ -4,10 +4,12 @@ import re
 import sys
 import types
 from collections.abc import Iterator
+from typing import Annotated
 
 import composing
 import pytest
 import torch
+from annotated_types import Predicate
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -468,6 +470,29 @@ def test_an_annotation_that_cannot_be_read_hides_no_other(user_module):
     config = composing.compose_config("model=linear")
     config.model.network = OmegaConf.create({"_target_": "networks_of_a_user.Hinted", "width": "wide", "other": 3})
     with pytest.raises(SettingError, match=r"^model\.network\.width=wide: [^\n]*integer[^\n]*$"):
+        check(config)
+
+
+def _is_even(number: int) -> bool:
+    return number % 2 == 0  # without a docstring, which would be the words of the message
+
+
+class Paired(nn.Module):
+    def __init__(self, width: Annotated[int, Predicate(_is_even)]) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def test_a_condition_of_a_user_without_words_is_checked_too(user_module):
+    sys.modules["networks_of_a_user"].Paired = Paired
+    config = composing.compose_config("model=linear")
+    config.model.network = OmegaConf.create({"_target_": "networks_of_a_user.Paired", "width": 2})
+    check(config)
+    config.model.network.width = 3
+    with pytest.raises(SettingError, match=r"^model\.network\.width=3: [^\n]*_is_even[^\n]*$"):
         check(config)
 
 

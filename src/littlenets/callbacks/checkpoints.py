@@ -14,6 +14,7 @@ from torch import Tensor
 from ..ranges import Count
 from ..runs.checkpoints import read_checkpoint
 from ..runs.files import copy_atomically
+from ..trainer_attributes import declared
 from .epoch_counts import planned_epochs
 
 # Saving one takes 5 ms; ten of them take about one percent of a run of 4 seconds.
@@ -55,7 +56,7 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._folder = Path(trainer.default_root_dir) / "checkpoints"
         self._monitor = "val/loss" if trainer.enable_validation else "train/loss"
-        self._unit, self._every = "epoch", self.every
+        self._unit = "epoch"
         if self.every == "auto":
             epochs = planned_epochs(trainer)
             self._every = max(1, (epochs or 0) // CHECKPOINTS_A_RUN)
@@ -63,8 +64,10 @@ class Checkpoints(Checkpoint):
                 # Writing a checkpoint can take longer than an epoch.
                 self._unit = "minute"
         elif isinstance(self.every, str):
-            number, self._unit = _UNITS.fullmatch(self.every).groups()
+            ((number, self._unit),) = _UNITS.findall(self.every)
             self._every = int(number)
+        else:
+            self._every = self.every
         self._saved_at = time.monotonic()
         self._epoch_step, self._epoch_batches = trainer.global_step, _batches(trainer)
         if self._improved and trainer.is_global_zero:
@@ -78,7 +81,7 @@ class Checkpoints(Checkpoint):
         if self._unit == "batch":
             # A checkpoint due within an epoch is saved if Lightning's hooks run for that epoch.
             past = _batches(trainer) % self._every
-            return (self._every - past) // trainer.num_training_batches if past else 0
+            return (self._every - past) // int(trainer.num_training_batches) if past else 0
         return -(trainer.current_epoch + 1) % self._every
 
     def batches_until_due(self, trainer: Trainer) -> int | None:
@@ -121,13 +124,14 @@ class Checkpoints(Checkpoint):
         if trainer.global_step != self._saved_step:
             whole_epoch = trainer.global_step == self._epoch_step
             self._save(trainer, whole_epoch and self._monitor == "train/loss" and self._improves(trainer))
-        elif not trainer.fast_dev_run and not self._has_last(trainer, pl_module):
+        elif not declared(trainer).fast_dev_run and not self._has_last(trainer, pl_module):
             self._save(trainer, improved=False)
 
     def _has_last(self, trainer: Trainer, module: LightningModule) -> bool:
         """Return whether last.ckpt has the weights that will be tested; a callback may just have averaged them."""
         if all(
-            type(callback).on_train_end is Callback.on_train_end or _is_own(callback) for callback in trainer.callbacks
+            type(callback).on_train_end is Callback.on_train_end or _is_own(callback)
+            for callback in declared(trainer).callbacks
         ):
             return True
         same = False
@@ -165,7 +169,7 @@ class Checkpoints(Checkpoint):
         return improved
 
     def _save(self, trainer: Trainer, improved: bool) -> None:
-        if trainer.fast_dev_run:
+        if declared(trainer).fast_dev_run:
             return  # a fast_dev_run writes no files
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._improved = improved

@@ -1,6 +1,7 @@
 """Number of planned and finished epochs of a run."""
 
 import math
+from typing import Any
 
 from pytorch_lightning import Trainer
 
@@ -16,7 +17,8 @@ def planned_epochs(trainer: Trainer) -> int | None:
 
 def finished_epochs(trainer: Trainer) -> int:
     """Return the number of completed epochs, also if the number of batches per epoch is unknown."""
-    epochs = trainer.fit_loop.epoch_progress.current
+    # Declared as a class without some of its counters.
+    epochs: Any = trainer.fit_loop.epoch_progress.current
     # Lightning also counts an epoch in which training was stopped before its last batch.
     batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     within = epochs.processed == epochs.ready and batches > 0 and not trainer.is_last_batch

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from ..errors import SettingError
+from ..trainer_attributes import declared
 from .epoch_counts import planned_epochs
 
 # A histogram takes about 1 ms per weight matrix, and TensorBoard does not show more of them well.
@@ -36,7 +37,7 @@ class Gradients(Callback):
         if stage != "fit":
             return
         self._loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if self.histograms and not self._loggers and not trainer.fast_dev_run:
+        if self.histograms and not self._loggers and not declared(trainer).fast_dev_run:
             raise SettingError("histograms=true: histograms are for TensorBoard, so set logger=tensorboard as well.")
 
     def watched(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:

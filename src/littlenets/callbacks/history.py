@@ -23,6 +23,7 @@ from ..ranges import Count
 from ..runs.files import Presence, write_atomically
 from ..runs.history import MOST_ROWS
 from ..runs.reading import damaged
+from ..trainer_attributes import declared
 from .epoch_counts import ends_epoch, planned_epochs
 from .watched import watched_by
 
@@ -87,15 +88,14 @@ class History(Callback):
             write_atomically(validations, "".join([header, *kept]))
         self._known = dict(trainer.callback_metrics)
         self._epochs = planned_epochs(trainer)
-        self._every = self.log_every
-        if self._every == "auto":
-            self._every = max(1, -(-(self._epochs or 0) // POINTS_A_CURVE))
+        automatic = max(1, -(-(self._epochs or 0) // POINTS_A_CURVE))
+        self._every = automatic if self.log_every == "auto" else self.log_every
         batches = trainer.num_training_batches
         # Steps logged so far: those of whole epochs, also if the run is resumed within an epoch.
-        self._steps = self._epoch * batches if self._epoch and batches < math.inf else 0
-        self._steps_every = None
+        self._steps = self._epoch * int(batches) if self._epoch and batches < math.inf else 0
+        self._steps_every: int | None = None
         if MANY_BATCHES <= batches < math.inf:
-            self._steps_every = -(-(self._epochs or 1) * batches // POINTS_A_CURVE)
+            self._steps_every = -(-(self._epochs or 1) * int(batches) // POINTS_A_CURVE)
         self._batch_losses: list[Tensor] = []
         self._watched = watched_by(trainer, pl_module)
 
@@ -132,8 +132,8 @@ class History(Callback):
             return
         measured = self._collect(trainer)
         self._validated = True
-        if self._folder and (self._several_validations(trainer)):
-            self._record_validation(trainer, measured)
+        if self._folder and self._several_validations(trainer):
+            self._record_validation(self._folder, trainer, measured)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._ended = ends_epoch(trainer)
@@ -198,14 +198,13 @@ class History(Callback):
         count = max(map(len, columns.values()), default=1)
         texts = _cells(columns)
         new = [name for name in texts if name not in self._columns]
-        if self._file is None or new:
-            self._open(trainer, new)
+        file = self._open(trainer, new) if self._file is None or new else self._file
         # Writing to an open file that was removed would succeed without leaving a file.
         self._presence.check()
         cells = [texts.get(name, [""] * count) for name in self._columns]
         numbers = range(self._epoch + 1, self._epoch + 1 + count)
-        self._file.write("".join(",".join(row) + "\n" for row in zip(map(str, numbers), *cells, strict=True)))
-        self._file.flush()
+        file.write("".join(",".join(row) + "\n" for row in zip(map(str, numbers), *cells, strict=True)))
+        file.flush()
         points = [number for number in numbers if number % self._every == 0 or number in (1, self._epochs) or validated]
         if points and trainer.loggers:
             self._log_rows(trainer, columns, points)
@@ -214,7 +213,7 @@ class History(Callback):
 
     def _log_rows(self, trainer: Trainer, columns: dict[str, list[float]], epochs: Sequence[int]) -> None:
         """Log some epochs of new rows, which begin after `_epoch`, without what Lightning logs by itself."""
-        monitors = [callback for callback in trainer.callbacks if isinstance(callback, LearningRateMonitor)]
+        monitors = [callback for callback in declared(trainer).callbacks if isinstance(callback, LearningRateMonitor)]
         logged = {*trainer.logged_metrics, *(name for monitor in monitors for name in monitor.lrs)}
         ours = [name for name in columns if name not in logged]
         for epoch in epochs:
@@ -222,8 +221,8 @@ class History(Callback):
             for logger in trainer.loggers if row else ():
                 log_point(logger, epoch, row)
 
-    def _open(self, trainer: Trainer, new: Sequence[str]) -> None:
-        """Open the file, after adding a column for each new name; its cells in existing rows are empty."""
+    def _open(self, trainer: Trainer, new: Sequence[str]) -> IO[str]:
+        """Open and return the file, after adding a column for each new name; its cells in existing rows are empty."""
         self._close()
         if self._folder:
             self._columns = _add_columns(self._path, ["epoch"], new)
@@ -231,6 +230,7 @@ class History(Callback):
         self._presence = Presence(self._path)
         for logger in trainer.loggers:
             log_layout(logger, [name for name in self._columns if name not in trainer.logged_metrics])
+        return self._file
 
     def _close(self) -> None:
         if self._file is not None:
@@ -240,8 +240,8 @@ class History(Callback):
     def _several_validations(self, trainer: Trainer) -> bool:
         return trainer.check_val_every_n_epoch is None or trainer.val_check_interval != 1.0
 
-    def _record_validation(self, trainer: Trainer, measured: dict[str, float]) -> None:
-        path = self._folder / "validations.csv"
+    def _record_validation(self, folder: Path, trainer: Trainer, measured: dict[str, float]) -> None:
+        path = folder / "validations.csv"
         texts = _cells({name: [value] for name, value in measured.items()})
         if not (path.is_file() and texts.keys() <= set(self._validation_columns)):
             self._validation_columns = _add_columns(path, ["epoch", "step"], texts)

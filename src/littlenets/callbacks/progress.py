@@ -100,13 +100,15 @@ class Progress(ProgressBar):
         return self._bar is not None and time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWS
 
     def _draw(self, epoch: int, batch: int) -> None:
+        if self._bar is None:
+            return
         self._drawn = time.monotonic()
         done = epoch + batch / self._batches
         description = f"epoch {self._count(epoch)}"
         if self._batches >= LONG_EPOCH and batch:
             total = "" if self._batches == math.inf else f"/{self._batches}"
             description = f"epoch {self._count(epoch + 1)} batch {batch}{total}"
-        readings = fit_readings(self._readings, self._console.width - len(description) - SHORTEST_BAR - TIMES_WIDTH)
+        readings = fit_readings(self._readings, self._bar.console.width - len(description) - SHORTEST_BAR - TIMES_WIDTH)
         self._bar.update(self._task, completed=done, description=description, readings=readings, refresh=True)
 
     def _count(self, epoch: int) -> str:

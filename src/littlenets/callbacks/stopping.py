@@ -7,6 +7,8 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, Timer
 
+from ..trainer_attributes import declared
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -16,7 +18,7 @@ def early_end(trainer: Trainer) -> str | None:
     planned = (trainer.max_epochs not in (None, -1) and epochs >= trainer.max_epochs) or steps == trainer.max_steps
     if planned or not trainer.should_stop:
         return None
-    for callback in trainer.callbacks:
+    for callback in declared(trainer).callbacks:
         if isinstance(callback, EarlyStopping) and (reason := _reason(callback, trainer)):
             return f"{type(callback).__name__}: {callback.monitor} {reason}, after epoch {epochs:,}"
         if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None and left <= 0:

@@ -10,7 +10,7 @@ from ..modules import SupervisedModule
 from ..randomness import random_states, restore_random_states, set_apart
 from .logged_means import LoggedSoFar
 
-_NOT_LOGGED = {"means": {}, "metrics": {}}
+_NOT_LOGGED: dict[str, dict[str, Any]] = {"means": {}, "metrics": {}}
 _NO_RECORDS = {"names": [], "sizes": [], "measured": torch.empty(0, dtype=torch.float64)}
 
 
@@ -95,7 +95,7 @@ class TrainingState(Callback):
         if isinstance(pl_module, SupervisedModule):
             pl_module.records.load_state_dict(restored["records"], pl_module.device)
         sampler = getattr(trainer.train_dataloader, "sampler", None)
-        if restored["batches"] and hasattr(sampler, "skip"):
+        if restored["batches"] and sampler is not None and hasattr(sampler, "skip"):
             sampler.skip = restored["batches"]
         self._goes_on = True
         if self._plateau_due and pl_module.automatic_optimization:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
+from ..trainer_attributes import declared
+
 
 def watched_by(trainer: Trainer, module: LightningModule) -> Callable[[], dict[str, Tensor]]:
     """Return a function that returns the watched quantities by name, each a detached tensor of one element.
@@ -15,7 +17,7 @@ def watched_by(trainer: Trainer, module: LightningModule) -> Callable[[], dict[s
     sources = [watched] if (watched := getattr(getattr(module, "network", None), "watched", None)) else []
     sources += [
         lambda watch=callback.watched: watch(trainer, module)
-        for callback in trainer.callbacks
+        for callback in declared(trainer).callbacks
         if hasattr(callback, "watched")
     ]
     return lambda: {name: value.detach() for source in sources for name, value in source().items()}

@@ -15,6 +15,7 @@ from ..ranges import Count
 from .accelerators import present
 from .choices import find_choice, other_data
 from .constructors import Signature, signature_of, wrong_value
+from .containers import to_dict
 from .normalization import (
     Place,
     adapter,
@@ -130,7 +131,7 @@ def check_settings(config: DictConfig, settings: Mapping[str, Any]) -> None:
 
 def normalize(config: DictConfig, settings: Mapping[str, Any]) -> dict[str, str]:
     """Normalize settings in place, and return error messages for wrong ones as `wrong_settings` does."""
-    values = OmegaConf.to_container(config, resolve=True)
+    values = to_dict(config, resolve=True)
     for path, value in changed_values(values, normalized_settings(values, settings)):
         set_value(config, path, value)
     return wrong_settings(values, settings)
@@ -147,8 +148,8 @@ def find_problems(config: DictConfig, origin: Origin | None = None, saved: bool 
 def _look_at(config: DictConfig, origin: Origin | None, saved: bool) -> tuple[list[str], list[tuple[Place, Any]]]:
     values, problems = _resolve(config)
     normal = normalized_values(config, values, SETTINGS)
-    for place, value in normal:
-        set_value(values, place, value)
+    for keys, value in normal:
+        set_value(values, keys, value)
     problems |= wrong_settings(values) | wrong_settings(values, SCHEDULE)
     if not saved:
         problems |= _missing(values) | _unread(values, config) | wrong_settings(values, ON_THIS_MACHINE)
@@ -207,8 +208,10 @@ def _wrong_parts(values: dict[str, Any], saved: bool) -> "_Problems":
         signature = signature_of(module["_target_"])
     except (TypeError, KeyError, AttributeError, InstantiationException, ImportError):
         return {}  # the error is reported for the module itself
+    if signature is None:
+        return {}
     problems: _Problems = {}
-    for name, key in PARTS.items() if signature else ():
+    for name, key in PARTS.items():
         there = _select(values, key) is not None
         if not there and name in signature.required and name not in module and name != "scheduler":
             problems[key] = f"{key}=null: this is needed; it takes settings of its own."
@@ -231,9 +234,10 @@ def _given(place: str, values: dict[str, Any]) -> Sequence[str]:
 
 def _select(values: dict[str, Any], key: str) -> Any:
     """Return the value of a dotted key; None if the key does not exist."""
+    found: Any = values
     for name in key.split("."):
-        values = values.get(name) if isinstance(values, dict) else None
-    return values
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 class _Broken:
@@ -246,7 +250,7 @@ _Problems = dict[str, str]
 
 def _resolve(config: DictConfig) -> tuple[dict[str, Any], _Problems]:
     try:
-        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True), {}
+        return to_dict(config, resolve=True, throw_on_missing=True), {}
     except OmegaConfBaseException:
         problems: _Problems = {}
         return _resolve_one_by_one(config, "", problems), problems
@@ -297,7 +301,7 @@ def _unfit_data(config: DictConfig, values: dict[str, Any], origin: Origin) -> _
     problems = dict(does_not_fit(model, data, origin.choices.get("data")))
     for name in values["also_test"]:
         try:
-            other = OmegaConf.to_container(other_data(config, name, origin.folders), resolve=True)
+            other = to_dict(other_data(config, name, origin.folders), resolve=True)
         except SettingError as error:
             problems[f"also_test.{name}"] = f"also_test: {error}"
         else:

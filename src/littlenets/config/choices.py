@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hydra import initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
@@ -26,7 +26,7 @@ class Configuration(NamedTuple):
         places: overrides of ``hydra.searchpath`` that add more folders.
     """
 
-    loader: ConfigLoaderImpl
+    loader: ConfigLoader
     name: str
     places: list[str]
 
@@ -87,8 +87,15 @@ def load_choice(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
     """Return the content of the file found by `find_choice`.
 
     Interpolations are not resolved, so that the content can replace another choice of the same group.
+
+    Raises:
+        SettingError: there is no such choice, or its file contains a list.
     """
-    return OmegaConf.load(find_choice(group, name, folders))
+    path = find_choice(group, name, folders)
+    content = OmegaConf.load(path)
+    if not isinstance(content, DictConfig):
+        raise SettingError(f"{path}: this should be a mapping of settings, not a list.")
+    return content
 
 
 def other_data(config: DictConfig, name: str, folders: Sequence[Path]) -> DictConfig:

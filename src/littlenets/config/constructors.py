@@ -356,10 +356,9 @@ def _with_integers(value: Any, validated: Any) -> Any:
 def _in_words(detail: Mapping[str, Any], annotation: Any) -> str:
     """Return one of pydantic's error details as a clause such as "it should be an integer"."""
     if detail["type"] == "predicate_failed":
-        (described,) = (
-            predicate.func.__doc__ for predicate in _predicates(annotation) if predicate.func.__name__ in detail["msg"]
-        )
-        return f"it should be {described.splitlines()[0].rstrip('.')}"
+        for predicate in _predicates(annotation):
+            if predicate.func.__doc__ and predicate.func.__name__ in detail["msg"]:
+                return f"it should be {predicate.func.__doc__.splitlines()[0].rstrip('.')}"
     if detail["type"] in ("int_type", "int_parsing", "int_from_float"):
         return "it should be an integer"
     message = detail["msg"].removeprefix("Value error, ").replace("an instance of Sequence", "a list")

@@ -5,11 +5,11 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from hydra.errors import InstantiationException
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
 
 from ..data import TensorDataModule
@@ -60,17 +60,18 @@ def _tried(nodes: str) -> dict[str, str]:
         if datamodule.for_testing_only and not only_tested:
             said = f"{named} is for testing only; nothing is ever trained on it. Choose other data (data=...)."
             return {"data": said}
-        if datamodule.sample_shape is None or not is_plain_task(find(model["module"]["_target_"])):
+        shape = datamodule.sample_shape
+        if shape is None or not is_plain_task(find(model["module"]["_target_"])):
             return {}
         try:
             # Tensors on the meta device have shapes but no values, so nothing is computed.
-            problem, of_output = _build_and_try_out(model, datamodule, torch.device("meta"))
+            problem, of_output = _build_and_try_out(model, datamodule, shape, torch.device("meta"))
         except Exception:
             problem = "it needs numbers"
         if problem is not None:
             # Try again with values: some networks need them, and the error messages contain sizes.
             try:
-                problem, of_output = _build_and_try_out(model, datamodule, torch.device("cpu"))
+                problem, of_output = _build_and_try_out(model, datamodule, shape, torch.device("cpu"))
             except InstantiationException as error:
                 if not isinstance(error.__cause__, ValueError):
                     raise error.__cause__ or error from None
@@ -96,14 +97,19 @@ def is_plain_task(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, SupervisedModule) and kind.step is SupervisedModule.step
 
 
+def has_plain_task(module: LightningModule) -> TypeGuard[SupervisedModule]:
+    """Return whether `is_plain_task` is true of a module's class."""
+    return is_plain_task(type(module))
+
+
 def _build_and_try_out(
-    model: dict[str, Any], datamodule: TensorDataModule, device: torch.device
+    model: dict[str, Any], datamodule: TensorDataModule, shape: tuple[int, ...], device: torch.device
 ) -> tuple[str | None, bool]:
     with device:
         network = instantiate(model["network"]) if model.get("network") else None
         parts = {"network": network, "optimizer": _later, "scheduler": None}
         module = instantiate(model["module"], **accepted(model["module"], parts))
-        x = torch.zeros(2, *datamodule.sample_shape, dtype=datamodule.sample_dtype)
+        x = torch.zeros(2, *shape, dtype=datamodule.sample_dtype)
         return try_out(module, x, datamodule.classes)
 
 

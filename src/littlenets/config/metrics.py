@@ -145,10 +145,11 @@ def unmeasured_objective(objective: str, runs: Sequence[Expected | None]) -> str
         objective: name of the metric by which runs are compared.
         runs: the expected metrics of each run; None for a run whose metrics cannot be predicted.
     """
-    if not runs or not all(runs) or any(objective in (*run.monitored, *run.tested) for run in runs):
+    known = [run for run in runs if run is not None]
+    names = list(dict.fromkeys(name for run in known for name in (*run.monitored, *run.tested)))
+    if not runs or len(known) < len(runs) or objective in names:
         return None
-    names = list(dict.fromkeys(name for run in runs for name in (*run.monitored, *run.tested)))
-    return f"sweep.objective={objective}: no run will have this metric; {runs[0].missing(objective, names)}"
+    return f"sweep.objective={objective}: no run will have this metric; {known[0].missing(objective, names)}"
 
 
 def expected_of(module: "SupervisedModule", step: "Step", validated: bool, watched: Iterable[str]) -> Expected:

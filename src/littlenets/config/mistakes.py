@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -49,7 +50,7 @@ class _CommandLine:
         places: overrides of ``hydra.searchpath`` that add more folders.
     """
 
-    def __init__(self, loader: ConfigLoaderImpl, config_name: str, places: list[str]) -> None:
+    def __init__(self, loader: ConfigLoader, config_name: str, places: list[str]) -> None:
         self._loader, self._config_name, self._places = loader, config_name, places
         self._parser = OverridesParser.create(config_loader=loader)
         self._groups = [group for group in self._options("", ObjectType.GROUP) if group != "hydra"]
@@ -146,7 +147,7 @@ class _CommandLine:
     def _why(self, override: Override, config: DictConfig, error: Exception) -> str:
         key = override.key_or_group
         if override.is_add() and not override.is_force_add() and OmegaConf.select(config, key) is not None:
-            return f"{key}: this setting is there already, so without the plus: {override.input_line[1:]}"
+            return f"{key}: this setting is there already, so without the plus: {str(override.input_line)[1:]}"
         known = [key for key in _keys(config) if override.is_hydra_override() or not key.startswith("hydra")]
         if override.is_delete() or isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError):
             if override.package is not None or key in known:
@@ -217,7 +218,7 @@ def _texts(override: Override) -> list[str]:
     """Return the override as text, or one override for each of its values if it is a sweep."""
     if override.is_discrete_sweep():
         return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-    return [override.input_line]
+    return [str(override.input_line)]
 
 
 def _wrong_choice(override: Override, value: object, options: list[str]) -> str | None:
@@ -241,7 +242,8 @@ def _keys(node: object, path: str = "") -> Iterator[str]:
         return
     if isinstance(node, DictConfig):
         for name, value in node.items_ex(resolve=False):
-            if not str(name).startswith("_"):
-                key = f"{path}.{name}" if path else str(name)
+            text = str(name)
+            if not text.startswith("_"):
+                key = f"{path}.{text}" if path else text
                 yield key
                 yield from _keys(value, key)

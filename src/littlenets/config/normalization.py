@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from .constructors import adapter_of, as_integers, normalized
+from .containers import to_dict
 
 # The path of a value: keys and indices from the root.
 Place = tuple[str | int, ...]
@@ -28,7 +29,7 @@ def normalized_values(
         values: the same configuration, resolved, as plain containers.
         settings: annotations, by dotted key, of the settings that are not passed to a constructor.
     """
-    found = []
+    found: list[tuple[Place, Any]] = []
     for path, value in changed_values(values, normalized(normalized_settings(values, settings))):
         taken_over = source_key(".".join(map(str, path)), config)
         if taken_over in settings:
@@ -95,4 +96,4 @@ def unresolved_value(key: str, config: DictConfig) -> Any:
     """Return the value of a setting with unresolved interpolations; None if the setting does not exist."""
     group, _, name = key.rpartition(".")
     node = OmegaConf.select(config, group) if group else config
-    return OmegaConf.to_container(node, resolve=False).get(name) if OmegaConf.is_dict(node) else None
+    return to_dict(node, resolve=False).get(name) if OmegaConf.is_dict(node) else None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -39,13 +39,13 @@ class Origin:
             config: a configuration with Hydra's own under the key ``hydra``; None is the one that Hydra has set for the
                 process.
         """
-        config = HydraConfig.instance().cfg if config is None else config
-        hydra = config.hydra
+        composed: Any = HydraConfig.instance().cfg if config is None else config
+        hydra = composed.hydra
         return cls(
             choices=dict(hydra.runtime.choices),
             # As typed: an OmegaConf list would resolve interpolations in the overrides.
-            overrides=OmegaConf.to_container(hydra.overrides.task),
+            overrides=cast(list[str], OmegaConf.to_container(hydra.overrides.task)),
             folders=[Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"],
             sweep=hydra.mode is RunMode.MULTIRUN,
-            hydra=config,
+            hydra=composed,
         )

@@ -4,6 +4,10 @@ import errno
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # Values of ``OSError.errno`` for a pipe whose reader has ended, and for a terminal that has been closed.
 UNREAD = (errno.EPIPE, errno.EIO)
@@ -14,7 +18,7 @@ class _Output(io.FileIO):
 
     unread = False
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: "ReadableBuffer", /) -> int:
         if not self.unread:
             try:
                 return super().write(data)

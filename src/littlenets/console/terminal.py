@@ -49,10 +49,10 @@ class TerminalStreamHandler(logging.StreamHandler):
                 self.stream.write(text + self.terminator)
                 self.flush()
             elif not getattr(record, "in_bar", False):
-                laid_out = isinstance(record.msg, Text)
-                styled = record.msg if laid_out and text == record.msg.plain else Text(text)
+                laid_out = record.msg if isinstance(record.msg, Text) else None
+                styled = laid_out if laid_out is not None and text == laid_out.plain else Text(text)
                 # Prose is wrapped between words; commands and paths are not wrapped, so that they can be copied.
-                in_one_piece = laid_out or any(len(word) > console.width for word in text.split())
+                in_one_piece = laid_out is not None or any(len(word) > console.width for word in text.split())
                 console.print(styled, style=STYLES.get(record.levelno), soft_wrap=in_one_piece)
         except Exception:
             self.handleError(record)

@@ -9,6 +9,7 @@ import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
@@ -101,7 +102,8 @@ def _torch_export(predictor: Predictor, x: Tensor, names: list[str]) -> bytes:
 
 
 def _onnx(predictor: Predictor, x: Tensor, names: list[str]) -> bytes:
-    program = torch.onnx.export(
+    # Of type ONNXProgram; it would be None without dynamo.
+    program: Any = torch.onnx.export(
         _program(predictor, x), dynamo=True, input_names=["x"], output_names=names, verbose=False
     )
     return program.model_proto.SerializeToString()

@@ -4,6 +4,7 @@ Shapes: H W pixels of the picture, C colours, n pixels of a selection.
 """
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import numpy as np
 from scipy import ndimage
@@ -45,9 +46,9 @@ def ink_on_paper(colours: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndar
     Returns:
         Ink, float32 (H, W) in 0..1, and the remarks.
     """
-    outer = border_colour(colours, alpha)
-    if outer is None:
+    if _has_transparent_border(alpha):
         return alpha, []
+    outer = _border_colour(colours, alpha)
     colours = _laid_on(outer, colours, alpha)
     ink, remarks = np.zeros(colours.shape[:2], dtype=np.float32), []
     for colour, framed in _papers(colours, outer):
@@ -74,29 +75,32 @@ def ink_on_one_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarr
         colours: float32 (H, W, C) in 0..1.
         alpha: opacity of each pixel, float32 (H, W) in 0..1; None if all pixels are opaque.
     """
-    outer = border_colour(colours, alpha)
-    if outer is None:
+    if _has_transparent_border(alpha):
         return alpha
+    outer = _border_colour(colours, alpha)
     colours = _laid_on(outer, colours, alpha)
     return _without_texture(colours, outer, np.median(_distance(_border(colours), outer)))
 
 
-def border_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray | None:
-    """Return the median colour of the picture's border, (C,); None if most of the border is transparent.
+def _has_transparent_border(alpha: np.ndarray | None) -> TypeGuard[np.ndarray]:
+    """Return whether most of the picture's border is transparent."""
+    return alpha is not None and bool((_wide_border(alpha) > 0.5).mean() <= 0.5)
+
+
+def _border_colour(colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """Return the median colour of the opaque part of the picture's border, (C,).
 
     Args:
         colours: float32 (H, W, C) in 0..1.
         alpha: opacity of each pixel, float32 (H, W) in 0..1; None if all pixels are opaque.
     """
-    # The border is wider than a printed line, which may run along an edge.
-    depth = max(1, min(colours.shape[:2]) // 50)
-    border = _border(colours, depth)
-    if alpha is not None:
-        opaque = _border(alpha, depth) > 0.5
-        if opaque.mean() <= 0.5:
-            return None
-        border = border[opaque]
-    return np.median(border, axis=0)
+    border = _wide_border(colours)
+    return np.median(border if alpha is None else border[_wide_border(alpha) > 0.5], axis=0)
+
+
+def _wide_border(values: np.ndarray) -> np.ndarray:
+    """Return the pixels of a border that is wider than a printed line, which may run along an edge."""
+    return _border(values, max(1, min(values.shape[:2]) // 50))
 
 
 def _laid_on(paper: np.ndarray, colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:

@@ -182,7 +182,7 @@ def _full_range(values: np.ndarray) -> np.ndarray:
 
 def _channels(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """Return colours, float32 (H, W, C) in 0..1, and opacity, float32 (H, W), or None if there is no alpha channel."""
-    values = np.asarray(picture, dtype=np.float32)
+    values: np.ndarray = np.asarray(picture, dtype=np.float32)
     values = values.reshape(*values.shape[:2], -1) / (1 if picture.mode == "F" else 255)
     return (values[..., :3], values[..., 3]) if picture.mode == "RGBA" else (values, None)
 

@@ -21,7 +21,7 @@ BATCH = 8192
 LONGEST = 1 << 16
 
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
-_BLANKS = re.compile(r"\s*")
+_BLANKS = re.compile(r"\s+")
 # Upper bound for the length of an incomplete JSON token at the end of a text: -Infinity has 9 characters, the escape of
 # a character has 12.
 _LONGEST_WORD = 16
@@ -221,9 +221,9 @@ class _Pieces:
     def next_character(self) -> str:
         """Return the next character that is not blank, without consuming it; return an empty string at the end."""
         while True:
-            blanks = _BLANKS.match(self._text, self._at)
-            self._at = blanks.end()
-            self.line += blanks[0].count("\n")
+            if blanks := _BLANKS.match(self._text, self._at):
+                self._at = blanks.end()
+                self.line += blanks[0].count("\n")
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more():

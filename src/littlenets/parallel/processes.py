@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol, cast
 
 from ..config.origin import Origin
 from ..runs.log import traceback_log
@@ -185,11 +185,11 @@ class Others:
         failed_at = None
         while not self._done.wait(1):
             failed = [other for other in self._others if other.process.poll() not in (None, 0)]
-            if failed and failed_at is None:
-                failed_at = time.monotonic()
-            if failed and time.monotonic() - failed_at > SECONDS_TO_NOTICE and not self._done.is_set():
-                log.error("%s", self._why(failed[0]))
-                os._exit(1)
+            if failed:
+                failed_at = failed_at or time.monotonic()
+                if time.monotonic() - failed_at > SECONDS_TO_NOTICE and not self._done.is_set():
+                    log.error("%s", self._why(failed[0]))
+                    os._exit(1)
 
 
 def _spawn(function: str, variables: dict[str, str], others: list[BinaryIO]) -> tuple[_Process, BinaryIO, BinaryIO]:
@@ -201,7 +201,7 @@ def _spawn(function: str, variables: dict[str, str], others: list[BinaryIO]) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    return process, process.stdin, process.stdout
+    return process, cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
 
 
 def main(function: str) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning_fabric.plugins.environments import (
@@ -64,7 +64,7 @@ def starts_others(trainer: Trainer) -> bool:
 
 def meeting_point(trainer: Trainer) -> dict[str, str]:
     """Return the environment variables with which the other processes of this machine connect to the first."""
-    place = trainer.strategy.cluster_environment
+    place: Any = getattr(trainer.strategy, "cluster_environment", None)
     return {"MASTER_ADDR": place.main_address, "MASTER_PORT": str(place.main_port), "NODE_RANK": str(place.node_rank())}
 
 

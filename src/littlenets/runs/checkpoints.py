@@ -246,7 +246,8 @@ def _check_tuples(content: bytes) -> None:
     2**60 steps to hash.
     """
     stack: list[int] = []  # for each object, the number of values it expands to
-    marks, memo = [], {}
+    marks: list[int] = []
+    memo: dict[Any, int] = {}
     for opcode, argument, _ in pickletools.genops(content):
         name = opcode.name
         if name == "MARK":

@@ -127,7 +127,8 @@ def _validated(path: Path, content: Any, schema: type[T], strict: bool = False) 
     from pydantic import ValidationError  # the import takes 0.1 s, which would delay error messages about typos
 
     try:
-        return _adapter(schema).validate_python(content, strict=strict)
+        adapter: TypeAdapter[T] = _adapter(schema)  # type: ignore[arg-type]  # mypy takes no class for hashable
+        return adapter.validate_python(content, strict=strict)
     except ValidationError as error:
         raise damaged(path, in_words(error)) from None
 
@@ -139,7 +140,7 @@ def _adapter(schema: type[T]) -> "TypeAdapter[T]":
     return TypeAdapter(schema)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # a base chosen at run time
     """YAML loader that reads scalars as OmegaConf does: 1e-3 is a number, and a date is text."""
 
 

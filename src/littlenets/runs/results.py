@@ -109,7 +109,7 @@ class Run:
         else:
             if isinstance(error, DivergedError):
                 self.results.update(status="diverged", epochs=error.epoch)
-            self.results["error"] = {"type": kind.__name__, "message": str(error)}
+            self.results["error"] = {"type": type(error).__name__, "message": str(error)}
         try:
             self._write(self.results)
         except OSError:

@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ..config.check import ON_THIS_MACHINE, wrong_settings
+from ..config.containers import to_dict
 from ..config.values import shown
 from ..errors import SettingError
 from ..modules import SupervisedModule
@@ -19,8 +20,8 @@ from .loading import check_fits, check_saved
 from .saved import find_folder, read_config, read_results
 
 # Settings that may differ in a resumed run; changing any other would make it a different run.
-CHANGEABLE = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "run_ahead", "accelerate")
-CHANGEABLE += ("resume", "trust")
+CHANGEABLE: tuple[str, ...] = ("trainer", "checkpoint", "logger.every", "figures", "threads", "compile", "run_ahead")
+CHANGEABLE += ("accelerate", "resume", "trust")
 
 
 class Resumed(NamedTuple):
@@ -55,8 +56,7 @@ class Resumed(NamedTuple):
                 # With more epochs alone, the run would end at once.
                 more = f"+trainer.max_time={{seconds:{math.ceil(2 * self.seconds)}}}"
             return f"This run has ended by itself ({ended}). To go on all the same, ask for more: {more}"
-        more = epochs in (None, -1) or self.finished_epochs < epochs
-        if not more:
+        if epochs not in (None, -1) and self.finished_epochs >= epochs:
             done, further = f"{self.finished_epochs:,} epochs", f"trainer.max_epochs={2 * self.finished_epochs}"
         elif steps != -1 and self.steps >= steps:
             done, further = f"{self.steps:,} steps", f"+trainer.max_steps={2 * self.steps}"
@@ -85,7 +85,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
             # Resuming with other data than the run began with would make it a different run.
             saved.data.stand_in = None
     check_saved(saved, config.trust, folder)
-    if absent := wrong_settings(OmegaConf.to_container(saved), ON_THIS_MACHINE):
+    if absent := wrong_settings(to_dict(saved, resolve=False), ON_THIS_MACHINE):
         raise SettingError("\n".join(absent.values()))
     if results.get("status") == "diverged":
         message = (results.get("error") or {}).get("message", "its loss was not finite")
@@ -99,7 +99,7 @@ def resume(config: DictConfig, overrides: Sequence[str]) -> Resumed:
     checkpoint = read_training_state(last)
     module = check_fits(checkpoint["state_dict"], saved, last)
     trained = None
-    if getattr(type(module), "configure_optimizers", None) is SupervisedModule.configure_optimizers:
+    if module is not None and type(module).configure_optimizers is SupervisedModule.configure_optimizers:
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     check_optimizer_states(checkpoint, trained, last)
     own = checkpoint["littlenets"]
@@ -144,7 +144,7 @@ def _is_longer(now: int | None, before: int | None, trained: int) -> bool:
 def _seconds(config: DictConfig) -> float | None:
     """Return how long a run may train by ``trainer.max_time``, in seconds; None if there is no limit."""
     # Not resolved, since this is read before the configuration is checked.
-    limit = OmegaConf.to_container(config.trainer, resolve=False).get("max_time")
+    limit = to_dict(config.trainer, resolve=False).get("max_time")
     try:
         return Timer(limit).time_remaining()
     except (TypeError, ValueError, AttributeError, OverflowError, MisconfigurationException):

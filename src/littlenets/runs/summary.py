@@ -15,6 +15,7 @@ from torch import nn
 from ..console.sparkline import logarithmic, sparkline
 from ..console.text import printable
 from ..data import DatasetModule, TensorDataModule
+from ..trainer_attributes import declared
 from .history import read_history
 
 # Default width of a terminal, in characters.
@@ -30,8 +31,8 @@ def describe(
     parameters = sum(parameter.numel() for parameter in network.parameters())
     limits = {"epoch": trainer.max_epochs, "step": trainer.max_steps}
     ends = [f"{most:,} {unit}{'s' * (most > 1)}" for unit, most in limits.items() if most not in (None, -1)]
-    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]
-    ends += [str(timedelta(seconds=timer.time_remaining())) for timer in timers if timer.time_remaining() is not None]
+    timers = [callback for callback in declared(trainer).callbacks if isinstance(callback, Timer)]
+    ends += [str(timedelta(seconds=left)) for timer in timers if (left := timer.time_remaining()) is not None]
     device = trainer.strategy.root_device.type
     where = device if device != "cpu" else f"cpu with {threads} thread{'s' * (threads > 1)}"
     if trainer.world_size > 1:
@@ -45,7 +46,8 @@ def describe(
 def _extent(datamodule: LightningDataModule, processes: int) -> str:
     if not isinstance(datamodule, TensorDataModule | DatasetModule):
         return ""
-    train = datamodule.splits["train"]
+    # PyTorch's datasets are not declared to have a length.
+    train: Any = datamodule.splits["train"]
     count = len(train.x) if isinstance(datamodule, TensorDataModule) else len(train)
     size = datamodule.batch_size
     several = f"{processes} x " if processes > 1 else ""

@@ -26,8 +26,8 @@ _LAYERS = {nn.Linear, nn.Conv1d, nn.Conv2d, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPo
 _LAYERS |= {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LayerNorm, nn.Identity}
 _LAYERS |= {nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus}
 # The same of functions and methods, which networks call between layers.
-_FUNCTIONS = {torch.relu, F.relu, torch.tanh, torch.sigmoid, F.leaky_relu, F.elu, F.gelu, F.silu, F.softplus}
-_FUNCTIONS |= {F.max_pool2d, F.avg_pool2d, torch.max_pool2d, operator.add, torch.add}
+_FUNCTIONS: set[Callable[..., Any]] = {torch.relu, F.relu, torch.tanh, torch.sigmoid, F.leaky_relu, F.elu, F.gelu}
+_FUNCTIONS |= {F.silu, F.softplus, F.max_pool2d, F.avg_pool2d, torch.max_pool2d, operator.add, torch.add}
 _METHODS = {"relu", "tanh", "sigmoid", "add"}
 _FLATTEN = {torch.flatten, "flatten"}
 # The losses of the package are means over the samples.
@@ -39,7 +39,7 @@ def sample_by_sample(loss: Function) -> Function:
 
     It must draw no random numbers and store nothing.
     """
-    loss.sample_by_sample = True
+    loss.sample_by_sample = True  # type: ignore[attr-defined]  # functions have any attribute
     return loss
 
 
@@ -66,10 +66,10 @@ def treats_samples_alone(network: nn.Module) -> bool:
 
 def _is_alone(node: fx.Node, network: nn.Module) -> bool:
     if node.op == "call_module":
-        layer = network.get_submodule(node.target)
+        layer = network.get_submodule(str(node.target))
         return type(layer) in _LAYERS and getattr(layer, "start_dim", 1) == 1
     if node.target in _FLATTEN:
-        return node.args[1:] == (1,) or node.kwargs.get("start_dim") == 1
+        return bool(node.args[1:] == (1,) or node.kwargs.get("start_dim") == 1)
     if node.op == "call_function":
         return node.target in _FUNCTIONS
     if node.op == "call_method":

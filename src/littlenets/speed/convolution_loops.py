@@ -7,13 +7,14 @@ Shapes: N images, H W pixels, C input channels, O output channels, I J rows and 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit, types
 
 # The only permitted change of the arithmetic is to round a product and a sum once together. NaN is preserved, so that
 # a diverged run can be detected.
-_OPTIONS = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
 _IMAGES = types.Array(types.float32, 4, "C")
 _ANY = types.Array(types.float32, 4, "A")
@@ -33,7 +34,7 @@ def _compiled(*arguments: types.Type) -> Callable[[Callable], Callable]:
 
 
 @njit(**_OPTIONS)
-def _frame(image, framed, row, top, left):
+def _frame(image: np.ndarray, framed: np.ndarray, row: int, top: int, left: int) -> None:
     """Copy an image (H, W, C) into ``framed``, whose rows have ``row`` numbers, and leave its margin unchanged."""
     height, width, channels = image.shape
     for y in range(height):
@@ -48,8 +49,19 @@ def _frame(image, framed, row, top, left):
     *(_IMAGES, types.Array(types.float32, 3, "C"), _VECTOR, types.int64, types.int64, types.int64),
 )
 def many_backward(
-    gradient, pooled, relu, places, x, weight, x_gradient, weight_gradient, bias_gradient, columns, top, left
-):
+    gradient: np.ndarray,
+    pooled: np.ndarray,
+    relu: bool,
+    places: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    x_gradient: np.ndarray,
+    weight_gradient: np.ndarray,
+    bias_gradient: np.ndarray,
+    columns: int,
+    top: int,
+    left: int,
+) -> None:
     """Add to the gradients of weight and bias, and set the gradient of x, using only the winners of the windows.
 
     Args:
@@ -127,7 +139,7 @@ def many_backward(
 
 
 @njit(**_OPTIONS)
-def _steps(rows, columns, channels, row):
+def _steps(rows: int, columns: int, channels: int, row: int) -> np.ndarray:
     """Return the offset of each number of a filter from its top left corner, in an image with ``row`` numbers a row."""
     steps = np.empty(rows * columns * channels, np.int64)
     for k in range(len(steps)):
@@ -139,7 +151,17 @@ def _steps(rows, columns, channels, row):
     *(_IMAGES, types.Array(types.float32, 2, "C"), _VECTOR, types.boolean, _IMAGES, types.Array(types.uint8, 4, "C")),
     *(types.int64, types.int64, types.int64),
 )
-def few_forward(x, weight, bias, relu, pooled, winners, columns, top, left):
+def few_forward(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    relu: bool,
+    pooled: np.ndarray,
+    winners: np.ndarray,
+    columns: int,
+    top: int,
+    left: int,
+) -> None:
     """Compute convolution, pooling of 2 by 2 pixels and optionally ReLU, all filters at once, for small filters.
 
     Args:
@@ -198,7 +220,16 @@ def few_forward(x, weight, bias, relu, pooled, winners, columns, top, left):
     *(_IMAGES, types.Array(types.uint8, 4, "C"), _IMAGES, types.Array(types.float32, 2, "C"), _VECTOR),
     *(types.int64, types.int64, types.int64),
 )
-def few_backward(gradient, winners, x, weight_gradient, bias_gradient, columns, top, left):
+def few_backward(
+    gradient: np.ndarray,
+    winners: np.ndarray,
+    x: np.ndarray,
+    weight_gradient: np.ndarray,
+    bias_gradient: np.ndarray,
+    columns: int,
+    top: int,
+    left: int,
+) -> None:
     """Add to the gradients of weight and bias of `few_forward`.
 
     Args:

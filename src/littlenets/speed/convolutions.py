@@ -9,7 +9,7 @@ Shapes: N images, C input channels, O output channels, H W pixels, h w pooled pi
 """
 
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from .hooks import has_hooks
 FEW_INPUTS = 9
 
 
-def is_plain_convolution(layer: nn.Module) -> bool:
+def is_plain_convolution(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Return whether a layer is a 2-dimensional convolution, not of a subclass, without hooks, padded by zeros."""
     return type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not has_hooks(layer)
 
@@ -49,12 +49,13 @@ def _channels_last(convolution: nn.Conv2d) -> Tensor:
 
 def _quicker(x: Tensor, convolution: nn.Conv2d, pooling: nn.MaxPool2d) -> type[torch.autograd.Function] | None:
     """Return the function that is faster than the two layers; None if there is none."""
-    if not (_is_trained_here(x) and _suits_the_loops(convolution)):
+    padding = convolution.padding
+    if isinstance(padding, str) or not (_is_trained_here(x) and _suits_the_loops(convolution)):
         return None
     if x.requires_grad:
         return _ManyInputs
     # The input needs no gradient, so half of the work of _ManyInputs would be wasted.
-    return _FewInputs if _are_few(x, convolution) and _is_two_by_two(pooling) else None
+    return _FewInputs if _are_few(x, convolution, padding) and _is_two_by_two(pooling) else None
 
 
 def _is_trained_here(x: Tensor) -> bool:
@@ -63,16 +64,12 @@ def _is_trained_here(x: Tensor) -> bool:
 
 
 def _suits_the_loops(convolution: nn.Conv2d) -> bool:
-    return (
-        convolution.stride == convolution.dilation == (1, 1)
-        and convolution.groups == 1
-        and not isinstance(convolution.padding, str)
-    )
+    return convolution.stride == convolution.dilation == (1, 1) and convolution.groups == 1
 
 
-def _are_few(x: Tensor, convolution: nn.Conv2d) -> bool:
+def _are_few(x: Tensor, convolution: nn.Conv2d, padding: tuple[int, ...]) -> bool:
     """Return whether a filter has at most `FEW_INPUTS` numbers and PyTorch would accept x."""
-    sizes = zip(x.shape[2:], convolution.padding, convolution.kernel_size, strict=True)
+    sizes = zip(x.shape[2:], padding, convolution.kernel_size, strict=True)
     return (
         convolution.weight[0].numel() <= FEW_INPUTS
         and convolution.weight.dtype == x.dtype
@@ -156,8 +153,8 @@ class _ManyInputs(torch.autograd.Function):
             *ctx.padding,
         )
         weight_gradient = weight_gradient.view(filters, rows, columns, channels).permute(0, 3, 1, 2)
-        bias_gradient = None if bias is None else bias_gradient
-        return x_gradient.permute(0, 3, 1, 2), weight_gradient, bias_gradient, None, None, None
+        x_gradient = x_gradient.permute(0, 3, 1, 2)
+        return x_gradient, weight_gradient, None if bias is None else bias_gradient, None, None, None
 
 
 class _FewInputs(torch.autograd.Function):

@@ -67,11 +67,12 @@ def _sequential(network: nn.Sequential, x: Any) -> Any:
         if changed_layout and not _is(_IN_ANY_LAYOUT, layers, 0):
             # An unknown layer may need the layout that it would have had, to call `view` for example.
             x, changed_layout = x.contiguous(), False
-        if is_plain_convolution(layers[0]) and type(x) is Tensor and x.dim() == 4:
+        first = layers[0]
+        if is_plain_convolution(first) and type(x) is Tensor and x.dim() == 4:
             changed_layout = changed_layout or x.is_contiguous()
-            x, count = _convolution(x, layers)
+            x, count = _convolution(x, first, layers)
         else:
-            x, count = layers[0](x), 1
+            x, count = first(x), 1
         if _is(_NEW_OUTPUT, layers, count - 1) and _is({nn.ReLU}, layers, count):
             x, count = x.relu_(), count + 1
         del layers[:count]
@@ -92,21 +93,21 @@ def _is_plain(x: Any) -> bool:
     )
 
 
-def _convolution(x: Tensor, layers: Sequence[nn.Module]) -> tuple[Tensor, int]:
-    """Compute the first layer, a convolution, and a max pooling with activation after it.
+def _convolution(x: Tensor, convolution: nn.Conv2d, layers: Sequence[nn.Module]) -> tuple[Tensor, int]:
+    """Compute the first layer, ``convolution``, and a max pooling with activation after it.
 
     Returns:
         The output, and the number of layers that were computed.
     """
     activation = layers[1] if _is(_INCREASING, layers, 1) else None
     count = 2 if activation is None else 3
-    if not _is({nn.MaxPool2d}, layers, count - 1) or layers[count - 1].return_indices:
-        return convolve(layers[0], x), 1
-    pooling = layers[count - 1]
+    pooling = layers[count - 1] if _is({nn.MaxPool2d}, layers, count - 1) else None
+    if not isinstance(pooling, nn.MaxPool2d) or pooling.return_indices:
+        return convolve(convolution, x), 1
     if activation is None and _is({nn.ReLU}, layers, count):
         activation, count = layers[count], count + 1
     relu = type(activation) is nn.ReLU
-    x = pooled_convolution(x, layers[0], pooling, relu)
+    x = pooled_convolution(x, convolution, pooling, relu)
     return x if relu or activation is None else activation(x), count
 
 

@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -34,6 +34,7 @@ from ..callbacks.watched import watched_by
 from ..data.loader import TensorLoader
 from ..modules import SupervisedModule
 from ..runs.log import traceback_log
+from ..trainer_attributes import declared
 
 # Imported by name, since `torch.optim` deletes its attribute `optimizer`.
 _optimizers = importlib.import_module("torch.optim.optimizer")
@@ -44,7 +45,7 @@ SECONDS_AHEAD = 0.25
 # The classes of these packages are known to call only what their documentation describes.
 _PACKAGES = {"littlenets", "pytorch_lightning", "lightning_fabric", "torch"}
 # Prefixes of hooks that are called outside the training of an epoch, where the fast path makes no difference.
-_OUTSIDE = (
+_OUTSIDE: tuple[str, ...] = (
     "setup",
     "teardown",
     "on_fit_",
@@ -55,20 +56,21 @@ _OUTSIDE = (
     "on_test_",
 )
 _OUTSIDE += ("on_predict_", "on_exception", "on_save_checkpoint", "on_load_checkpoint", "state_", "load_state_")
-_EPOCH_HOOKS = {"on_train_epoch_start", "on_train_epoch_end"}
-# All other hooks, taken from the class since other versions may have more.
-_BATCH_HOOKS = {
-    name for name in dir(Callback) if name.startswith("on_") and not name.startswith(_OUTSIDE)
-} - _EPOCH_HOOKS
+_EPOCH_HOOKS = frozenset({"on_train_epoch_start", "on_train_epoch_end"})
+# These and all other hooks, taken from the class since other versions may have more.
+_TRAINING_HOOKS = (
+    frozenset(name for name in dir(Callback) if name.startswith("on_") and not name.startswith(_OUTSIDE)) | _EPOCH_HOOKS
+)
+_BATCH_HOOKS = _TRAINING_HOOKS - _EPOCH_HOOKS
 # Methods of a task that are not used during the training of an epoch.
 _ASIDE = {"predictions", "check", "metrics", "validation_step", "test_step", "predict_step", "configure_optimizers"}
 _ASIDE |= {"configure_callbacks", "configure_model", "configure_sharded_model"}
-_STEPS = {
+_STEPS = frozenset(
     name
     for name in dir(SupervisedModule)
     if not name.startswith(("__", *_OUTSIDE)) and callable(getattr(SupervisedModule, name)) and name not in _ASIDE
-}
-_TRANSFERS = {"on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"}
+)
+_TRANSFERS = frozenset({"on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"})
 
 
 class RunAhead(Callback):
@@ -88,7 +90,7 @@ class RunAhead(Callback):
 
     def __init__(self, enabled: bool = True) -> None:
         self._enabled = enabled
-        self._step: Callable[..., Any] | None = None
+        self._replaced = False  # whether the strategy has `_training_step` in place of its own
         self._reason: str | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -100,8 +102,9 @@ class RunAhead(Callback):
         self._reason, self._epoch_began = None, -math.inf
         if self._enabled and isinstance(pl_module, SupervisedModule):
             self._trainer, self._module = trainer, pl_module
-            self._step = trainer.strategy.training_step
-            trainer.strategy.training_step = self._training_step
+            step = partial(self._training_step, trainer.strategy.training_step)
+            trainer.strategy.training_step = step  # type: ignore[method-assign]
+            self._replaced = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._give_back(trainer)
@@ -110,14 +113,14 @@ class RunAhead(Callback):
         self._give_back(trainer)
 
     def _give_back(self, trainer: Trainer) -> None:
-        if self._step is not None:
+        if self._replaced:
             del trainer.strategy.training_step
-            self._step = None
+            self._replaced = False
 
-    def _training_step(self, batch: Any, batch_idx: int) -> Any:
+    def _training_step(self, step: Callable[..., Any], batch: Any, batch_idx: int) -> Any:
         if self._trainer.is_last_batch and _sees_every_epoch(self._trainer):
             # Neither a batch nor an epoch can be skipped, so the checks would be for nothing.
-            return self._step(batch, batch_idx)
+            return step(batch, batch_idx)
         reason = obstacle(self._trainer, self._module)
         if reason is None:
             turn = _Turn(self._trainer, self._module, self._epoch_began)
@@ -127,7 +130,7 @@ class RunAhead(Callback):
         elif reason != self._reason:
             traceback_log.info("Lightning runs every batch and every epoch by itself: %s.", reason)
         self._reason = reason
-        return self._step(batch, batch_idx)
+        return step(batch, batch_idx)
 
 
 def obstacle(trainer: Trainer, module: SupervisedModule) -> str | None:
@@ -145,15 +148,15 @@ def _of_trainer(trainer: Trainer, module: SupervisedModule) -> str | None:
         kind = type(getattr(trainer, name))
         if kind is not plain:
             return f"trainer.{name} is {kind.__name__}"
-    if not isinstance(trainer.profiler, PassThroughProfiler):
+    if not isinstance(declared(trainer).profiler, PassThroughProfiler):
         return "a profiler looks at every batch"
-    plain = {
+    accepted: dict[str, tuple[bool | int, ...]] = {
         "accumulate_grad_batches": (1,),
         "fast_dev_run": (False, 0),
         "overfit_batches": (0,),
         "reload_dataloaders_every_n_epochs": (0,),
     }
-    for name, values in plain.items():
+    for name, values in accepted.items():
         if getattr(trainer, name) not in values:
             return f"trainer.{name}={getattr(trainer, name)}"
     between_epochs = trainer.check_val_every_n_epoch is not None and trainer.val_check_interval == 1.0
@@ -197,7 +200,7 @@ def _of_data(trainer: Trainer, module: SupervisedModule) -> str | None:
         return f"batches come from {type(loader).__name__}"
     if trainer.num_training_batches != len(loader):
         return "trainer.limit_train_batches"
-    hooks = trainer.datamodule
+    hooks = declared(trainer).datamodule
     changed = hooks is not None and (_defined_elsewhere(type(hooks), _TRANSFERS) or _own(hooks, _TRANSFERS))
     return f"{type(hooks).__name__} has a method {changed}" if changed else None
 
@@ -211,8 +214,8 @@ def _of_module(trainer: Trainer, module: SupervisedModule) -> str | None:
 
 
 def _of_callbacks(trainer: Trainer, module: SupervisedModule) -> str | None:
-    for callback in trainer.callbacks:
-        hook = _unannounced(type(callback), "batches_until_due", _BATCH_HOOKS) or _own(callback, _BATCH_HOOKS)
+    for callback in declared(trainer).callbacks:
+        hook = _needed(callback, "batches_until_due", _BATCH_HOOKS)
         if hook:
             return f"{type(callback).__name__}.{hook} is called at every batch"
     return None
@@ -221,17 +224,15 @@ def _of_callbacks(trainer: Trainer, module: SupervisedModule) -> str | None:
 def _of_version(trainer: Trainer, module: SupervisedModule) -> str | None:
     try:
         _Counters(trainer)
-        _ = trainer.fit_loop._data_fetcher.done
+        fetcher: Any = trainer.fit_loop._data_fetcher
+        _ = fetcher.done
     except AttributeError as error:
         return f"this version of Lightning is not known ({error})"
     return None
 
 
 def _sees_every_epoch(trainer: Trainer) -> bool:
-    return any(
-        _unannounced(type(callback), "epochs_until_due", _TRAINING_HOOKS) or _own(callback, _TRAINING_HOOKS)
-        for callback in trainer.callbacks
-    )
+    return any(_needed(callback, "epochs_until_due", _TRAINING_HOOKS) for callback in declared(trainer).callbacks)
 
 
 def _defined_elsewhere(kind: type, names: Iterable[str]) -> str | None:
@@ -255,6 +256,12 @@ def _is_known(function: Any) -> bool:
     return True
 
 
+def _needed(callback: Callback, announcement: str, hooks: frozenset[str]) -> str | None:
+    """Return a hook of a callback that must be called each time; None if there is none."""
+    kind: Any = type(callback)
+    return _unannounced(kind, announcement, hooks) or _own(callback, hooks)
+
+
 @lru_cache(maxsize=1024)
 def _unannounced(kind: type, announcement: str, hooks: frozenset[str]) -> str | None:
     """Return a hook that a callback's class defines without ``announcement``; None if there is none."""
@@ -275,10 +282,6 @@ def _own(thing: object, names: frozenset[str]) -> str | None:
     """Return one of the names that an object, not its class, has as an attribute; None if it has none."""
     own = vars(thing)
     return None if names.isdisjoint(own) else next(name for name in own if name in names)
-
-
-_BATCH_HOOKS, _TRAINING_HOOKS = frozenset(_BATCH_HOOKS), frozenset(_BATCH_HOOKS | _EPOCH_HOOKS)
-_STEPS, _TRANSFERS = frozenset(_STEPS), frozenset(_TRANSFERS)
 
 
 class _Counters:
@@ -335,7 +338,8 @@ class _Turn:
 
     def __init__(self, trainer: Trainer, module: SupervisedModule, epoch_began: float) -> None:
         self._trainer, self._module, self._epoch_began = trainer, module, epoch_began
-        self._loader, self._batches = trainer.train_dataloader, len(trainer.train_dataloader)
+        self._loader = cast(TensorLoader, trainer.train_dataloader)
+        self._batches = len(self._loader)
         self._counters = _Counters(trainer)
         (self._optimizer,) = trainer.optimizers
         # Collected now, since a callback may have added parameters.
@@ -347,7 +351,8 @@ class _Turn:
         self._run_backward = getattr(engine, "run_backward", None)
         self._one = torch.ones((), device=module.device)
         self._clip = trainer.gradient_clip_val
-        self._schedules = trainer.lr_scheduler_configs
+        # Without ReduceLROnPlateau, whose step takes a metric.
+        self._schedules: list[Any] = trainer.lr_scheduler_configs
         self._schedule_steps = 0
         self._until = time.perf_counter() + SECONDS_AHEAD
 
@@ -362,7 +367,8 @@ class _Turn:
 
     def _train_batches(self, batch: Any) -> Any:
         """Train on batches of the current epoch, up to but not including the one that is returned."""
-        fetcher, passed, ready = self._trainer.fit_loop._data_fetcher, 0, self._counters.batches.current.ready
+        fetcher: Any = self._trainer.fit_loop._data_fetcher
+        passed, ready = 0, self._counters.batches.current.ready
         for index in range(ready - 1, ready - 1 + self._batches_until_due()):
             if time.perf_counter() >= self._until:
                 break
@@ -430,9 +436,10 @@ class _Turn:
     def _publish(self, first_epoch: int) -> None:
         columns = self._module.records.take()
         losses = self._module.records.batch_losses.tolist()
-        divergence = next((callback for callback in self._trainer.callbacks if isinstance(callback, Divergence)), None)
+        callbacks = declared(self._trainer).callbacks
+        divergence = next((callback for callback in callbacks if isinstance(callback, Divergence)), None)
         whole = divergence.whole_rows(columns["train/loss"]) if divergence else len(columns["train/loss"])
-        for callback in self._trainer.callbacks:
+        for callback in callbacks:
             if hasattr(callback, "record_epochs"):
                 callback.record_epochs(self._trainer, {name: cells[:whole] for name, cells in columns.items()}, losses)
         if divergence:
@@ -454,12 +461,13 @@ class _Turn:
             limits.append(trainer.max_epochs - 1 - epoch)
         if trainer.max_steps != -1:
             limits.append((trainer.max_steps - trainer.global_step - 1) // self._batches)
-        if trainer.enable_validation:
+        if trainer.enable_validation and trainer.check_val_every_n_epoch is not None:
             limits.append(-(epoch + 1) % trainer.check_val_every_n_epoch)
         # If there is no other limit, only the time limits the number of epochs.
         return max(0, min(limits, default=2**31))
 
     def _due(self, question: str) -> list[int]:
         """Return the limits that the callbacks set with the method named ``question``."""
-        asked = [getattr(callback, question) for callback in self._trainer.callbacks if hasattr(callback, question)]
+        callbacks = declared(self._trainer).callbacks
+        asked = [getattr(callback, question) for callback in callbacks if hasattr(callback, question)]
         return [due for ask in asked if (due := ask(self._trainer)) is not None]

@@ -26,11 +26,11 @@ class SharedSteps(Callback):
     def __init__(self) -> None:
         self._threads = 1
         self._shared: SharedBatch | None = None
-        self._module: LightningModule | None = None
+        self._module: SupervisedModule | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._threads = torch.get_num_threads()
-        possible = (
+        if (
             self._threads > 1
             and isinstance(pl_module, SupervisedModule)
             and type(pl_module).step is SupervisedModule.step
@@ -41,12 +41,11 @@ class SharedSteps(Callback):
             and type(trainer.precision_plugin) is Precision
             and is_mean_over_samples(pl_module.loss)
             and treats_samples_alone(pl_module.network)
-        )
-        if possible:
+        ):
             parameters = [parameter for parameter in pl_module.network.parameters() if parameter.requires_grad]
             self._shared = SharedBatch(pl_module.network, pl_module.loss, parameters, self._threads)
             self._module = pl_module
-            pl_module.step = _shared_step(pl_module, self._shared, parameters)
+            pl_module.step = _shared_step(pl_module, self._shared, parameters)  # type: ignore[method-assign]
             # More threads of PyTorch itself would wait for each other in each operation.
             torch.set_num_threads(1)
 
@@ -65,7 +64,7 @@ class SharedSteps(Callback):
         self._give_back()
 
     def _give_back(self) -> None:
-        if self._shared is not None:
+        if self._module is not None:
             torch.set_num_threads(self._threads)
             del self._module.step
             self._shared = self._module = None
@@ -73,7 +72,7 @@ class SharedSteps(Callback):
 
 def _shared_step(
     module: SupervisedModule, shared: SharedBatch, parameters: Sequence[nn.Parameter]
-) -> Callable[[Any], Step]:
+) -> Callable[..., Step]:
     """Return a replacement for `SupervisedModule.step`."""
     layers = list(module.network.modules())
 
@@ -89,7 +88,7 @@ def _shared_step(
         loss = _WithGradients.apply(loss, [gradients[parameter] for parameter in trained], *trained)
         return Step(loss, len(y), module.measure(output, target), output, target)
 
-    step.shares_batches = True
+    step.shares_batches = True  # type: ignore[attr-defined]  # functions have any attribute
     return step
 
 

@@ -41,12 +41,14 @@ def choose_threads(
         processes: number of processes that share the cores, each of which uses as many threads.
     """
     if threads == "auto":
-        threads = most = max(1, AVAILABLE // processes)
-        if forward is not None:
+        chosen = most = max(1, AVAILABLE // processes)
+        if forward is not None and sample is not None:
             with FlopCounterMode(display=False) as counter:
                 forward(sample[:1])
             # Backward computes the gradients of inputs and of weights: twice the work of forward.
             work = 3 * counter.get_total_flops() * batch_size
-            threads = max(1, min(most, round(work / FLOP_A_THREAD)))
-    torch.set_num_threads(threads)
-    return threads
+            chosen = max(1, min(most, round(work / FLOP_A_THREAD)))
+    else:
+        chosen = threads
+    torch.set_num_threads(chosen)
+    return chosen
