@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from ..config.labels import overrides_label
 from ..errors import SettingError
 from ..modules import SupervisedModule
 from . import tensorboard as content
@@ -33,6 +35,8 @@ def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int,
     """
     try:
         logger = make(save_dir=folder, **_name(make, folder))
+        if isinstance(logger, TensorBoard) and logger.sub_dir is None:
+            logger = make(save_dir=folder, sub_dir=_label(Path(logger.log_dir), resumed=done is not None))
     except ModuleNotFoundError as error:
         raise SettingError(f"logger: {' '.join(str(error).split())}") from error
     if done and isinstance(logger, TensorBoardLogger):
@@ -52,6 +56,20 @@ def _name(make: Callable[..., Logger], folder: Path) -> dict[str, str]:
     if argument is None or make.keywords.get(argument) is not None:
         return {}
     return {argument: f"{folder.parent.name}/{folder.name}"}
+
+
+def _label(folder: Path, resumed: bool) -> str:
+    """Return the name of the folder of event files in ``folder``, which is part of the run's name in TensorBoard.
+
+    It is made from the overrides on the command line, and empty if there are none, or if an older version of this
+    package wrote the first part of a resumed run into ``folder`` itself.
+    """
+    if not resumed:
+        hydra = HydraConfig.get()
+        return overrides_label(hydra.overrides.task, hydra.job.config.override_dirname.exclude_keys)
+    files = [file for place in ("", "*/") for file in folder.glob(f"{place}events.out.tfevents.*")]
+    name = str(files[0].parent.relative_to(folder)) if files else ""
+    return "" if "$" in name else name  # Lightning would expand a variable, and this package writes none
 
 
 def close_loggers(loggers: Iterable[Logger]) -> None:
