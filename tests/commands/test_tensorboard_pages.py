@@ -178,16 +178,17 @@ def test_figures_have_a_slider_through_training(look: Look):
     look.open("timeseries")
     look.page.locator("scalar-card").first.wait_for()
     look.page.locator("metrics-tag-filter input").fill("^figures/regions$")
-    card = look.page.locator("metrics-filtered-view image-card")
+    found = "metrics-filtered-view image-card:has-text('/latest/')"
+    card = look.page.locator(found)
     card.locator("img").wait_for()
     # In pixels; 0 where it has not been loaded.
     assert card.locator("img").evaluate("picture => picture.decode().then(() => picture.naturalWidth)") >= 600
     slider = card.locator("input[type=range]")
     pictures = int(slider.get_attribute("max")) + 1
     assert pictures > 5
-    (last,) = look.texts("metrics-filtered-view image-card")
+    (last,) = look.texts(found)
     slider.press("ArrowLeft")
-    (before,) = look.wait_for_texts("metrics-filtered-view image-card", lambda texts: texts != [last])
+    (before,) = look.wait_for_texts(found, lambda texts: texts != [last])
     last_step, step_before = (int(text.rpartition("Step ")[2]) for text in (last, before))
     assert 0 <= step_before < last_step <= 40
 
