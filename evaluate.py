@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from littlenets.cli import command
+from littlenets.config.origin import Origin
 from littlenets.fast_imports import fast_imports
 
 
@@ -15,7 +16,7 @@ def main(config: DictConfig) -> dict[str, Any]:
     with fast_imports():
         from littlenets.evaluation import evaluate
 
-    return evaluate(config)
+    return evaluate(config, Origin.from_hydra())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from littlenets.cli import command
+from littlenets.config.origin import Origin
 from littlenets.fast_imports import fast_imports
 
 
@@ -16,7 +17,7 @@ def main(config: DictConfig, folder: Path) -> dict[str, float]:
     with fast_imports():
         from littlenets.training import train
 
-    return train(config, folder)
+    return train(config, folder, Origin.from_hydra()).metrics
 
 
 if __name__ == "__main__":

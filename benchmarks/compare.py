@@ -9,6 +9,7 @@ others. `--quick` trains a tenth as long and writes nothing.
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 
 from turns import in_turn
@@ -217,11 +219,22 @@ def busy(args: argparse.Namespace, folder: Path) -> list[Timing]:
             for recipe in args.recipes:
                 epochs = max(1, RECIPES[recipe] // 10)
                 sides = ((plain, 1), (plain, None), (ours, None))
+                if _is_hopeless(timings, recipe):
+                    sides = ((plain, 1), (ours, None))
                 jobs = [side(recipe, epochs, threads, args, folder) for side, threads in sides]
                 # Each job runs without pauses: while it is stopped, the other program takes all cores, and threads that
                 # wait for each other need seconds to get them back.
                 timings += measure(f"busy, round {number + 1}", [(job, None) for job in jobs], folder)
     return timings
+
+
+def _is_hopeless(timings: Sequence[Timing], recipe: str) -> bool:
+    """Return whether the plain script took over twice as long by default as on one thread, so that once is enough."""
+    one, default = (
+        [t.loop for t in timings if (t.recipe, t.side, t.default_threads) == (recipe, "plain", by_default)]
+        for by_default in (False, True)
+    )
+    return bool(default) and default[0] > 2 * one[0]
 
 
 def start_up(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
@@ -284,7 +297,8 @@ def busy_table(timings: Sequence[Timing]) -> list[str]:
             [t.loop for t in timings if (t.recipe, t.side, t.default_threads) == (recipe, side, default)]
             for side, default in (("plain", False), ("plain", True), ("littlenets", True))
         )
-        ratios = [mine / min(theirs) for mine, *theirs in zip(our, one, default, strict=True)]
+        # The script on its default number of threads may have been run only once (`busy`).
+        ratios = [mine / min(theirs) for mine, *theirs in zip_longest(our, one, default, fillvalue=math.inf)]
         lines.append(f"| {recipe} | {spread(one)} | {spread(default)} | {spread(our)} | {spread(ratios)} |")
     return lines
 

@@ -50,7 +50,7 @@ class Turns:
         if self._process is None:
             self._start()
         else:
-            os.killpg(self._process.pid, signal.SIGCONT)
+            self._signal(signal.SIGCONT)
         if self._over.wait(seconds):
             self._turns.append((begun, self._ended))
             if self._status:

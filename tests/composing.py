@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
+from littlenets.config.origin import Origin
 from littlenets.runs import resolvers
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -81,5 +82,5 @@ def launch(folder: Path, *overrides: str, logger: str = "none") -> RunFolder:
     folder.mkdir(exist_ok=True)
     run = RunFolder(folder)
     with occupied(folder):
-        train(config, folder)
+        train(config, folder, Origin.from_hydra())
     return run

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 from torch import nn
 
+from littlenets.config.origin import Origin
 from littlenets.data import ColourLines, Digits, Spirals
 from littlenets.errors import SettingError
 from littlenets.evaluation import evaluate
@@ -27,7 +28,7 @@ def evaluation_config(*overrides: str) -> DictConfig:
 
 
 def evaluated(run: RunFolder, *overrides: str) -> dict:
-    return evaluate(evaluation_config(f"run={run.path}", "accelerator=cpu", *overrides))
+    return evaluate(evaluation_config(f"run={run.path}", "accelerator=cpu", *overrides), Origin.from_hydra())
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,8 @@ def test_the_best_checkpoint_by_name_and_by_path(launch):
     torch.manual_seed(0)
     by_name = evaluated(run, "checkpoint=best")
     assert by_name["checkpoint"] == "best.ckpt"
-    assert evaluate(evaluation_config(f"run={run.path}/checkpoints/best.ckpt"))["metrics"] == by_name["metrics"]
+    by_path = evaluate(evaluation_config(f"run={run.path}/checkpoints/best.ckpt"), Origin.from_hydra())
+    assert by_path["metrics"] == by_name["metrics"]
 
 
 class TestWrong:
@@ -146,7 +148,7 @@ class TestWrong:
     )
     def test_settings_are_told_before_anything_is_looked_for(self, tmp_path: Path, setting: str, says: str):
         with pytest.raises(SettingError, match=says):
-            evaluate(evaluation_config(f"run={tmp_path}/nothing", setting))
+            evaluate(evaluation_config(f"run={tmp_path}/nothing", setting), Origin.from_hydra())
 
     def test_data_that_does_not_fit(self, digits):
         with pytest.raises(SettingError, match=r"does not fit data=multispiral"):
@@ -154,7 +156,7 @@ class TestWrong:
 
     def test_no_run(self, tmp_path: Path):
         with pytest.raises(SettingError, match="no such run folder"):
-            evaluate(evaluation_config(f"run={tmp_path}/nothing"))
+            evaluate(evaluation_config(f"run={tmp_path}/nothing"), Origin.from_hydra())
 
     @pytest.mark.parametrize("file", ["config.yaml", "results.json", "checkpoints/last.ckpt"])
     @pytest.mark.parametrize("damage", ["deleted", "emptied", "cut", "overwritten"])
@@ -177,3 +179,17 @@ def test_digits_are_what_was_tested(digits):
     data = Digits()
     data.setup()
     assert evaluated(digits)["samples"] == len(data.splits["test"].x) == 360
+
+
+def test_it_takes_as_many_threads_as_the_run_had(launch, monkeypatch: pytest.MonkeyPatch):
+    """Their number decides the order of sums, and so the last digit."""
+    run = launch("model=linear", "trainer.max_epochs=1")
+    results = run.results
+    results["environment"]["threads"] = 3
+    (run.path / "results.json").write_text(json.dumps(results))
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    evaluated(run)
+    assert chosen == [3]
+    evaluated(run, "threads=2")
+    assert chosen == [3, 2]

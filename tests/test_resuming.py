@@ -1,5 +1,6 @@
 """Going on with a run: what may change, what is appended, and what is said where it cannot be."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import composing
 import pytest
 import torch
 from composing import RunFolder
+from omegaconf import OmegaConf
 
 from littlenets.errors import SettingError
 from littlenets.runs.folder import occupied
@@ -79,7 +81,24 @@ def test_its_seconds_and_its_parts_are_counted(launch):
     assert run.results["resumed"] == [18]
     assert run.results["started"] == before["started"]
     assert run.results["seconds"]["total"] > before["seconds"]["total"]
-    assert composing.RunFolder(run.path).results["overrides"][-3:] == list(LINEAR)
+    assert run.results["overrides"][-3:] == list(LINEAR)
+    # Far more than either part takes by itself.
+    results = run.results | {"seconds": dict.fromkeys(before["seconds"], 1000.0)}
+    (run.path / "results.json").write_text(json.dumps(results))
+    go_on(run, "trainer.max_epochs=12")
+    assert all(1000 < seconds < 1500 for seconds in run.results["seconds"].values())
+
+
+def test_the_data_that_stood_in_keep_their_name(launch, tmp_path: Path):
+    run = launch(
+        *("model=cnn", "model.network.channels=[2]", "model.network.hidden=[4]", "trainer.max_epochs=1"),
+        *("data=mnist", f"data.root={tmp_path}", "data.mirrors=[]", "data.batch_size=300"),
+    )
+    origin = OmegaConf.load(run.path / "config.yaml").origin
+    assert (origin.data, origin.stand_in_for) == ("digits", "mnist")
+    go_on(run, "trainer.max_epochs=2")
+    assert OmegaConf.load(run.path / "config.yaml").origin == origin
+    assert (run.results["data"], run.results["epochs"]) == ("digits", 2)
 
 
 def test_a_completed_run_is_left_alone(launch):

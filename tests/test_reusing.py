@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from littlenets.cli.like import expand_like
+from littlenets.config.origin import Origin
 from littlenets.errors import SettingError
 from littlenets.training import train
 
@@ -159,7 +160,7 @@ def test_it_trains_as_the_command_does(tmp_path: Path):
     whole = composing.launch(tmp_path / "whole", *settings, "seed=8")
     config = compose_like(first.path / "checkpoints" / "last.ckpt", "seed=8")
     (tmp_path / "new").mkdir()
-    train(config, tmp_path / "new")
+    train(config, tmp_path / "new", Origin.from_hydra())
     new = composing.RunFolder(tmp_path / "new")
     assert new.rows == whole.rows
     assert all(torch.equal(*pair) for pair in zip(new.weights(), whole.weights(), strict=True))

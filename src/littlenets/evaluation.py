@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Lt
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import AfterValidator
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from .config.accelerators import present
 from .config.check import check_settings
+from .config.origin import Origin
 from .config.trust import check_links
 from .data import TensorLoader
 from .data.class_names import class_names
@@ -46,8 +46,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def evaluate(config: DictConfig) -> dict[str, Any]:
+def evaluate(config: DictConfig, origin: Origin) -> dict[str, Any]:
     """Test the network of a run; return the result, which is also written to the run's folder ``evaluations``.
+
+    Args:
+        config: a configuration composed from ``conf/evaluate.yaml``.
+        origin: how it was composed.
 
     Raises:
         SettingError: a setting is wrong, the run or the data is unavailable, or they do not fit each other.
@@ -56,7 +60,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     saved = load_run(config.run, config.checkpoint, config.trust)
     check_links(saved.folder)
     module = load_module(saved)
-    name, saved = choose_data(saved, config)
+    name, saved = choose_data(saved, config, origin.choices.get("data"))
     datamodule = load_datamodule(saved)
     if lacks(datamodule, "test"):
         raise SettingError(f"data={name}: there is nothing to test on. Choose other data (data=...).")
@@ -92,7 +96,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         "data_config": OmegaConf.to_container(saved.config.data),
     }
     log.info("\n".join(evaluation_lines(evaluation)))
-    changes = [override for override in HydraConfig.get().overrides.task if _decides_data(override)]
+    changes = [override for override in origin.overrides if _decides_data(override)]
     file = saved.folder / "evaluations" / f"{file_name([saved.checkpoint.stem, *changes])}.json"
     file.parent.mkdir(exist_ok=True)
     write_atomically(file, json.dumps(evaluation, indent=2) + "\n")
@@ -126,12 +130,11 @@ def measured(trainer: Trainer) -> dict[str, float]:
     return {name: value.item() for name, value in trainer.callback_metrics.items()}
 
 
-def choose_data(saved: SavedRun, config: DictConfig) -> tuple[str, SavedRun]:
+def choose_data(saved: SavedRun, config: DictConfig, chosen: str | None) -> tuple[str, SavedRun]:
     """Return the name of the test data, and the run with that data in its configuration.
 
     ``data=NAME`` selects other data; ``+data.KEY=VALUE`` without it changes the run's own data, and so does ``seed``.
     """
-    chosen = HydraConfig.get().runtime.choices.get("data")
     seed = config.seed
     with open_dict(config):
         config.seed = saved.config.seed if seed is None else seed

@@ -14,6 +14,7 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 
 from .callbacks import Beginning
 from .config.check import check
+from .config.origin import Origin
 from .errors import StoppedError
 from .evaluation import test
 from .instantiation import build_module
@@ -26,7 +27,6 @@ from .run_setup import (
     build_other_data,
     build_threads,
     build_trainer,
-    hydra_parts,
     prepare_trainer,
     start_others,
     tests_alone,
@@ -45,34 +45,35 @@ def follow(task: Task, say: Callable[[None], None], wait: Callable[[], object]) 
         wait: blocks until the first process no longer needs this one.
     """
     resolvers.register()
-    if task.hydra is not None:
-        HydraConfig.instance().set_config(task.hydra)
+    if task.origin.hydra is not None:
+        # For classes of the user that read it.
+        HydraConfig.instance().set_config(task.origin.hydra)
     config = OmegaConf.create(task.config)
     os.environ["OMP_NUM_THREADS"] = str(task.threads)
     trainer = _build_trainer(config, Path(task.folder))
-    datamodule = build_data(config, {"data": "data"})
+    datamodule, _ = build_data(config, "data", task.origin.folders)
     module = _build_module(config, trainer, datamodule, task.before)
     torch.set_num_threads(task.threads)
     say(None)
-    _train_along(config, trainer, module, datamodule, task.before)
+    _train_along(config, task.origin, trainer, module, datamodule, task.before)
     wait()
 
 
-def follow_from_outside(config: DictConfig, folder: Path, before: Resumed | None) -> None:
+def follow_from_outside(config: DictConfig, folder: Path, origin: Origin, before: Resumed | None) -> None:
     """Train in a process that was started with the same command as the first, on this machine or another.
 
     Args:
         config: the configuration as composed in this process.
         folder: a folder for code that writes files without checking the rank.
+        origin: how the configuration was composed.
         before: the run to resume; None for a new run.
 
     Raises:
         SettingError: a setting is wrong; the first process reports it too.
         ProcessError: there is no first process, or a process that was started here failed.
     """
-    choices = HydraConfig.get().runtime.choices
     if before is None:
-        check(config, choices)
+        check(config, origin)
     trainer = _build_trainer(config, folder)
     if trainer.world_size == 1:
         raise ProcessError(
@@ -80,11 +81,12 @@ def follow_from_outside(config: DictConfig, folder: Path, before: Resumed | None
             "Set trainer.devices=N, or unset the variable."
         )
     with process_group(), start_others(config, trainer) as others:
-        datamodule = build_data(config, {"data": choices.data})
+        datamodule, _ = build_data(config, "data", origin.folders)
         module = _build_module(config, trainer, datamodule, before)
         threads = build_threads(config, module, datamodule, trainer)
-        others.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
-        _train_along(config, trainer, module, datamodule, before)
+        resolved = OmegaConf.to_container(config, resolve=True)
+        others.begin(Task(resolved, origin, str(folder), before, threads))
+        _train_along(config, origin, trainer, module, datamodule, before)
         others.end()
 
 
@@ -105,6 +107,7 @@ def _build_module(
 
 def _train_along(
     config: DictConfig,
+    origin: Origin,
     trainer: Trainer,
     module: LightningModule,
     datamodule: LightningDataModule,
@@ -116,7 +119,7 @@ def _train_along(
     except StoppedError:
         return
     if not tests_alone(trainer):
-        for data in (datamodule, *build_other_data(config).values()):
+        for data in (datamodule, *build_other_data(config, origin.folders).values()):
             test(trainer, module, data)
 
 

@@ -2,12 +2,10 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.plugins import Precision
@@ -39,12 +37,16 @@ log = logging.getLogger(__name__)
 FOLLOW = "littlenets.other_ranks:follow"
 
 
-def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModule:
+def build_data(config: DictConfig, name: str, folders: Sequence[Path]) -> tuple[LightningDataModule, str]:
     """Build the datamodule, download its data and set it up; use the stand-in data if the data is unavailable.
 
     Args:
         config: the configuration; ``data`` is replaced if the stand-in is used.
-        origin: the names of the data; ``data`` and ``stand_in_for`` are set if the stand-in is used.
+        name: the name of the data.
+        folders: the folders with configuration files.
+
+    Returns:
+        The datamodule, and the name of its data.
 
     Raises:
         SettingError: the data is unavailable and no stand-in is configured.
@@ -57,24 +59,23 @@ def build_data(config: DictConfig, origin: dict[str, Any]) -> LightningDataModul
             raise SettingError(
                 f"{error}\nTo train on digits that need no download: data=digits, or data.stand_in=digits."
             ) from None
-        wanted, used = origin["data"], datamodule.stand_in
-        stand_in = load_choice("data", used)
-        log.warning(stand_in_warning(wanted, used, str(error)))
+        wanted, name = name, datamodule.stand_in
+        stand_in = load_choice("data", name, folders)
+        log.warning(stand_in_warning(wanted, name, str(error)))
         stand_in.update({key: config.data[key] for key in ("batch_size", "shuffle", "validation")})
         with open_dict(config):
             config.data = stand_in
-        origin.update(data=used, stand_in_for=wanted)
         datamodule = build(config.data)
         datamodule.prepare_data()
     datamodule.setup("fit")
-    return datamodule
+    return datamodule, name
 
 
-def build_other_data(config: DictConfig) -> dict[str, LightningDataModule]:
+def build_other_data(config: DictConfig, folders: Sequence[Path]) -> dict[str, LightningDataModule]:
     """Build the datamodules of ``also_test`` by name, using the settings of ``data`` that they share."""
     others = {}
     for name in config.get("also_test", []):
-        others[name] = build(other_data(config, name))
+        others[name] = build(other_data(config, name, folders))
         others[name].prepare_data()
         others[name].setup("test")
     return others
@@ -109,11 +110,6 @@ def start_others(config: DictConfig, trainer: Trainer) -> Others:
     if method == "fork" and torch.cuda.is_initialized():
         raise SettingError("trainer.strategy=ddp_fork: this process uses a GPU already. Set trainer.strategy=ddp.")
     return Others(trainer.num_devices, method, meeting_point(trainer), FOLLOW)
-
-
-def hydra_parts(config: DictConfig) -> dict[str, Any]:
-    """Return the resolved configuration and Hydra's configuration, which other processes need."""
-    return {"config": OmegaConf.to_container(config, resolve=True), "hydra": HydraConfig.instance().cfg}
 
 
 def build_trainer(

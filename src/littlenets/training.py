@@ -1,14 +1,14 @@
 """Train a network from a composed configuration and write its run folder."""
 
+import copy
 import logging
 import re
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra.conf import HydraConf
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from rich.text import Text
@@ -18,6 +18,7 @@ from .callbacks.epoch_counts import finished_epochs
 from .callbacks.stopping import early_end
 from .config.check import check
 from .config.fit import is_plain_task
+from .config.origin import Origin
 from .data import DatasetModule, TensorDataModule
 from .data.class_names import class_names
 from .data.samples import sample_batch
@@ -27,7 +28,7 @@ from .evaluation import measured, test
 from .instantiation import build_module, check_fit
 from .loggers import close_loggers, log_end, log_start
 from .loggers.hyperparameters import telling_settings
-from .parallel.processes import ProcessError, Task
+from .parallel.processes import Others, ProcessError, Task
 from .parallel.ranks import follows
 from .parallel.rendezvous import leave_group, process_group
 from .run_setup import (
@@ -37,7 +38,6 @@ from .run_setup import (
     build_tester,
     build_threads,
     build_trainer,
-    hydra_parts,
     prepare_trainer,
     start_others,
     tests_alone,
@@ -53,11 +53,47 @@ from .trainers import fit
 log = logging.getLogger(__name__)
 
 
-def train(config: DictConfig, folder: Path) -> dict[str, float]:
-    """Train a network, write all results to ``folder``, and return the final metrics by name.
+@dataclass(frozen=True)
+class Result:
+    """A completed run.
+
+    Args:
+        folder: the run folder.
+        metrics: the final metrics by name, such as ``test/loss``.
+        epochs: number of finished epochs.
+        steps: number of optimizer steps.
+        ended: why the training ended before its planned end; None if it did not.
+        warnings: what the network has not learned, by kind.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    epochs: int
+    steps: int
+    ended: str | None
+    warnings: dict[str, str]
+
+    @classmethod
+    def of(cls, folder: Path, results: dict[str, Any]) -> "Result":
+        """Return the result that is stored in results.json."""
+        length = results.get("epochs", 0), results.get("steps", 0)
+        return cls(folder, results.get("metrics", {}), *length, results.get("ended"), results.get("warnings", {}))
+
+
+def train(config: DictConfig, folder: Path, origin: Origin | None = None) -> Result:
+    """Train a network and write all results to the run folder.
 
     If ``config.resume`` is the folder of a run, that run is resumed, and ``folder`` must be the same folder.
     The caller must hold the folder with `occupied`, which excludes other processes.
+
+    Args:
+        config: a configuration composed from ``conf/train.yaml``; it is not changed.
+        folder: the run folder, which must exist.
+        origin: how the configuration was composed; None if unknown.
+
+    Returns:
+        The results of the run, which are also in its results.json. In a process other than the first of a run on
+        several devices, they are empty.
 
     Raises:
         SettingError: a setting is wrong; the message states what would work.
@@ -66,134 +102,182 @@ def train(config: DictConfig, folder: Path) -> dict[str, float]:
         ProcessError: one of the other processes of the run failed.
         RemovedError: the folder was removed or moved during the run.
     """
-    choices = HydraConfig.get().runtime.choices
-    # As typed: an OmegaConf list would resolve interpolations in the overrides.
-    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
-    origin = {"model": choices.model, "data": choices.data, "stand_in_for": None, "overrides": overrides}
+    config, origin = copy.deepcopy(config), origin or Origin()
     before: Resumed | None = None
     if config.get("resume") is not None:
-        before = resume(config, overrides)
+        before = resume(config, origin.overrides)
         if before.done:
             log.info("%s", before.done)
-            return before.results.get("metrics", {})
-        config, origin = before.config, OmegaConf.to_container(before.config.origin)
-    said = {name: origin[name] for name in ("model", "data", "overrides")}
+            return Result.of(folder, before.results)
+        config, names = before.config, OmegaConf.to_container(before.config.origin)
+    else:
+        names = {name: origin.choices.get(name) or _class_name(config[name]) for name in ("model", "data")}
+        names |= {"stand_in_for": None, "overrides": list(origin.overrides)}
     if follows():
         from .other_ranks import follow_from_outside
 
-        follow_from_outside(config, folder, before)
-        return {}
+        follow_from_outside(config, folder, origin, before)
+        return Result.of(folder, {})
+    said = {name: names[name] for name in ("model", "data", "overrides")}
     with Run(folder, **said) as run, keep_interrupts(), ExitStack() as at_end:
-
-        def begin() -> None:
-            run.check()
-            values = OmegaConf.to_container(config, resolve=True) | {"origin": origin}
-            write_atomically(folder / "config.yaml", OmegaConf.to_yaml(values))
-            run.begin()
-            if before is None and HydraConfig.get().mode is RunMode.RUN:
-                make_latest(folder.resolve(), run.started)
-
-        beginning = Beginning(begin)
+        beginning = Beginning(partial(_begin, run, config, names, before is None and not origin.sweep))
         with run.timed("setup"):
             if before is None:
-                check(config, choices)
-                if not figures_wanted(config, HydraConfig.get()):
+                check(config, origin)
+                if not figures_wanted(config, origin):
                     config.figures = None
             else:
                 run.go_on(before.results, before.steps)
-            run.results["seed"] = config.seed
-            # Built before the data, since Lightning detects settings that this machine does not support.
-            trainer = build_trainer(config, folder, run.check, beginning, before)
-            at_end.enter_context(process_group())
-            processes = at_end.enter_context(start_others(config, trainer))
-            others = build_other_data(config)
-            datamodule = build_data(config, origin)
-            used = run.results["data"] = origin["data"]
-            module = build_module(config)
-            for name, data in {used: datamodule, **others}.items():
-                check_fit(module, data, name)
-            if names := class_names(datamodule):
-                run.results["classes"] = names
-            threads = build_threads(config, module, datamodule, trainer)
-            if config.compile:
-                # In place, since a compiled copy would have other parameter names in the checkpoint.
-                getattr(module, "network", module).compile()
-            prepare_trainer(trainer, datamodule, config.seed, before)
-            at_end.callback(close_loggers, trainer.loggers)
-            run.results["environment"] = environment(trainer.strategy.root_device, trainer.world_size)
-            announce(trainer, module, datamodule, config, run.results, origin["stand_in_for"])
-            network = getattr(module, "network", module)
-            log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
-            if trainer.world_size > 1:
-                processes.begin(Task(**hydra_parts(config), folder=str(folder), before=before, threads=threads))
-        metrics = run.results["metrics"]
-        try:
-            with run.timed("fit"):
-                try:
-                    checkpoint = before.checkpoint if before else None
-                    fit(trainer, module, datamodule, checkpoint, lambda: beginning.begun, accelerates(config))
-                    beginning.now()
-                    run.results["ended"] = early_end(trainer)
-                finally:
-                    steps = trainer.global_step
-                    run.results.update(epochs=finished_epochs(trainer), steps=steps)
-                    metrics.update(final_metrics(trainer))
-        except RuntimeError as error:
-            if (reason := processes.failure()) is None:
-                raise
-            raise ProcessError(reason) from error
-        except (DivergedError, StoppedError) as end:
-            processes.kill()
-            if not getattr(end, "at_once", False):
-                with run.timed("figures"):
-                    draw_figures(trainer, module, metrics, completed=False)
-            if isinstance(end, DivergedError):
-                # The figures help to see why the run diverged; for an interrupted run, the command to resume it is
-                # printed instead.
-                log.info(Text(places(folder)))
-            raise
-        if tests_alone(trainer):
-            # Several processes would test some samples twice if the number of samples is not a multiple of theirs.
-            processes.end()
-            leave_group()
-            trainer = build_tester(config, trainer)
-        with run.timed("test"):
-            metrics.update(test(trainer, module, datamodule))
-        run.check()
-        with run.timed("figures"):
-            draw_figures(trainer, module, metrics, completed=True)
-        # After the figures, which show the network on its own data.
-        with run.timed("test"):
-            for name, other in others.items():
-                tested = test(trainer, module, other)
-                # User modules may log test_loss or other names.
-                own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
-                metrics.update({f"{name}/{own[metric]}": value for metric, value in tested.items()})
-            if steps and not trainer.fast_dev_run:
-                run.results["warnings"] = diagnose(module, datamodule, folder, steps)
+            parts = _build(config, origin, names, run, beginning, before, at_end)
+        _fit(parts, run, before.checkpoint if before else None, accelerates(config))
+        _test(parts, run, config)
         # Checked first, since the loggers would create a removed folder again.
         run.check()
-        log_end(trainer, run.results, stages=("test", *others))
-    log.info(summarize(metrics, folder, run.results["seconds"]["total"]))
-    if run.results["ended"]:
-        log.info("It ended before it was planned to: %s.", run.results["ended"])
-    for kind, sentences in run.results["warnings"].items():
+        log_end(parts.trainer, run.results, stages=("test", *parts.others))
+    _report(run.results, folder, names)
+    return Result.of(folder, run.results)
+
+
+def _class_name(node: DictConfig) -> str:
+    """Return the name of the class that a node of ``model`` or ``data`` builds, for a choice without a name."""
+    return str(node.get("network", node).get("_target_")).rpartition(".")[2]
+
+
+def _begin(run: Run, config: DictConfig, names: dict[str, Any], latest: bool) -> None:
+    """Make the folder that of a run: just before the first step, when nothing is left to be found wrong."""
+    run.check()
+    values = OmegaConf.to_container(config, resolve=True) | {"origin": names}
+    write_atomically(run.folder / "config.yaml", OmegaConf.to_yaml(values))
+    run.begin()
+    if latest:
+        make_latest(run.folder.resolve(), run.started)
+
+
+@dataclass
+class _Parts:
+    """What is built from the configuration of a run; ``others`` are the datamodules of ``also_test`` by name."""
+
+    trainer: Trainer
+    module: LightningModule
+    datamodule: LightningDataModule
+    others: dict[str, LightningDataModule]
+    processes: Others
+    beginning: Beginning
+
+
+def _build(
+    config: DictConfig,
+    origin: Origin,
+    names: dict[str, Any],
+    run: Run,
+    beginning: Beginning,
+    before: Resumed | None,
+    at_end: ExitStack,
+) -> _Parts:
+    """Build all parts of a run; ``names`` and ``config`` are those of the stand-in data afterwards, if it is used."""
+    run.results["seed"] = config.seed
+    # Built before the data, since Lightning detects settings that this machine does not support.
+    trainer = build_trainer(config, run.folder, run.check, beginning, before)
+    at_end.enter_context(process_group())
+    processes = at_end.enter_context(start_others(config, trainer))
+    others = build_other_data(config, origin.folders)
+    datamodule, used = build_data(config, names["data"], origin.folders)
+    if used != names["data"]:
+        names |= {"data": used, "stand_in_for": names["data"]}
+    run.results["data"] = used
+    module = build_module(config)
+    for name, data in {used: datamodule, **others}.items():
+        check_fit(module, data, name)
+    if classes := class_names(datamodule):
+        run.results["classes"] = classes
+    threads = build_threads(config, module, datamodule, trainer)
+    network = getattr(module, "network", module)
+    if config.compile:
+        # In place, since a compiled copy would have other parameter names in the checkpoint.
+        network.compile()
+    prepare_trainer(trainer, datamodule, config.seed, before)
+    at_end.callback(close_loggers, trainer.loggers)
+    run.results["environment"] = environment(trainer.strategy.root_device, trainer.world_size)
+    announce(trainer, module, datamodule, config, run.results, names["stand_in_for"])
+    log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
+    if trainer.world_size > 1:
+        resolved = OmegaConf.to_container(config, resolve=True)
+        processes.begin(Task(resolved, origin, str(run.folder), before, threads))
+    return _Parts(trainer, module, datamodule, others, processes, beginning)
+
+
+def _fit(parts: _Parts, run: Run, checkpoint: Path | None, accelerate: bool) -> None:
+    trainer, beginning, metrics = parts.trainer, parts.beginning, run.results["metrics"]
+    try:
+        with run.timed("fit"):
+            try:
+                fit(trainer, parts.module, parts.datamodule, checkpoint, lambda: beginning.begun, accelerate)
+                beginning.now()
+                run.results["ended"] = early_end(trainer)
+            finally:
+                run.results.update(epochs=finished_epochs(trainer), steps=trainer.global_step)
+                metrics.update(final_metrics(trainer))
+    except RuntimeError as error:
+        if (reason := parts.processes.failure()) is None:
+            raise
+        raise ProcessError(reason) from error
+    except (DivergedError, StoppedError) as end:
+        parts.processes.kill()
+        if not getattr(end, "at_once", False):
+            with run.timed("figures"):
+                draw_figures(trainer, parts.module, metrics, completed=False)
+        if isinstance(end, DivergedError):
+            # The figures help to see why the run diverged; for an interrupted run, the command to resume it is printed
+            # instead.
+            log.info(Text(places(run.folder)))
+        raise
+
+
+def _test(parts: _Parts, run: Run, config: DictConfig) -> None:
+    """Test the network, draw the figures, and find out what it has not learned."""
+    module, metrics = parts.module, run.results["metrics"]
+    if tests_alone(parts.trainer):
+        # Several processes would test some samples twice if the number of samples is not a multiple of theirs.
+        parts.processes.end()
+        leave_group()
+        parts.trainer = build_tester(config, parts.trainer)
+    trainer = parts.trainer
+    with run.timed("test"):
+        metrics.update(test(trainer, module, parts.datamodule))
+    run.check()
+    with run.timed("figures"):
+        draw_figures(trainer, module, metrics, completed=True)
+    # After the figures, which show the network on its own data.
+    with run.timed("test"):
+        for name, other in parts.others.items():
+            tested = test(trainer, module, other)
+            # User modules may log test_loss or other names.
+            own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
+            metrics.update({f"{name}/{own[metric]}": value for metric, value in tested.items()})
+        if run.results["steps"] and not trainer.fast_dev_run:
+            run.results["warnings"] = diagnose(module, parts.datamodule, run.folder, run.results["steps"])
+
+
+def _report(results: dict[str, Any], folder: Path, names: dict[str, Any]) -> None:
+    log.info(summarize(results["metrics"], folder, results["seconds"]["total"]))
+    if results["ended"]:
+        log.info("It ended before it was planned to: %s.", results["ended"])
+    for kind, sentences in results["warnings"].items():
         log.warning("%s. %s", kind.capitalize(), sentences)
-    if origin["stand_in_for"]:
-        log.warning(stand_in_warning(origin["stand_in_for"], used))
-    return metrics
+    if names["stand_in_for"]:
+        log.warning(stand_in_warning(names["stand_in_for"], names["data"]))
 
 
-def figures_wanted(config: DictConfig, hydra: HydraConf) -> bool:
+def figures_wanted(config: DictConfig, origin: Origin) -> bool:
     """Return whether to draw figures, which a sweep does not by default, since it may have hundreds of jobs.
 
     A single run draws figures unless ``figures`` is empty. A sweep draws them if ``figures.only`` is set or the group
     ``figures`` is chosen on its command line.
     """
-    if hydra.mode is not RunMode.MULTIRUN or config.figures is None:
+    if not origin.sweep or config.figures is None:
         return config.figures is not None
     named = config.figures.get("only") is not None
-    return named or any(override.startswith("figures=") for override in hydra.overrides.task)
+    return named or any(override.startswith("figures=") for override in origin.overrides)
 
 
 def final_metrics(trainer: Trainer) -> dict[str, float]:

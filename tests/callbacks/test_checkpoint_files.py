@@ -122,3 +122,12 @@ def test_a_best_checkpoint_does_not_change_with_the_last(launch):
         "model=linear", "data.batch_size=1", "optimizer.lr=0.09", "trainer.max_epochs=15", "checkpoint.every=1"
     )
     assert run.checkpoint("best")["global_step"] < run.checkpoint("last")["global_step"] == 75
+
+
+@pytest.mark.parametrize(
+    "observer", [[], ["+callbacks.observer._target_=observers.BatchObserver"]], ids=["fast", "seen"]
+)
+def test_best_is_of_a_whole_epoch_where_the_run_ends_within_one(launch, observer: list[str]):
+    """The loss of the epoch that was begun is lower, but of few batches."""
+    run = launch("model=linear", "data.batch_size=2", "+trainer.max_steps=10", "checkpoint.every=1", *observer)
+    assert (run.checkpoint("last")["global_step"], run.checkpoint("best")["global_step"]) == (10, 9)

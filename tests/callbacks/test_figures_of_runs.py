@@ -14,7 +14,6 @@ import observers
 import plain_pytorch
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
 from plain_pytorch import PlainFit
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -24,6 +23,7 @@ from torchvision.transforms import ToTensor
 
 from littlenets import run_figures as gallery
 from littlenets.callbacks import Figures
+from littlenets.config.origin import Origin
 from littlenets.data import Digits, Spirals
 from littlenets.errors import DivergedError, SettingError
 from littlenets.figures import NAMES, images, plane, saturation
@@ -285,7 +285,7 @@ def test_a_wrong_name_is_told_with_the_right_ones(launch, name: str, hint: str):
 )
 def test_the_jobs_of_a_sweep_draw_on_request_alone(overrides: list[str], wanted: bool):
     config = composing.compose_config(*overrides)
-    assert figures_wanted(config, HydraConfig.get()) == wanted
+    assert figures_wanted(config, Origin.from_hydra()) == wanted
 
 
 class Interrupting(Callback):

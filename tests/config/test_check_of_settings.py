@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from littlenets.config.check import check, check_settings
+from littlenets.config.origin import Origin
 from littlenets.errors import SettingError
 
 
@@ -492,7 +493,7 @@ def test_a_network_and_data_that_do_not_fit(overrides: list[str], says: str):
 def test_the_data_are_named_as_they_were_typed():
     config = composing.compose_config("model=cnn", "data=spiral")
     with pytest.raises(SettingError, match="does not fit data=spiral"):
-        check(config, {"data": "spiral"})
+        check(config, Origin({"data": "spiral"}))
 
 
 def test_looking_whether_they_fit_leaves_random_numbers_alone():

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 from ordinary import BATCHES, EPOCHS, SETTING, OrdinaryRun
 
+from littlenets.config.origin import Origin
 from littlenets.evaluation import evaluate
 
 TRUE = {"64-true": torch.float64, "bf16-true": torch.bfloat16}
@@ -23,7 +24,7 @@ def evaluated(run: RunFolder, *overrides: str) -> dict[str, Any]:
     HydraConfig.instance().set_config(config)
     with open_dict(config):
         del config["hydra"]
-    return evaluate(config)
+    return evaluate(config, Origin.from_hydra())
 
 
 @pytest.mark.parametrize("precision", TRUE)

@@ -12,9 +12,11 @@ import numpy as np
 import plain_pytorch
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import ListConfig, OmegaConf
 from plain_pytorch import PlainFit
 
+from littlenets.config.origin import Origin
 from littlenets.errors import DivergedError, SettingError, StoppedError
 
 KEYS = {
@@ -73,7 +75,25 @@ def test_train_returns_the_metrics_of_the_file(tmp_path: Path):
     from littlenets.training import train
 
     config = composing.compose_config("model=linear", "trainer.max_epochs=3", "logger=none", "trainer.accelerator=cpu")
-    assert train(config, tmp_path) == composing.RunFolder(tmp_path).results["metrics"]
+    before = config.copy()
+    result = train(config, tmp_path, Origin.from_hydra())
+    assert config == before
+    results = composing.RunFolder(tmp_path).results
+    assert (result.metrics, result.epochs, result.steps) == (results["metrics"], 3, 3)
+    assert (result.folder, result.ended, result.warnings) == (tmp_path, None, results["warnings"])
+
+
+def test_train_needs_nothing_of_hydra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from littlenets.training import train
+
+    config = composing.compose_config("model=linear", "trainer.max_epochs=3", "logger=none", "trainer.accelerator=cpu")
+    expected = train(config, Path(tmp_path), Origin.from_hydra()).metrics
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
+    again = composing.RunFolder(tmp_path / "again")
+    again.path.mkdir()
+    assert train(config, again.path).metrics == expected
+    assert (again.results["model"], again.results["data"]) == ("LinearRegression", "Line")
+    assert HydraConfig.instance().cfg is None
 
 
 def test_the_saved_configuration_is_resolved_and_makes_the_same_run(launch, run: composing.RunFolder, tmp_path: Path):
@@ -88,7 +108,7 @@ def test_the_saved_configuration_is_resolved_and_makes_the_same_run(launch, run:
     again.path.mkdir()
     config = OmegaConf.create(text)
     assert config.pop("origin")["model"] == "spiral"
-    train(config, again.path)
+    train(config, again.path, Origin.from_hydra())
     assert again.rows == run.rows
     assert all(torch.equal(a, b) for a, b in zip(again.weights(), run.weights(), strict=True))
 

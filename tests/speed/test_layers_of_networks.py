@@ -159,6 +159,13 @@ def test_a_forward_of_somebody_else_stays():
     assert layer.forward is own
 
 
+def test_a_forward_that_somebody_sets_meanwhile_stays():
+    layer = nn.Linear(2, 3)
+    with accelerated(layer):
+        layer.forward = own = lambda x: x
+    assert layer.forward is own
+
+
 @pytest.mark.parametrize("place", range(3))
 def test_hooks_see_what_they_would_see(place: int):
     """Convolution, activation and pooling in their order, and no output that is overwritten later."""

@@ -115,6 +115,14 @@ def test_a_whole_number_is_the_same_however_it_is_written(hydra):
     assert repr(rows) == "[{'trainer.max_epochs': 10}, {'trainer.max_epochs': 20}]"
 
 
+def test_trust_is_no_setting_of_a_point(hydra):
+    """Otherwise a job would run again because its sweep was resumed with more trust."""
+    master = hydra.compose_config("train", [], RunMode.MULTIRUN)
+    points = Points(hydra.config_loader, master).compose([["seed=1"], ["seed=1", "trust=[os]"], ["seed=2"]])
+    first, trusting, other = (point.fingerprint for point in points)
+    assert first == trusting != other
+
+
 def test_settling_a_point_imports_nothing_that_is_not_trusted(hydra, tmp_path, monkeypatch):
     (tmp_path / "trap_in_a_sweep.py").write_text("class Net: pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -25,6 +25,7 @@ from .normalization import (
     source_key,
     unresolved_value,
 )
+from .origin import Origin
 from .suggestions import nearest, nearest_setting
 from .values import shown
 
@@ -87,7 +88,7 @@ NEEDED = ("model.module", "data", "trainer")
 PARTS = {"network": "model.network", "optimizer": "optimizer", "scheduler": "scheduler"}
 
 
-def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> None:
+def check(config: DictConfig, origin: Origin | None = None, saved: bool = False) -> None:
     """Check each node that has a ``_target_`` against the signature and annotations of the target, and normalize it.
 
     No schema is needed, so classes of the user are checked like those of the package. If all values are valid, the
@@ -98,7 +99,7 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
 
     Args:
         config: configuration composed from ``conf/train.yaml``, without Hydra's part.
-        choices: the chosen option of each configuration group, for the messages.
+        origin: how the configuration was composed, for the messages and to find other options; None if unknown.
         saved: whether the configuration is from an earlier run. Then missing and unknown settings are allowed, since
             another version may have had more or fewer of them, and the network is not tried on the data, since it will
             not be trained on it.
@@ -106,7 +107,7 @@ def check(config: DictConfig, choices: Mapping[str, str] | None = None, saved: b
     Raises:
         SettingError: one line for each wrong setting, with its key, its value and the allowed values.
     """
-    problems, normal = _look_at(config, choices, saved)
+    problems, normal = _look_at(config, origin, saved)
     if problems:
         raise SettingError("\n".join(problems))
     for path, value in normal:
@@ -135,17 +136,15 @@ def normalize(config: DictConfig, settings: Mapping[str, Any]) -> dict[str, str]
     return wrong_settings(values, settings)
 
 
-def find_problems(config: DictConfig, choices: Mapping[str, str] | None = None, saved: bool = False) -> list[str]:
+def find_problems(config: DictConfig, origin: Origin | None = None, saved: bool = False) -> list[str]:
     """Return the lines of the error message of `check`; an empty list if there is no error.
 
     The configuration is not changed. The arguments are those of `check`.
     """
-    return _look_at(config, choices, saved)[0]
+    return _look_at(config, origin, saved)[0]
 
 
-def _look_at(
-    config: DictConfig, choices: Mapping[str, str] | None, saved: bool
-) -> tuple[list[str], list[tuple[Place, Any]]]:
+def _look_at(config: DictConfig, origin: Origin | None, saved: bool) -> tuple[list[str], list[tuple[Place, Any]]]:
     values, problems = _resolve(config)
     normal = normalized_values(config, values, SETTINGS)
     for place, value in normal:
@@ -162,7 +161,7 @@ def _look_at(
     if endless := _endless(values):
         problems.setdefault("trainer.max_epochs", endless)
     if not problems and not saved:
-        problems = _unfit_data(config, values, choices or {})
+        problems = _unfit_data(config, values, origin or Origin())
     if not problems and not saved:
         from .metrics import unknown_monitors  # imports torch
 
@@ -290,22 +289,22 @@ def wrong_settings(values: dict[str, Any], settings: Mapping[str, Any] = SETTING
     return problems
 
 
-def _unfit_data(config: DictConfig, values: dict[str, Any], choices: Mapping[str, str]) -> _Problems:
+def _unfit_data(config: DictConfig, values: dict[str, Any], origin: Origin) -> _Problems:
     """Return errors for data that the network cannot be trained or tested on, and for unknown names of data."""
     from .fit import does_not_fit  # imports torch
 
     model, data = values["model"], values["data"]
-    problems = dict(does_not_fit(model, data, choices.get("data")))
+    problems = dict(does_not_fit(model, data, origin.choices.get("data")))
     for name in values["also_test"]:
         try:
-            other = OmegaConf.to_container(other_data(config, name), resolve=True)
+            other = OmegaConf.to_container(other_data(config, name, origin.folders), resolve=True)
         except SettingError as error:
             problems[f"also_test.{name}"] = f"also_test: {error}"
         else:
             problems |= does_not_fit(model, other, name, only_tested=True)
     if data.get("stand_in") is not None:
         try:
-            find_choice("data", data["stand_in"])
+            find_choice("data", data["stand_in"], origin.folders)
         except SettingError as error:
             problems["data.stand_in"] = f"data.stand_in: {error}"
     return problems

@@ -10,7 +10,6 @@ from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -70,13 +69,12 @@ def open_configuration(script: Path, arguments: Sequence[str]) -> Iterator[Confi
         yield Configuration(GlobalHydra.instance().config_loader(), asked.config_name or script.stem, places)
 
 
-def find_choice(group: str, name: str) -> Path:
-    """Return the path of ``group/name.yaml`` in the first of Hydra's configuration folders that contains it.
+def find_choice(group: str, name: str, folders: Sequence[Path]) -> Path:
+    """Return the path of ``group/name.yaml`` in the first of the configuration folders that contains it.
 
     Raises:
         SettingError: no folder contains the file.
     """
-    folders = [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     for folder in folders:
         # Compare with a list of the files, because a name with slashes could lead out of the folder.
         if file := next((file for file in (folder / group).glob("*.yaml") if file.stem == name), None):
@@ -85,15 +83,15 @@ def find_choice(group: str, name: str) -> Path:
     raise SettingError(f"There is no {group}={name}. Choose one of: {', '.join(names)}.")
 
 
-def load_choice(group: str, name: str) -> DictConfig:
+def load_choice(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
     """Return the content of the file found by `find_choice`.
 
     Interpolations are not resolved, so that the content can replace another choice of the same group.
     """
-    return OmegaConf.load(find_choice(group, name))
+    return OmegaConf.load(find_choice(group, name, folders))
 
 
-def other_data(config: DictConfig, name: str) -> DictConfig:
+def other_data(config: DictConfig, name: str, folders: Sequence[Path]) -> DictConfig:
     """Return another choice of the group ``data``, with the values of ``config.data`` for settings that both have.
 
     It is used to test on other data as well.
@@ -101,7 +99,7 @@ def other_data(config: DictConfig, name: str) -> DictConfig:
     Raises:
         SettingError: there is no such choice.
     """
-    node = load_choice("data", name)
+    node = load_choice("data", name, folders)
     node.update({key: config.data[key] for key in node if key in config.data and key != "_target_"})
     node._set_parent(config)
     return node

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -18,6 +17,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from ..fast_imports import fast_imports
 from .choices import open_configuration
+from .origin import Origin
 from .signatures import argument_names
 from .suggestions import nearest, nearest_setting
 
@@ -132,12 +132,10 @@ class _CommandLine:
             from .check import find_problems
         # Only configurations of training; other commands have few settings, and check these themselves.
         for config in (config for config in self._composed if "trainer" in config):
-            choices = config.hydra.runtime.choices
-            # `find_choice` looks for other choices in this configuration.
-            HydraConfig.instance().set_config(config)
+            origin = Origin.from_hydra(config)
             with open_dict(config):
                 del config["hydra"]
-            for line in find_problems(config, choices):
+            for line in find_problems(config, origin):
                 yield from self._new(line)
 
     def _new(self, line: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Protocol
 
+from ..config.origin import Origin
 from ..runs.log import traceback_log
 
 # Time after which the first process exits if another one failed and it still waits for it, such as in NVIDIA's NCCL.
@@ -43,14 +44,14 @@ class Task:
 
     Args:
         config: the resolved configuration.
-        hydra: Hydra's own configuration, for classes that read it.
+        origin: how it was composed.
         folder: the run folder.
         before: the run to resume; None for a new run.
         threads: number of CPU threads for each process.
     """
 
     config: dict[str, Any]
-    hydra: Any
+    origin: Origin
     folder: str
     before: Any
     threads: int

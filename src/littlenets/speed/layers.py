@@ -38,17 +38,18 @@ def accelerated(network: nn.Module) -> Iterator[None]:
     Args:
         network: the network, or a module that contains it.
     """
-    changed = []
+    changed = {}
     for layer in network.modules():
         forward = _FORWARDS.get(type(layer))
         if forward is not None and "forward" not in vars(layer):
-            layer.forward = partial(forward, layer)
-            changed.append(layer)
+            layer.forward = changed[layer] = partial(forward, layer)
     try:
         yield
     finally:
-        for layer in changed:
-            vars(layer).pop("forward", None)
+        for layer, forward in changed.items():
+            # Somebody else may have replaced it meanwhile.
+            if vars(layer).get("forward") is forward:
+                del layer.forward
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from ..config.check import find_problems
 from ..config.metrics import Expected, expected_metrics
+from ..config.origin import Origin
 from ..errors import SettingError
 from .points import Composition, Point
 
@@ -45,7 +46,7 @@ def _problems(point: Point, composition: Composition, trusted: Sequence[str] | N
             check_trusted(OmegaConf.to_container(config, resolve=True), trusted, folder)
         except SettingError as error:
             return [str(error)]
-    if found := find_problems(config, composition.hydra.hydra.runtime.choices):
+    if found := find_problems(config, Origin.from_hydra(composition.hydra)):
         return found
     from ..trainers import refused  # imports Lightning
 

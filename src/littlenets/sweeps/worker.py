@@ -20,6 +20,7 @@ from hydra.core.utils import configure_log, setup_globals
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from ..config.metrics import Expected
+from ..config.origin import Origin
 from ..config.trust import refusals
 from ..errors import DivergedError, RemovedError, SettingError
 from ..runs import resolvers
@@ -184,7 +185,7 @@ def run(config: DictConfig, point: Point, folder: Path) -> Ending:
             if _stopping.is_set():
                 # The sweep was stopped after the check in `train`, but before the signal could interrupt the job.
                 return Ending("not started")
-            imported.train(config, folder)
+            imported.train(config, folder, Origin.from_hydra())
         except KeyboardInterrupt:
             return Ending("interrupted")
         except DivergedError as error:

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 from torch.nn import functional as F
 
+from littlenets.config.origin import Origin
 from littlenets.data import Spirals
 from littlenets.errors import SettingError
 from littlenets.evaluation import evaluate
@@ -33,7 +34,7 @@ def command(name: str, run: RunFolder, *overrides: str) -> DictConfig:
 
 
 def evaluated(run: RunFolder) -> dict:
-    return evaluate(command("evaluate", run, "accelerator=cpu"))
+    return evaluate(command("evaluate", run, "accelerator=cpu"), Origin.from_hydra())
 
 
 def of_the_test(run: RunFolder) -> dict[str, float]:
