@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from ..config.labels import overrides_label
 from ..errors import SettingError
 from ..modules import SupervisedModule
 from . import tensorboard as content
@@ -21,7 +19,9 @@ from .rewinding import forget_after
 NAMED_BY = {WandbLogger: "name", MLFlowLogger: "run_name"}
 
 
-def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int, Mapping[str, int]] | None) -> Logger:
+def open_logger(
+    make: Callable[..., Logger], folder: Path, done: tuple[int, int, Mapping[str, int]] | None, label: str = ""
+) -> Logger:
     """Build a logger that writes below ``folder``.
 
     Args:
@@ -29,6 +29,7 @@ def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int,
         folder: the run folder.
         done: where a resumed run continues: number of whole epochs, batches in them, and last steps of other curves by
             name; what TensorBoard has after that is removed. None for a new run.
+        label: name of the folder of TensorBoard's event files, which is part of what TensorBoard calls a new run.
 
     Raises:
         SettingError: the package of the logger is not installed.
@@ -36,7 +37,7 @@ def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int,
     try:
         logger = make(save_dir=folder, **_name(make, folder))
         if isinstance(logger, TensorBoard) and logger.sub_dir is None:
-            logger = make(save_dir=folder, sub_dir=_label(Path(logger.log_dir), resumed=done is not None))
+            logger = make(save_dir=folder, sub_dir=_label_before(Path(logger.log_dir)) if done else label)
     except ModuleNotFoundError as error:
         raise SettingError(f"logger: {' '.join(str(error).split())}") from error
     if done and isinstance(logger, TensorBoardLogger):
@@ -58,15 +59,8 @@ def _name(make: Callable[..., Logger], folder: Path) -> dict[str, str]:
     return {argument: f"{folder.parent.name}/{folder.name}"}
 
 
-def _label(folder: Path, resumed: bool) -> str:
-    """Return the name of the folder of event files in ``folder``, which is part of the run's name in TensorBoard.
-
-    It is made from the overrides on the command line, and empty if there are none, or if an older version of this
-    package wrote the first part of a resumed run into ``folder`` itself.
-    """
-    if not resumed:
-        hydra = HydraConfig.get()
-        return overrides_label(hydra.overrides.task, hydra.job.config.override_dirname.exclude_keys)
+def _label_before(folder: Path) -> str:
+    """Return where in ``folder`` the event files of a resumed run are; older versions wrote them into it directly."""
     files = [file for place in ("", "*/") for file in folder.glob(f"{place}events.out.tfevents.*")]
     name = str(files[0].parent.relative_to(folder)) if files else ""
     return "" if "$" in name else name  # Lightning would expand a variable, and this package writes none
