@@ -85,11 +85,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="medians are of so many")
     parser.add_argument("--quick", action="store_true", help="a tenth of it, once")
     args = parser.parse_args()
-    lines = measure(1, 10, 200, 2) if args.quick else measure(args.rounds, 100, 3_000, 4)
+    rounds = 1 if args.quick else args.rounds
+    lines = measure(rounds, 10, 200, 2) if args.quick else measure(rounds, 100, 3_000, 4)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     lines += [
         "",
-        f"Medians of {args.rounds} rounds; {platform.machine()}, {os.cpu_count()} cores, load {load} at the end.",
+        f"{'One round' if rounds == 1 else f'Medians of {rounds} rounds'}; "
+        f"{platform.machine()}, {os.cpu_count()} cores, load {load} at the end.",
     ]
     print(*lines, sep="\n")
     if not args.quick:

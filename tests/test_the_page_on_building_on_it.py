@@ -84,6 +84,10 @@ def test_the_history_has_the_length_of_the_weights(run: Path, history):
     assert float(history[-1]["weight_norm"]) == pytest.approx(weights.norm().item(), rel=1e-5)
 
 
+def test_the_length_of_the_weights_is_drawn(run: Path):
+    assert (run / "figures" / "weight_norm.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_it_is_evaluated_from_its_folder(run: Path):
     trained = json.loads((run / "results.json").read_text())["metrics"]
     (file,) = (run / "evaluations").glob("*.json")

@@ -4,16 +4,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import composing
 import numpy as np
 import observers
+import pages
 import plain_pytorch
 import pytest
 import torch
+from matplotlib.figure import Figure
 from plain_pytorch import PlainFit
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -21,13 +23,13 @@ from torch import Tensor, nn
 from torchvision.datasets import FakeData
 from torchvision.transforms import ToTensor
 
-from littlenets import run_figures as gallery
 from littlenets.callbacks import Figures
 from littlenets.config.origin import Origin
 from littlenets.data import Digits, Spirals
 from littlenets.errors import DivergedError, SettingError
-from littlenets.figures import NAMES, images, plane, saturation
+from littlenets.figures import images, plane, saturation
 from littlenets.figures.snapshots import moments_of
+from littlenets.run_figures import FIGURES, PICTURES, POINTS, STATES, TEST, Trained, figure
 from littlenets.training import figures_wanted
 
 SPIRAL = ["model=spiral", "model.network.hidden=[4,4]", "data.n_points=40", "trainer.max_epochs=9"]
@@ -215,10 +217,10 @@ def test_a_run_without_an_end_has_moments_too():
 
 
 def test_a_figure_that_fails_is_one_warning(launch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
-    def fail(run: gallery.Trained) -> Any:
+    def fail(run: Trained) -> Any:
         raise ZeroDivisionError("there is\nno such thing")
 
-    monkeypatch.setitem(gallery.GALLERY, "loss", fail)
+    monkeypatch.setitem(FIGURES, "loss", FIGURES["loss"]._replace(draw=fail))
     run = launch("model=linear", "figures=all", "trainer.max_epochs=20")
     assert run.results["status"] == "completed"
     assert drawn(run) == png("parameters", "surface", "fit", "network")
@@ -254,6 +256,7 @@ def test_single_ones_are_drawn_by_name(launch, caplog: pytest.LogCaptureFixture)
     assert drawn(run) == png("loss")
     (message,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert "confusion" in message
+    assert "needs pictures with a class each" in message
 
 
 def test_none_are_drawn_where_none_are_wanted(launch):
@@ -334,8 +337,7 @@ def test_what_was_seen_is_in_the_checkpoint_and_comes_back(launch):
     epochs = [epoch for epoch, *_ in state["others"]]
     assert epochs == moments_of(9, 4)
     for epoch, row in zip(epochs, state["states"], strict=True):
-        weights = torch.cat([parameter.detach().flatten() for parameter in by_hand(epoch).parameters()])
-        torch.testing.assert_close(row, weights, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(row, flat(by_hand(epoch)), atol=1e-5, rtol=1e-5)
 
 
 def test_a_resumed_run_shows_its_first_part_too(tmp_path: Path, arguments):
@@ -398,5 +400,39 @@ def test_a_network_from_elsewhere_gets_its_figures(launch, tmp_path: Path, monke
     }
 
 
-def test_all_names_are_in_the_gallery():
-    assert list(gallery.GALLERY) == list(NAMES)
+@pytest.fixture
+def own_figures() -> Iterator[None]:
+    """What a test adds to the figures is gone after it."""
+    before = dict(FIGURES)
+    yield
+    FIGURES.clear()
+    FIGURES.update(before)
+
+
+@pytest.mark.usefixtures("own_figures")
+def test_a_figure_of_ones_own_gets_the_states_that_it_needs(launch):
+    seen, of_pictures = {}, []
+
+    @figure("drift", POINTS, TEST, STATES)
+    def drift(run: Trained) -> Figure:
+        seen.update({moment.epoch: flat(run.network_at(moment)) for moment in run.moments})
+        return Figure()
+
+    figure("never", PICTURES)(of_pictures.append)
+    run = launch(*SPIRAL, "figures=all", "figures.only=[drift,never]", "figures.moments=3")
+    assert drawn(run) == png("drift")
+    assert list(seen) == moments_of(9, 3)
+    for epoch, weights in seen.items():
+        torch.testing.assert_close(weights, flat(by_hand(epoch)), atol=1e-5, rtol=1e-5)
+    assert of_pictures == []
+
+
+def flat(network: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def test_the_page_has_all_figures_and_what_they_need():
+    rows = [line.strip("| ").split(" | ") for line in pages.PAGES["docs/figures.md"].splitlines() if line[:3] == "| `"]
+    needs = {name.strip("`"): needs.replace("`", "") for name, _, _, needs in rows[1:]}
+    expected = {name: ", ".join(need.what for need in figure.needs) or "every run" for name, figure in FIGURES.items()}
+    assert list(needs.items()) == list(expected.items())

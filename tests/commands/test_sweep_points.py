@@ -131,13 +131,14 @@ def test_what_is_wrong_with_all_points_is_told_without_torch(commands, tmp_path,
 def test_five_hundred_jobs_are_previewed(train, tmp_path):
     done = train(tmp_path, "-m", "seed=range(0,250)", "trainer.max_epochs=20,2000", "sweep.preview=true")
     assert done.code == 0, done.err
-    lines = re.findall(r"^ *(\d+)  seed=(\d+), max_epochs=(\d+)  about ([\d.]+) s$", done.out, re.MULTILINE)
+    lines = re.findall(r"^ *(\d+)  seed=(\d+), max_epochs=(\d+)  about ([\d.]+) (s|min)$", done.out, re.MULTILINE)
     assert [int(number) for number, *_ in lines] == list(range(500))
-    assert [(int(seed), int(epochs)) for _, seed, epochs, _ in lines] == [
+    assert [(int(seed), int(epochs)) for _, seed, epochs, *_ in lines] == [
         (seed, epochs) for seed in range(250) for epochs in (20, 2000)
     ]
     # A hundred times the epochs take longer.
-    assert float(lines[1][3]) > float(lines[0][3])
+    short, long = (float(number) * {"s": 1, "min": 60}[unit] for *_, number, unit in lines[:2])
+    assert long > short
     assert re.search(r"^500 jobs, \d+ at once: about", done.out, re.MULTILINE)
     assert not list(tmp_path.iterdir())
 

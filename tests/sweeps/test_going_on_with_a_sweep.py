@@ -41,6 +41,12 @@ def test_what_a_stranger_may_not_say_is_left_out(folder: Path):
     assert expand(folder, before) == ["-m", "seed=1,2", "resume=sweep"]
 
 
+def test_of_two_folders_it_is_the_last(folder: Path):
+    found = expand(folder, ["-m", "seed=1,2"])
+    assert expand_resume(["resume=elsewhere", f"resume={folder}"], TRAIN) == found
+    assert expand_resume([f"resume={folder}", "resume=elsewhere"], TRAIN) == ["resume=sweep", "resume=elsewhere"]
+
+
 def test_other_commands_stay_as_they_are(folder: Path):
     assert expand_resume(["-m", "seed=1,2"], TRAIN) == ["-m", "seed=1,2"]
     assert expand_resume(["resume=sweep"], TRAIN) == ["resume=sweep"]  # it has no sweep.json

@@ -10,7 +10,7 @@ from rich.console import Console
 from run_folders import write_history, write_run, write_sweep
 
 from littlenets.sweeps import live
-from littlenets.sweeps.live import Lines, Screen, open_view, tell
+from littlenets.sweeps.live import Lines, Screen, duration_text, open_view, tell
 from littlenets.sweeps.table import SweepTable
 from littlenets.sweeps.worker import Ending
 
@@ -68,6 +68,14 @@ def test_a_path_stays_in_one_piece(table: SweepTable):
     screen.close()
     log = os.path.relpath(table.folder / table.outcomes[1].job.folder / "train.log")
     assert log in ESCAPE.sub("", out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0 s"), (0.16, "0.2 s"), (2.0, "2 s"), (9.6, "10 s"), (89.0, "89 s"), (90.0, "2 min"), (7200.0, "2.0 h")],
+)
+def test_durations_have_two_digits_at_most(seconds: float, text: str):
+    assert duration_text(seconds) == f"about {text}"
 
 
 class Terminal(io.StringIO):

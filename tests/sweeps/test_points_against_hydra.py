@@ -6,10 +6,12 @@ import sys
 import pytest
 from composing import CONF
 from hydra import initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import OmegaConf, flag_override
 
@@ -50,7 +52,8 @@ def test_points_are_those_of_hydras_own_sweeper(hydra, name):
     if name == "taken away":  # which Hydra's own turns into ~threads=, and then refuses
         assert expand(overrides) == [["~threads", "seed=1"], ["~threads", "seed=2"]]
     else:
-        (batch,) = BasicSweeper.split_arguments(overrides, None)
+        (basic,) = (found for found in Plugins.instance().discover(Sweeper) if found.__name__ == "BasicSweeper")
+        (batch,) = basic.split_arguments(overrides, None)
         assert expand(overrides) == batch
 
 
@@ -165,3 +168,15 @@ def test_a_group_in_another_place_is_another_setting(hydra):
     points = Points(hydra.config_loader, hydra.compose_config("train", [], RunMode.MULTIRUN))
     composed = points.compose([["data=line", "+data@other=spiral"], ["data=line", "+data@other=line"]])
     assert list(swept(composed, points.compositions)) == [{"data@other": "spiral"}, {"data@other": "line"}]
+
+
+def test_overrides_of_a_point_are_not_compared_with_each_other(hydra, monkeypatch: pytest.MonkeyPatch):
+    """With hundreds of them, that would be tens of thousands of comparisons a point."""
+    compared = []
+    monkeypatch.setattr(Override, "__eq__", lambda self, other: compared.append(other) or self is other)
+    plain = [f"+trainer.a{n}={n}" for n in range(20)]
+    lists = [f"+trainer.b{n}=[{n}]" for n in range(20)]
+    (point,) = Points(hydra.config_loader, hydra.compose_config("train", [], RunMode.MULTIRUN)).compose([plain + lists])
+    assert point.settings["trainer"]["a7"] == 7
+    assert point.settings["trainer"]["b7"] == [7]
+    assert compared == []

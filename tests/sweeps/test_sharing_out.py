@@ -37,6 +37,9 @@ def test_gpus_are_shared_where_they_are_used(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
     assert share_out(None, [on_gpu, in_pairs] * 50)[::2] == (2 * cores.WORKERS_A_GPU, ["0,1", "2,3"])
     assert share_out(None, [{"trainer": {"accelerator": "gpu", "devices": -1}}] * 100).gpus == ["0,1,2,3,4"]
+    # CUDA uses the devices before the first that does not exist.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, 0,-1,2")
+    assert share_out(None, [on_gpu] * 100).gpus == ["1", "0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert share_out(None, [on_gpu] * 100).gpus == []
 

@@ -51,6 +51,12 @@ def test_the_table_is_sorted_and_says_what_diverged_when(grid: Path):
     assert " ".join(rows[-1]).endswith("diverged at epoch 37")
 
 
+def test_a_zero_is_not_an_empty_cell(tmp_path: Path):
+    jobs = [write_run(tmp_path, n, {"optimizer.lr": n}, {"test/mae": float(n)}) for n in range(2)]
+    rows = table_rows(lines_of(write_sweep(tmp_path, jobs)))
+    assert [row[:3] for row in rows] == [["0", "0", "0"], ["1", "1", "1"]]
+
+
 def test_many_wide_columns_fit_into_80(tmp_path: Path):
     metrics = {f"test/a_rather_long_metric_{n}": n / 7 for n in range(6)} | {"test/mae": 1 / 3}
     jobs = []
@@ -226,6 +232,9 @@ def test_figures_suit_what_was_swept(tmp_path: Path):
     # All that have a value of b diverged, and that is one value alone.
     partly = [{"a": 1}, {"a": 2}, {"a": 3, "b": 1}]
     assert figures_of(tmp_path / "partly", *partly, diverging=(2,)) == {"by_a"}
+    # Of those that have both settings, all diverged.
+    pairs = [{"a": 1, "b": 1}, {"a": 2, "b": 2}, {"a": 1, "b": 2}, {"a": 3}, {"b": 3}]
+    assert figures_of(tmp_path / "pairs", *pairs, diverging=(0, 1, 2)) == {"by_a", "by_b"}
     assert figures_of(tmp_path / "none", {"a": 1}, {"a": 2}, diverging=(0, 1)) == set()
 
 

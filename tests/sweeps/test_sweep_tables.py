@@ -105,6 +105,25 @@ def test_a_row_of_the_csv_has_all_that_the_run_says(tmp_path: Path):
     assert row["reason"] == ""
 
 
+def test_metrics_may_be_named_with_underscores(tmp_path: Path):
+    """As many a LightningModule of others names them."""
+    history = [
+        {"epoch": 1, "train_loss": 3.0, "val_loss": 2.0, "val_acc": 0.5, "loss": 7.0, "weight_decay": 1.0},
+        {"epoch": 2, "train_loss": 1.0, "val_loss": 4.0, "val_acc": 0.25, "loss": 8.0, "weight_decay": 1.0},
+    ]
+    job = write_run(tmp_path, 0, {}, {"val_loss": 4.0, "train_loss": 1.0, "lr": 0.1}, history)
+    summary = write_summary(write_sweep(tmp_path, [job]))
+    (row,) = read_csv(tmp_path)
+    bests = {name.removeprefix("best "): value for name, value in row.items() if name.startswith("best ")}
+    assert bests == {"val_acc": "0.5", "val_loss": "2.0", "train_loss": "1.0", "loss": "7.0"}
+    losses = {"train_loss": ([1, 2], [3, 1]), "val_loss": ([1, 2], [2, 4]), "loss": ([1, 2], [7, 8])}
+    assert summary.table.outcomes[0].losses == losses
+    assert summary.figures == ["figures/loss_curves.png"]
+    header, _ = sections(tmp_path)["Runs"]
+    assert header[:4] == ["number", "status", "val_loss", "train_loss"]
+    assert "lr" not in header
+
+
 def test_rows_of_the_csv_stand_by_number_and_those_of_the_page_by_the_objective(tmp_path: Path):
     losses = [0.5, 0.1, math.nan, 0.3]
     jobs = [write_run(tmp_path, n, {"seed": n}, {"test/loss": loss}) for n, loss in enumerate(losses)]
@@ -495,6 +514,16 @@ class TestBestOfSeveralSeeds:
         assert SweepTable(by_seed(tmp_path / "a", *losses)).best.job.number == 0
         assert SweepTable(by_seed(tmp_path / "b", *losses, warnings={0: NOTHING})).best.job.number == 2
 
+    def test_of_equal_mean_losses_is_the_first(self, tmp_path: Path):
+        """The loss is what is compared, so it cannot decide between equal ones."""
+        losses = [[{"val/loss": 2.0}, {"val/loss": 4.0}], [{"val/loss": 1.0}, {"val/loss": 5.0}]]
+        table = SweepTable(by_seed(tmp_path, *losses))
+        assert table.best.job.swept["optimizer.lr"] == 0
+        assert verdict(table)[1] == (
+            "lr=0 and lr=1 are equal within the standard deviation over the seeds (n = 2); "
+            "the lower number decides between equal means."
+        )
+
     def test_with_one_seed_each_is_the_best_run(self, tmp_path: Path):
         table = SweepTable(by_seed(tmp_path, accuracies(0.9), accuracies(0.95)))
         assert table.best.job.number == 1
@@ -526,6 +555,17 @@ class TestEqualRuns:
         table = self.sweep(tmp_path, {"test/acc": 0.5}, {"test/acc": 1.0}, {"test/acc": 1.0})
         assert table.best.job.number == 1
         assert verdict(table)[0].endswith("; the lower number decides.")
+
+    @pytest.mark.parametrize("objective", ["val/loss", "val_loss"])
+    def test_a_loss_does_not_decide_between_equals_of_itself(self, tmp_path: Path, objective: str):
+        rows = [{objective: 0.5, objective.replace("val", "train"): loss} for loss in (2.0, 1.0)]
+        (sentence,) = verdict(self.sweep(tmp_path, *rows))
+        assert sentence == f"number 0 (lr=0) and number 1 (lr=1) have the same {objective}; the lower number decides."
+
+    def test_a_stage_may_end_with_an_underscore(self, tmp_path: Path):
+        table = self.sweep(tmp_path, {"test_acc": 1.0, "test_loss": 0.2}, {"test_acc": 1.0, "test_loss": 0.1})
+        assert table.best.job.number == 1
+        assert verdict(table)[0].endswith("have the same test_acc; the lower test_loss decides.")
 
     def test_many_are_counted(self, tmp_path: Path):
         table = self.sweep(tmp_path, *({"test/acc": 1.0, "test/loss": float(n)} for n in range(40)))

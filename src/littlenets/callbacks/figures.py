@@ -5,32 +5,28 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.loggers import Logger
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..config.fit import is_plain_task
 from ..config.suggestions import nearest
 from ..data import DatasetModule, TensorDataModule
 from ..errors import SettingError
-from ..figures import NAMES, saturation, tracing
+from ..figures import saturation, tracing
 from ..figures.snapshots import Moment, moments_of, packed, state_row, thinned, unpacked
 from ..loggers import log_image
 from ..ranges import Count
+from ..run_figures import FIGURES, LARGEST_STATE, SATURATION, STATES, Need, Picture, RunFigure, Trained
 from ..runs.history import read_history
 from ..runs.log import traceback_log
 from .epoch_counts import planned_epochs
 
-if TYPE_CHECKING:
-    from ..run_figures import Picture
-
 log = logging.getLogger(__name__)
 
-# Numbers in the state of a network. A checkpoint contains about a dozen such states.
-LARGEST_STATE = 100_000
 # Number of samples that is enough to measure shares of units to a few percent, and the share of the run time that
 # evaluating them may take.
 PROBES = 256
@@ -52,13 +48,12 @@ class Figures(Callback):
 
     def __init__(self, only: Sequence[str] | None = None, moments: Count = 12) -> None:
         for name in only or ():
-            if name not in NAMES:
-                near = nearest(name, NAMES)
-                hint = f"did you mean {near}?" if near else f"there are {', '.join(NAMES)}."
+            if name not in FIGURES:
+                near = nearest(name, FIGURES)
+                hint = f"did you mean {near}?" if near else f"there are {', '.join(FIGURES)}."
                 raise SettingError(f"figures.only: there is no figure {name}; {hint}")
         self.only = only
         self.count = moments
-        self._wanted = [name for name in NAMES if only is None or name in only]
         self._moments: list[Moment] = []
         self._due: list[int] = []
         self._keeps_state = False
@@ -68,41 +63,49 @@ class Figures(Callback):
         self._tested: list[Tensor] = []
         self._labels: list[Tensor] = []
 
+    @property
+    def _wanted(self) -> list[RunFigure]:
+        # Not in __init__: modules that are imported later may add figures.
+        return [figure for name, figure in FIGURES.items() if self.only is None or name in self.only]
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Not in on_train_start: a run that was killed after its last epoch is only tested when it is resumed.
         self._data = trainer.datamodule
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # For other modules it is unknown which attribute is the network and what inputs it takes.
-        self._traced = is_plain_task(type(pl_module))
-        if isinstance(self._data, TensorDataModule) and self._traced:
+        if not is_plain_task(type(pl_module)):
+            return  # it is unknown which attribute is the network and what inputs it takes
+        if isinstance(self._data, TensorDataModule):
             try:
-                self._plan(planned_epochs(trainer), pl_module.network, self._data)
+                self._plan(planned_epochs(trainer), Trained(pl_module, self._data, self._data.sample().x))
             except Exception as error:  # of any type: a failed figure must not end the run
                 self._give_up(error)
-        if not self._moments and trainer.current_epoch == 0 and self._traced:
+        if not self._moments and trainer.current_epoch == 0:
             self._keep(0, pl_module)
 
-    def _plan(self, epochs: int | None, network: nn.Module, data: TensorDataModule) -> None:
+    def _plan(self, epochs: int | None, run: Trained) -> None:
         """Choose the epochs to record, the probe samples, and whether the network's state is kept.
 
         Args:
             epochs: planned number of epochs; None if there is no limit.
-            network: the network to be trained.
-            data: data that has been set up; its training samples are used.
+            run: the network to be trained, and its data.
         """
-        x = data.splits["train"].x
-        on_a_plane = data.classes is not None and x.shape[1:] == (2,)
-        small = sum(value.numel() for value in network.state_dict().values()) <= LARGEST_STATE
-        self._keeps_state = "moments" in self._wanted and on_a_plane and small
+
+        def is_needed(record: Need) -> bool:
+            figures = [figure for figure in self._wanted if record in figure.needs]
+            return any(figure.unmet(run, before_training=True) is None for figure in figures)
+
+        small = sum(value.numel() for value in run.network.state_dict().values()) <= LARGEST_STATE
+        self._keeps_state = small and is_needed(STATES)
         due = moments_of(epochs, self.count)
-        if "saturation" in self._wanted and saturation.activations(tracing.trace(network, data.sample().x)):
+        if is_needed(SATURATION) and saturation.activations(run.layers):
+            x = run.datamodule.splits["train"].x
             # A training step needs about three times the computation of a forward pass.
             affordable = int(3 * SHARE_OF_TRAINING * len(x) * due[-1] / len(due))
             count = min(PROBES, len(x), max(8, affordable))
             # Evenly spaced over all samples, because they may be sorted by class.
             probes = x[torch.linspace(0, len(x) - 1, count).long()]
-            self._probes = tracing.suited(data.transform(probes), network)
+            self._probes = tracing.suited(run.datamodule.transform(probes), run.network)
         if self._keeps_state or self._probes is not None:
             self._due = due
 
@@ -171,9 +174,6 @@ class Figures(Callback):
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
         try:
-            # matplotlib takes half a second to import.
-            from ..run_figures import GALLERY, OF_THE_HISTORY, Trained
-
             known = isinstance(self._data, TensorDataModule | DatasetModule) and is_plain_task(type(module))
             data = self._data if known else None
             run = Trained(
@@ -192,19 +192,21 @@ class Figures(Callback):
         # If the run was not completed, its event files are closed already.
         loggers = trainer.loggers if completed else []
         album = _Album(Path(trainer.default_root_dir) / "figures", loggers, run.epochs)
-        for name in self._wanted:
-            if not ((completed and is_plain_task(type(module))) or name in OF_THE_HISTORY):
+        for figure in self._wanted:
+            if not (completed or figure.unfinished):
                 continue
             count = album.count
             try:
-                for picture in GALLERY[name](run):
+                unmet = figure.unmet(run)
+                for picture in figure.pictures(run) if unmet is None else ():
                     album.add(picture)
                 album.animate()
             except Exception as error:
-                _warn(f"The figure {name}", error)
+                _warn(f"The figure {figure.name}", error)
                 continue
             if self.only is not None and completed and album.count == count:
-                log.warning("The figure %s has nothing to show of this network and its data.", name)
+                reason = f"; it needs {unmet.what}" if unmet else ""
+                log.warning("The figure %s has nothing to show of this network and its data%s.", figure.name, reason)
         album.log()
 
 
@@ -225,7 +227,7 @@ class _Album:
         self._frames: defaultdict[str, list[bytes]] = defaultdict(list)
         self._to_log: dict[tuple[str, int], bytes] = {}
 
-    def add(self, picture: "Picture") -> None:
+    def add(self, picture: Picture) -> None:
         """Write a picture to its file, or keep it as a frame of an animation, and keep it for the loggers."""
         file = io.BytesIO()
         moment = picture.epoch is not None

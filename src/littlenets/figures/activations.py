@@ -6,7 +6,21 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .saturation import SATURATED
-from .style import BLUE, ORANGE, Values, class_colour, class_marker, epoch_axis, label, new_figure, numbers, title
+from .style import (
+    BLUE,
+    ORANGE,
+    PALE_GREY,
+    Values,
+    class_colour,
+    class_marker,
+    epoch_axis,
+    grid,
+    label,
+    logarithmic_epochs,
+    new_figure,
+    numbers,
+    title,
+)
 
 
 def functions() -> Figure:
@@ -21,7 +35,7 @@ def functions() -> Figure:
     figure = new_figure(2.9)
     for ax, (name, (value, gradient)) in zip(figure.subplots(1, 3), curves.items(), strict=True):
         saturated = gradient < SATURATED * gradient.max()
-        ax.fill_between(x, -1.2, 2.2, where=saturated, color="#E3E3E3", linewidth=0, label="saturated")
+        ax.fill_between(x, -1.2, 2.2, where=saturated, color=PALE_GREY, linewidth=0, label="saturated")
         ax.plot(x, value, color=BLUE, linewidth=1.8, label="function")
         ax.plot(x, gradient, color=ORANGE, linewidth=1.8, linestyle="--", label="gradient")
         label(ax, "input", "output" if name == "ReLU" else "")
@@ -29,8 +43,7 @@ def functions() -> Figure:
         ax.set_ylim(-1.2, 2.2)
         ax.set_xticks([-5, 0, 5])
         ax.set_yticks([-1, 0, 1, 2])
-        ax.grid(color="#E6E6E6", linewidth=0.8)
-        ax.set_axisbelow(True)
+        grid(ax, axis="both")
         title(ax, name)
     handles, names = ax.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=9.5, frameon=False)
@@ -62,12 +75,9 @@ def saturation(epochs: Values, shares: Mapping[str, Values]) -> Figure:
     label(ax, "epoch", "units with no gradient to speak of (%)")
     epoch_axis(ax, epochs)
     if max(epochs) > 20:
-        ax.set_xscale("symlog", linthresh=1)
-        ax.set_xlabel("epoch (logarithmic)", fontsize=10)
-        ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.set_xlim(-0.2, 1.3 * max(epochs))
+        logarithmic_epochs(ax, -0.2, 1.3 * max(epochs))
     ax.set_ylim(-3, 103)
-    ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
+    grid(ax)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9.5, frameon=False)
     title(ax, "Saturated units during training")
     return figure

@@ -10,7 +10,18 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .images import picture, shortened
-from .style import BLUE, DIVERGING, LIGHT_GREY, WIDTH, frame_without_ticks, mosaic, new_figure, numbers
+from .style import (
+    BLUE,
+    DIVERGING,
+    LIGHT_GREY,
+    WIDTH,
+    arrow,
+    frame_without_ticks,
+    heading,
+    mosaic,
+    new_figure,
+    numbers,
+)
 
 # Maximum number of kernels or maps in a figure; more would be too small to see.
 MOST = 128
@@ -31,8 +42,7 @@ def kernels(weight: Tensor) -> Figure:
     pictures = [mosaic(blocks[:, channel], columns, gap=2) for channel in range(channels)]
     largest = np.abs(values).max() or 1.0
     if channels == 1:
-        colours = DIVERGING.with_extremes(bad="#8C8C8C")
-        shades = ax.imshow(np.ma.masked_invalid(pictures[0]), cmap=colours, vmin=-largest, vmax=largest)
+        shades = ax.imshow(np.ma.masked_invalid(pictures[0]), cmap=DIVERGING, vmin=-largest, vmax=largest)
         scale = figure.add_axes((0.35 / WIDTH, 0.25 / height, 2.0 / WIDTH, 0.12 / height))
         bar = figure.colorbar(
             shades, cax=scale, orientation="horizontal", ticks=[-largest, 0, largest], format="{x:.2g}"
@@ -44,8 +54,7 @@ def kernels(weight: Tensor) -> Figure:
         ax.imshow(np.nan_to_num((np.stack(pictures, axis=2) / largest + 1) / 2, nan=0.55))
     frame_without_ticks(ax)
     shown = f"{len(weight):,} kernels" if len(weight) == count else f"first {count} of {len(weight):,} kernels"
-    text = f"The {shown} of the first layer, {values.shape[2]} × {values.shape[3]} weights each"
-    figure.text(0.1 / WIDTH, 1 - 0.1 / height, text, fontsize=10.5, va="top")
+    heading(figure, f"The {shown} of the first layer, {values.shape[2]} × {values.shape[3]} weights each")
     return figure
 
 
@@ -85,14 +94,14 @@ def feature_maps(
     size = f"{image.shape[1]} × {image.shape[2]} pixels"
     figure.text(0.1 / WIDTH, (at + 0.425) / height, f"input\n{size}", fontsize=9, va="center")
     for text, shown, high in rows:
-        _arrow(figure, (indent + 0.425) / WIDTH, at / height, (at - gap) / height)
+        arrow(figure.axes[0], (indent + 0.425) / WIDTH, at / height, (at - gap) / height, "figure fraction")
         at -= gap + high
         wide = high * shown.shape[1] / shown.shape[0]
         ax = figure.add_axes((indent / WIDTH, at / height, min(wide, inner) / WIDTH, high / height))
         ax.imshow(np.ma.masked_invalid(shown), cmap="viridis", interpolation="nearest", aspect="auto")
         frame_without_ticks(ax)
         figure.text(0.1 / WIDTH, (at + high / 2) / height, text, fontsize=9, va="center")
-    _arrow(figure, (indent + 0.425) / WIDTH, at / height, (at - gap) / height)
+    arrow(figure.axes[0], (indent + 0.425) / WIDTH, at / height, (at - gap) / height, "figure fraction")
     at -= gap + 0.6
     ax = figure.add_axes((indent / WIDTH, at / height, inner / WIDTH, 0.6 / height))
     classes = len(probabilities)
@@ -113,18 +122,5 @@ def feature_maps(
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.spines["bottom"].set_color(LIGHT_GREY)
     figure.text(0.1 / WIDTH, (at + 0.3) / height, f"probabilities of\n{classes} classes", fontsize=9, va="center")
-    figure.text(0.1 / WIDTH, 1 - 0.1 / height, "One picture, step by step through the network", fontsize=10.5, va="top")
+    heading(figure, "One picture, step by step through the network")
     return figure
-
-
-def _arrow(figure: Figure, x: float, start: float, end: float) -> None:
-    ax = figure.axes[0]
-    ax.annotate(
-        "",
-        (x, end),
-        (x, start),
-        xycoords="figure fraction",
-        textcoords="figure fraction",
-        arrowprops={"arrowstyle": "-|>", "color": "#6E6E6E", "linewidth": 0.9, "shrinkA": 1, "shrinkB": 1},
-        annotation_clip=False,
-    )

@@ -18,8 +18,10 @@ from .style import (
     class_colour,
     class_marker,
     epoch_axis,
+    grid,
     label,
     legend,
+    logarithmic_epochs,
     new_figure,
     numbers,
     title,
@@ -90,7 +92,7 @@ def losses(epochs: Values, columns: Mapping[str, Values]) -> Figure:
         ax.plot(numbers(epochs)[there], values[there], color=colour, marker=marker, markersize=4, label=name)
     label(ax, "epoch", "loss")
     epoch_axis(ax, epochs)
-    ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
+    grid(ax)
     legend(ax)
     title(ax, "Losses")
     return figure
@@ -100,10 +102,7 @@ def _show_a_fast_start(ax: Axes, values: np.ndarray) -> None:
     """Make the axis of epochs logarithmic if, in a long run, most of the change happens in the first few epochs."""
     start = len(values) // 25
     if len(values) >= 200 and np.isfinite(values).all() and np.ptp(values[:start]) > 0.9 * np.ptp(values):
-        ax.set_xscale("log")
-        ax.set_xlim(1, 1.1 * ax.lines[0].get_xdata()[-1])
-        ax.set_xlabel("epoch (logarithmic)", fontsize=10)
-        ax.xaxis.set_major_formatter("{x:,.0f}")
+        logarithmic_epochs(ax, 1, 1.1 * ax.lines[0].get_xdata()[-1])
 
 
 def _curves(ax: Axes, epochs: np.ndarray, train: np.ndarray, val: Values | None, test: float | None) -> None:
@@ -124,6 +123,5 @@ def _curves(ax: Axes, epochs: np.ndarray, train: np.ndarray, val: Values | None,
         )
     if test is not None and np.isfinite(test):
         ax.plot(epochs[-1:], [test], color=BLACK, linestyle="", marker="D", markersize=6, label="test, at the end")
-    ax.grid(axis="y", color="#E6E6E6", linewidth=0.8)
-    ax.set_axisbelow(True)
+    grid(ax)
     legend(ax)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
-from .style import GREY, WIDTH, new_figure
+from .style import GREY, PALE_BLUE, PALE_GREY, PALE_ORANGE, WIDTH, arrow, new_figure
 from .tracing import Layer
 
 # Maximum number of layers in a diagram that fits on a page; of more layers, the middle ones are left out.
@@ -47,7 +47,7 @@ def diagram(name: str, input_shape: Sequence[int], layers: Sequence[Layer], tota
     at -= 0.12
     for layer in shown:
         if isinstance(layer, int) or layer.follows:
-            _arrow(ax, middle, at, at - _GAP)
+            arrow(ax, middle, at, at - _GAP)
         at -= _GAP + _BOX
         if isinstance(layer, int):
             ax.text(middle, at + _BOX / 2, f"… {layer} more layers …", ha="center", va="center", fontsize=9.5)
@@ -93,10 +93,10 @@ def describe(module: nn.Module) -> str:
 
 def _fill(module: nn.Module) -> str:
     if next(module.parameters(), None) is not None:
-        return "#CFE3F1"  # BLUE, paler
+        return PALE_BLUE
     if type(module).__module__ == "torch.nn.modules.activation":
-        return "#FAE7BF"  # ORANGE, paler
-    return "#F0F0F0"
+        return PALE_ORANGE
+    return PALE_GREY
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -104,12 +104,3 @@ def _shape(shape: Sequence[int]) -> str:
         return " × ".join(f"{size:,}" for size in shape)
     count = shape[0] if shape else 1
     return f"{count:,} number{'s' * (count != 1)}"
-
-
-def _arrow(ax, x: float, start: float, end: float) -> None:
-    ax.annotate(
-        "",
-        (x, end),
-        (x, start),
-        arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0},
-    )

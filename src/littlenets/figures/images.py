@@ -11,7 +11,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .style import BLUE, GREY, LIGHT_GREY, VERMILLION, WIDTH, frame_without_ticks, label, new_figure, numbers, title
+from .style import (
+    BLUE,
+    GREY,
+    LIGHT_GREY,
+    VERMILLION,
+    WIDTH,
+    frame_without_ticks,
+    heading,
+    label,
+    new_figure,
+    numbers,
+    title,
+)
 
 COLUMNS, ROWS = 5, 2
 # Maximum number of class names in a figure, and maximum length of one; more or longer names do not fit.
@@ -144,7 +156,7 @@ def _cells(images: Tensor, labels: Tensor, probabilities: Tensor, text: str, nam
             truth = "" if answer == k else f"\nis {shortened(names[k])}"
             shown.set_title(f"{shortened(names[answer])} {share}{truth}", fontsize=7, pad=2)
         _bars(figure.add_axes((left / WIDTH, (top - 1.83) / height, cell / WIDTH, 0.72 / height)), values, k, answer)
-    figure.text(0.08 / WIDTH, 1 - 0.08 / height, text, fontsize=10.5, va="top")
+    heading(figure, text, left=0.08, above=0.08)
     figure.text(0.08 / WIDTH, 0.08 / height, "Bars: probability of each class, 0 to 100%.", fontsize=9, va="bottom")
     for place, colour, name in ((3.35, BLUE, "true class"), (4.4, VERMILLION, "wrong answer")):
         figure.text(place / WIDTH, 0.08 / height, "■ ", fontsize=9, color=colour, va="bottom")

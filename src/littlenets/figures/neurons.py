@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .plane import Extent
-from .style import DIVERGING, WIDTH, frame_without_ticks, mosaic, new_figure, numbers
+from .style import DIVERGING, WIDTH, frame_without_ticks, heading, mosaic, new_figure, numbers
 
 # Maximum number of neurons in a figure; more would be too small to see.
 MOST = 128
@@ -36,16 +36,14 @@ def neurons(responses: Tensor, extent: Extent, layer: str) -> Figure:
     height = side * rows / wide + 0.85
     figure = new_figure(height, constrained=False)
     ax = figure.add_axes((0.1 / WIDTH, 0.38 / height, side / WIDTH, (height - 0.85) / height))
-    # The gaps between the tiles are grey, because white is a response of zero.
-    colours = DIVERGING.with_extremes(bad="#8C8C8C")
-    shades = ax.imshow(picture, cmap=colours, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
+    shades = ax.imshow(picture, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
     frame_without_ticks(ax)
     text = f"{layer}: what each of {count:,} neurons responds to"
     if silent:
         text += f" ({silent} to nothing here)"
     if count > len(shown):
         text += f"; the first {len(shown)}"
-    figure.text(0.1 / WIDTH, 1 - 0.1 / height, text, fontsize=10.5, va="top")
+    heading(figure, text)
     left, right, bottom, top = extent
     figure.text(
         0.1 / WIDTH,

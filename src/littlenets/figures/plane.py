@@ -19,6 +19,7 @@ from .style import (
     class_colour,
     class_marker,
     frame_without_ticks,
+    heading,
     label,
     new_figure,
     numbers,
@@ -126,7 +127,7 @@ def moments(epochs: Sequence[int], probabilities: Sequence[Tensor], extent: Exte
         ax.set_ylim(extent[2:])
         frame_without_ticks(ax)
         ax.set_title(_after(epoch), fontsize=9, pad=3)
-    figure.text(0.09 / WIDTH, 1 - 0.08 / height, "The regions during training", fontsize=10.5, va="top")
+    heading(figure, "The regions during training", left=0.09, above=0.08)
     return figure
 
 

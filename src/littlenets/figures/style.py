@@ -24,13 +24,14 @@ DPI = 150
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, LIGHT_GREY = "#6E6E6E", "#D9D9D9"
+PALE_GREY, PALE_BLUE, PALE_ORANGE = "#E6E6E6", "#CFE3F1", "#FAE7BF"
 
 # Neighbouring colours also differ in brightness, for printing without colours.
 _CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, BLACK)
 _MARKERS = "os^Dv<>P"
 
-#: Colour map from negative over zero to positive numbers.
-DIVERGING = LinearSegmentedColormap.from_list("diverging", [VERMILLION, "#FFFFFF", BLUE])
+#: Colour map from negative over zero to positive numbers; NaN is grey, because zero is white.
+DIVERGING = LinearSegmentedColormap.from_list("diverging", [VERMILLION, "#FFFFFF", BLUE]).with_extremes(bad="#8C8C8C")
 
 Values = Sequence[float] | Tensor
 
@@ -55,6 +56,11 @@ def new_figure(height: float, constrained: bool = True) -> Figure:
 def title(ax: Axes, text: str) -> None:
     """Set the title of the axes."""
     ax.set_title(text, fontsize=10.5, loc="left")
+
+
+def heading(figure: Figure, text: str, left: float = 0.1, above: float = 0.1) -> None:
+    """Write a title for all axes at the top left, ``left`` and ``above`` inches from the edges."""
+    figure.text(left / WIDTH, 1 - above / figure.get_figheight(), text, fontsize=10.5, va="top")
 
 
 def label(ax: Axes, x: str, y: str) -> None:
@@ -91,6 +97,30 @@ def epoch_axis(ax: Axes, epochs: Values) -> None:
     first, last = min(numbers(epochs)), max(numbers(epochs))
     margin = 0.02 * (last - first) or 0.5
     ax.set_xlim(first - margin, last + margin)
+
+
+def logarithmic_epochs(ax: Axes, first: float, last: float) -> None:
+    """Make an axis of epochs logarithmic; linear below 1, if it begins before that."""
+    if first > 0:
+        ax.set_xscale("log")
+    else:
+        ax.set_xscale("symlog", linthresh=1)
+    ax.set_xlim(first, last)
+    ax.set_xlabel("epoch (logarithmic)", fontsize=10)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def grid(ax: Axes, axis: str = "y") -> None:
+    """Draw pale grid lines behind everything else."""
+    ax.grid(axis=axis, color=PALE_GREY, linewidth=0.8)
+    ax.set_axisbelow(True)
+
+
+def arrow(ax: Axes, x: float, start: float, end: float, coordinates: str = "data") -> None:
+    """Draw a vertical arrow."""
+    style = {"arrowstyle": "-|>", "color": GREY, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
+    places = {"xycoords": coordinates, "textcoords": coordinates, "annotation_clip": False}
+    ax.annotate("", (x, end), (x, start), arrowprops=style, **places)
 
 
 def frame_without_ticks(ax: Axes) -> None:

@@ -1,5 +1,6 @@
 """Choose how many jobs run at once, and divide the cores and GPUs among them."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +67,8 @@ def gpus() -> list[str]:
     """Return the NVIDIA GPUs, as named in CUDA_VISIBLE_DEVICES, without importing PyTorch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [name for name in visible.split(",") if name not in ("", "-1")]
+        # CUDA ignores the first entry that is no device, and all entries after it.
+        return list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, visible.split(","))))
     return [str(index) for index, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
 
 

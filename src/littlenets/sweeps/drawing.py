@@ -52,9 +52,10 @@ def draw_figures(table: SweepTable) -> tuple[list[str], list[str]]:
 def _figures(table: SweepTable) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """Yield the file name of each figure, with a function that draws it."""
     settings = [key for key in table.keys if key != SEED]
-    curves = [outcome for outcome in table.outcomes if _loss(table) in outcome.losses]
+    loss = _loss(table)
+    curves = [outcome for outcome in table.outcomes if loss in outcome.losses]
     if curves:
-        yield "loss_curves.png", lambda: _curves(table, curves)
+        yield "loss_curves.png", lambda: _curves(table, curves, loss)
     if not table.best:
         return
     for key in [key for key in settings if _has_points(table, key)][:SETTINGS]:
@@ -85,11 +86,11 @@ def _ended(table: SweepTable, *keys: str) -> list[Outcome]:
     ]
 
 
-def _has_points(table: SweepTable, key: str) -> bool:
-    """Return whether the jobs in `_ended` differ in a setting, and at least one has a value of the objective."""
-    outcomes = _ended(table, key)
+def _has_points(table: SweepTable, *keys: str) -> bool:
+    """Return whether the jobs in `_ended` differ in each setting, and at least one has a value of the objective."""
+    outcomes = _ended(table, *keys)
     reached = any(table.objective.value(outcome) is not None for outcome in outcomes)
-    return reached and _levels(outcomes, key) > 1
+    return reached and all(_levels(outcomes, key) > 1 for key in keys)
 
 
 def _by_setting(table: SweepTable, key: str) -> Figure:
@@ -126,9 +127,9 @@ def _differ(outcomes: list[Outcome], key: str, fixed: list[str]) -> bool:
 
 def _is_grid(table: SweepTable, keys: list[str]) -> bool:
     """Return whether more than half of the pairs of values were tried; if settings are zipped, fewer are."""
-    outcomes = _ended(table, *keys)
-    if not all(_has_points(table, key) for key in keys):
+    if not _has_points(table, *keys):
         return False
+    outcomes = _ended(table, *keys)
     rows, columns = (_levels(outcomes, key) for key in keys)
     pairs = {repr([outcome.job.swept[key] for key in keys]) for outcome in outcomes}
     return 2 * len(pairs) > rows * columns
@@ -153,15 +154,17 @@ def _by_seed(table: SweepTable) -> Figure:
 
 
 def _loss(table: SweepTable) -> str:
-    """Return the loss whose curves are plotted: the objective if it is a loss in history.csv, else ``train/loss``."""
+    """Return the loss whose curves are plotted: the objective if it is a loss in history.csv, else that of training.
+
+    Without either, it is any other recorded loss; an empty string if there is none.
+    """
     recorded = {name for outcome in table.outcomes for name in outcome.losses}
-    metric = table.objective.metric if table.objective else None
-    return metric if metric in recorded else "train/loss"
+    wanted = (table.objective.metric if table.objective else "", "train/loss", "train_loss", *sorted(recorded))
+    return next((name for name in wanted if name in recorded), "")
 
 
-def _curves(table: SweepTable, outcomes: list[Outcome]) -> Figure:
+def _curves(table: SweepTable, outcomes: list[Outcome], loss: str) -> Figure:
     """Plot all curves of a loss, with colours for the learning rate or, if it was not swept, the first setting."""
-    loss = _loss(table)
     settings = [key for key in table.keys if key != SEED]
     # No colours for the number of epochs: the curve of a longer run continues that of a shorter one.
     telling = [key for key in settings if key != DURATION] or settings

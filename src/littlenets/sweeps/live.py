@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,11 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..config.labels import number_text
 from ..console.terminal import terminal
 from ..console.text import printable
 from .manifest import Job
-from .outcomes import Outcome
+from .outcomes import loss_beside
 from .table import SweepTable
 from .worker import Ending
 
@@ -28,27 +27,8 @@ LONGEST_REASON = 300
 STYLES = {"completed": "green", "warned": "yellow", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
 
 
-class View(Protocol):
-    """Interface through which `running.Running` reports the progress of a sweep."""
-
-    def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
-        """Report that a job has ended; ``table`` contains its outcome."""
-
-    def again(self, table: SweepTable, job: Job, why: str) -> None:
-        """Report that a job is tried again."""
-
-    def say(self, line: str) -> None:
-        """Show a message about the whole sweep."""
-
-    def look(self, table: SweepTable, running: Sequence[Job]) -> None:
-        """Update the view; called several times a second."""
-
-    def close(self) -> None:
-        """Close the view."""
-
-
 class Lines:
-    """View for files and pipes: a line for each finished job.
+    """View for files and pipes: a line for each finished job. `running.Running` reports the progress to it.
 
     Args:
         folder: folder of the sweep.
@@ -62,6 +42,7 @@ class Lines:
         self._started = time.monotonic()
 
     def ended(self, table: SweepTable, job: Job, ending: Ending) -> None:
+        """Report that a job has ended; ``table`` contains its outcome."""
         self._done += 1
         count = f"[{self._done:>{len(str(self._jobs))}}/{self._jobs}]"
         for number, line in enumerate(self._describe(table, job, ending)):
@@ -69,16 +50,18 @@ class Lines:
             self._print(f"{count if number == 0 else ' ' * len(count)} {line}", status)
 
     def again(self, table: SweepTable, job: Job, why: str) -> None:
+        """Report that a job is tried again."""
         self._print(f"{_name(table, job)}  is tried once more: {why}", "interrupted")
 
     def say(self, line: str) -> None:
+        """Show a message about the whole sweep."""
         self._print(line, "")
 
     def look(self, table: SweepTable, running: Sequence[Job]) -> None:
-        pass
+        """Update the view; called several times a second."""
 
     def close(self) -> None:
-        pass
+        """Close the view."""
 
     def _print(self, line: str, status: str) -> None:
         tell(line)
@@ -93,7 +76,7 @@ class Lines:
             return [f"{name}  {reason[:LONGEST_REASON]}", *where]
         words = [name, outcome.ending if outcome.status == ending.status else ending.message or ending.status]
         if outcome.completed:
-            words += [_reached(table, outcome), f"{outcome.epochs:,} epochs in {outcome.seconds:.1f} s"]
+            words += [table.reached(outcome), f"{outcome.epochs:,} epochs in {outcome.seconds:.1f} s"]
         return ["  ".join(filter(None, words))]
 
     def _left(self) -> str:
@@ -101,7 +84,7 @@ class Lines:
         if not self._done:
             return ""
         seconds = (time.monotonic() - self._started) / self._done * (self._jobs - self._done)
-        return f"about {_duration(seconds)} to go"
+        return f"{duration_text(seconds)} to go"
 
 
 class Screen(Lines):
@@ -159,7 +142,7 @@ class Screen(Lines):
         if len(running) > RUNNING_SHOWN:
             rows.add_row("", f"and {len(running) - RUNNING_SHOWN} more", "")
         if table.best:
-            rows.add_row("best", _in_a_line(table.describe(table.best)), _in_a_line(_reached(table, table.best)))
+            rows.add_row("best", _in_a_line(table.describe(table.best)), _in_a_line(table.reached(table.best)))
         # An empty last line, because the terminal prints ^C after the last one, and would wrap a line that is full.
         return Group(head, Text(", ".join(counts)), rows, Text(""))
 
@@ -172,11 +155,11 @@ class Screen(Lines):
             # config.yaml is written at the end of the set-up. After it, the first epoch may take minutes.
             set_up = (self._folder / job.folder / "config.yaml").is_file()
             return f"in epoch 1{of}" if set_up else "starting"
-        losses = [f"{name} {value:.4g}" for name, value in row.items() if name.endswith("/loss") and value == value]
+        losses = [f"{name} {value:.4g}" for name, value in row.items() if name == loss_beside(name) and value == value]
         return "  ".join([f"epoch {row.get('epoch', 0):,.0f}{of}", *losses])
 
 
-def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> View:
+def open_view(folder: Path, jobs: int, settings: dict[int, dict[str, Any]]) -> Lines:
     """Return a live view if the output goes to a terminal, otherwise one that prints lines."""
     console = terminal()
     return Screen(folder, jobs, settings, console) if console else Lines(folder, jobs, settings)
@@ -212,13 +195,9 @@ def _name(table: SweepTable, job: Job) -> str:
     return table.describe(table.outcomes[job.number]) or f"job {job.number}"
 
 
-def _reached(table: SweepTable, outcome: Outcome) -> str:
-    value = table.objective.value(outcome) if table.objective else None
-    return f"{table.objective.metric} {number_text(value)}" if value is not None else ""
-
-
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Return an approximate duration as text, such as ``about 5 min``."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"about {round(seconds, 1 if seconds < 9.5 else None):g} s"
     minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    return f"about {minutes:.0f} min" if minutes < 90 else f"about {minutes / 60:.1f} h"

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import JobFailedError, SettingError
@@ -62,7 +64,9 @@ def run_in_workers(sweep: Sweep, at_once: int | Literal["auto"]) -> None:
             if sweep.settings.preview:
                 from .preview import preview
 
-                tell(*preview(sweep, settings, points, workers))
+                # Removed after the workers have ended, because one that is being stopped still writes into it.
+                temporary = TemporaryDirectory(prefix="littlenets-preview-", ignore_cleanup_errors=True)
+                tell(*preview(sweep, settings, points, workers, Path(held.enter_context(temporary))))
                 return
             if not sweep.resumed:
                 held.enter_context(occupied(sweep.folder))
@@ -86,11 +90,7 @@ def run_by_launcher(sweep: Sweep, launch: Callable[[Sequence[Sequence[str]], int
         launch: function that runs jobs, given the overrides of all of them and the number of the first.
 
     Raises:
-        SettingError: the settings of some points are invalid, or another process runs the same sweep.
-        JobFailedError: a job failed or did not finish.
-        KeyboardInterrupt: the user stopped the sweep.
-        OSError: the disk is full.
-        RemovedError: the sweep's folder was removed or moved.
+        Exception: as `run_in_workers`.
     """
     for setting, asked in (("preview", sweep.settings.preview), ("on_error=stop", sweep.settings.on_error == "stop")):
         if asked:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import SettingError
-from .outcomes import Outcome, is_rising
+from .outcomes import Outcome, is_rising, loss_beside
 
 # The default is the first of these that all completed runs have.
 DEFAULTS = ("val/loss", "test/acc", "test/mae", "test/loss", "train/loss")
@@ -44,12 +44,13 @@ class Objective:
         return value if self.direction == "minimize" else -value
 
     @property
-    def tie_breaker(self) -> str:
-        """Name of the loss of the same stage, which orders runs with the same value."""
-        return f"{self.metric.rpartition('/')[0]}/loss"
+    def tie_breaker(self) -> str | None:
+        """Name of the loss of the same stage, which orders runs with the same value; None if that is the metric."""
+        loss = loss_beside(self.metric)
+        return loss if loss != self.metric else None
 
     def loss(self, outcome: Outcome) -> float:
-        """Return the tie breaker of a job; infinite if it is missing or NaN."""
+        """Return the tie breaker of a job; infinite if there is none, or if it is missing or NaN."""
         value = outcome.metrics.get(self.tie_breaker, math.inf)
         return math.inf if math.isnan(value) else value
 
@@ -87,7 +88,7 @@ def choose_objective(outcomes: Sequence[Outcome], metric: str | None, direction:
         chosen = next(iter([*common, *(name for name in DEFAULTS if name in there), *there]))
         validated = chosen in ("val/loss", "val_loss")
         why = "the default" if validated else "the default for runs without a validation set"
-        if not validated and "val/loss" in there:
+        if not validated and {"val/loss", "val_loss"} & set(there):
             why = "the default where not all runs have a validation set"
     suggested = "maximize" if is_rising(chosen) else "minimize"
     return Objective(chosen, direction or suggested, why)

@@ -16,6 +16,8 @@ from .manifest import Job
 ENDS = ("completed", "diverged", "failed", "interrupted")
 # Limit on the points of a curve; in a figure, it looks the same as one of ten thousand points.
 POINTS_A_CURVE = 400
+# Prefixes of the metrics that are measured on one part of the data, as in ``val/loss`` or ``val_loss``.
+STAGES = ("test", "val", "train")
 # Metrics for which higher values are better, by the last part of their name.
 RISING = frozenset({"acc", "accuracy", "auroc", "auc", "f1", "precision", "r2", "recall"})
 
@@ -73,6 +75,25 @@ class Outcome:
 def is_rising(metric: str) -> bool:
     """Return whether higher values of a metric are better, judging by its name."""
     return re.split("[/_]", metric)[-1].lower() in RISING
+
+
+def stage_prefix(metric: str) -> str:
+    """Return ``val/`` for ``val/acc``, ``val_`` for ``val_acc``, and an empty string for a metric without a stage."""
+    stage, slash, _ = metric.rpartition("/")
+    if slash:
+        return f"{stage}/"
+    stage, line, _ = metric.partition("_")
+    return f"{stage}_" if line and stage in STAGES else ""
+
+
+def loss_beside(metric: str) -> str:
+    """Return the name of the loss of the same stage: ``val/loss`` for ``val/acc``, ``val_loss`` for ``val_acc``."""
+    return f"{stage_prefix(metric)}loss"
+
+
+def is_metric(name: str) -> bool:
+    """Return whether a value is a loss or has a stage, unlike a weight or a learning rate."""
+    return name == "loss" or bool(stage_prefix(name))
 
 
 def read_outcome(sweep: Path, job: Job) -> Outcome:
@@ -144,8 +165,8 @@ def _read_history(folder: Path) -> tuple[dict[str, float], dict[str, Curve], int
     Returns:
         The best value of each metric, the curve of each loss, the last epoch, and what is wrong with the file.
     """
-    # Parsing numbers takes most of the time, so columns without a slash, such as weights, are skipped.
-    history = scan_history(folder, lambda name: name == "epoch" or "/" in name)
+    # Parsing numbers takes most of the time, so columns such as weights are skipped.
+    history = scan_history(folder, lambda name: name == "epoch" or is_metric(name))
     remark = "There is no history.csv." if history.missing else _below(folder, history.problem or "")
     epochs = [int(value) for value in history.columns.pop("epoch", []) if math.isfinite(value)]
     if not epochs:
@@ -155,7 +176,7 @@ def _read_history(folder: Path) -> tuple[dict[str, float], dict[str, Curve], int
         finite = [value for value in values if math.isfinite(value)]
         if finite:
             best[name] = max(finite) if is_rising(name) else min(finite)
-        if name.endswith("/loss"):
+        if name == loss_beside(name):
             losses[name] = _thinned(epochs, values)
     return best, losses, epochs[-1], remark
 

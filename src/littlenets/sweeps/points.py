@@ -125,8 +125,9 @@ class Points:
         self._parsed.update(zip(new, self._parser.parse_overrides(new), strict=True))
 
     def _point(self, overrides: list[Override]) -> Point:
-        plain = [override for override in overrides if self._is_plain(override)]
-        others = [override for override in overrides if override not in plain]
+        plain, others = [], []
+        for override in overrides:
+            (plain if self._is_plain(override) else others).append(override)
         key = (
             tuple(override.input_line for override in others),
             tuple((override.key_or_group, override.type) for override in plain),

@@ -51,7 +51,8 @@ def _is_setting(argument: str) -> bool:
 
 def _folder(arguments: Sequence[str]) -> Path | None:
     """Return the folder of the sweep to resume; None if there is none."""
-    given = next((argument for argument in arguments if _key(argument) == "resume"), None)
+    # The last one, as Hydra does.
+    given = next((argument for argument in reversed(arguments) if _key(argument) == "resume"), None)
     value = _value(given) if given else None
     folder = user_path(value or "")
     return folder if value and (folder / FILE).is_file() else None

@@ -15,7 +15,7 @@ from pebble import ProcessExpired
 
 from ..runs.files import NO_ROOM, Presence
 from . import worker
-from .live import View
+from .live import Lines
 from .manifest import Job, Manifest
 from .outcomes import read_outcome
 from .points import Point
@@ -52,7 +52,7 @@ class Running:
         manifest: Manifest,
         points: dict[int, Point],
         workers: Workers,
-        view: View,
+        view: Lines,
         on_error: Literal["continue", "stop"],
     ) -> None:
         self._folder, self._manifest, self._points = folder, manifest, points

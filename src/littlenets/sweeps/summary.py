@@ -2,18 +2,16 @@
 
 import os
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config.labels import number_text
-from ..config.values import shown
 from ..console.terminal import terminal
 from ..runs.files import write_atomically
 from . import next_commands
-from .page import page_text
-from .spreadsheet import csv_text
-from .table import SEED, Group, SweepTable
+from .columns import csv_text, group_columns, pick, run_columns, text_lines
+from .markdown_page import page_text
+from .table import SweepTable
 from .verdict import verdict
 
 # Limit on the number of characters in a line; wider tables are hard to read.
@@ -22,8 +20,6 @@ WIDTH = 80
 ROWS = 20
 # Limit on the number of failures that are listed with their reasons.
 REASONS = 8
-# Limit on the number of characters of a setting's value.
-CELL = 24
 
 
 @dataclass
@@ -98,7 +94,8 @@ def write_tables(table: SweepTable | Path) -> None:
     if not isinstance(table, SweepTable):
         table = SweepTable(table)
     drawn = sorted(path.relative_to(table.folder).as_posix() for path in table.folder.glob("figures/*.png"))
-    write_atomically(table.folder / "sweep.csv", csv_text(table))
+    kinds = ("number", "settings", "status", "finals", "bests", "epochs", "seconds", "folder", "reason", "warnings")
+    write_atomically(table.folder / "sweep.csv", csv_text(pick(run_columns(table, table.outcomes), *kinds)))
     write_atomically(table.folder / "sweep.md", page_text(table, drawn))
 
 
@@ -137,55 +134,24 @@ def _head(table: SweepTable, width: int) -> list[str]:
 
 def _table(table: SweepTable, width: int) -> list[str]:
     """Return the table of the best runs, or of the best settings if several were tried with several seeds."""
-    if _by_group(table):
-        return _group_table(table, table.groups, width)
     ranked = table.ranked
-    told = ranked[:ROWS]
-    measures = table.measures
-    others = measures[1:] if table.objective else measures
-    columns = {"number": [str(outcome.job.number) for outcome in told]}
-    for position, key in enumerate(table.keys):
-        columns[_heading(table, key)] = [_cut(table.swept_texts(outcome)[position]) for outcome in told]
-    for name in measures:
-        columns[name] = [number_text(outcome.metrics.get(name)) for outcome in told]
-    columns["epochs"] = ["" if outcome.epochs is None else f"{outcome.epochs:,}" for outcome in told]
-    columns["seconds"] = ["" if outcome.seconds is None else f"{outcome.seconds:.1f}" for outcome in told]
-    columns["status"] = [outcome.ending for outcome in told]
-    if all(outcome.ending == "completed" for outcome in told):
-        del columns["status"]
-    dispensable = ["seconds", "epochs", *reversed(others), *(_heading(table, key) for key in reversed(table.keys))]
-    return [*_aligned(columns, dispensable, width), *_left_over(len(ranked))]
-
-
-def _heading(table: SweepTable, key: str) -> str:
-    """Return the short name of a setting, or its dotted name if another column has the short one."""
-    name = table.names[key]
-    return key if name in ("number", "epochs", "seconds", "status", "deviation", "runs") else name
+    if _by_group(table):
+        columns, rows = group_columns(table), len(table.groups)
+        lines = text_lines(pick(columns, "settings", "means"), columns["settings"][::-1], width)
+    else:
+        columns, rows = run_columns(table, ranked[:ROWS]), len(ranked)
+        others = columns["measures"][bool(table.objective) :]
+        dispensable = [*pick(columns, "seconds", "epochs"), *others[::-1], *columns["settings"][::-1]]
+        kinds = ["number", "settings", "measures", "epochs", "seconds"]
+        if any(outcome.ending != "completed" for outcome in ranked[:ROWS]):
+            kinds.append("ending")
+        lines = text_lines(pick(columns, *kinds), dispensable, width)
+    more = [f"... and {rows - ROWS:,} more in sweep.md"] if rows > ROWS else []
+    return [*lines[: ROWS + 1], *more]
 
 
 def _by_group(table: SweepTable) -> bool:
     return 1 < len(table.groups) < len(table.outcomes)
-
-
-def _group_table(table: SweepTable, groups: Sequence[Group], width: int) -> list[str]:
-    told = groups[:ROWS]
-    columns = {}
-    keys = [key for key in table.keys if key != SEED]
-    for key in keys:
-        columns[_heading(table, key)] = [_cut(shown(group.swept[key])) if key in group.swept else "" for group in told]
-    columns[f"mean {table.objective.metric}"] = [number_text(group.mean) for group in told]
-    columns["deviation"] = [number_text(group.deviation) for group in told]
-    columns["runs"] = [_runs(group) for group in told]
-    return [*_aligned(columns, [_heading(table, key) for key in reversed(keys)], width), *_left_over(len(groups))]
-
-
-def _runs(group: Group) -> str:
-    done, started = len(group.values), len(group.outcomes)
-    return str(done) if done == started else f"{done} of {started}"
-
-
-def _left_over(count: int) -> list[str]:
-    return [f"... and {count - ROWS:,} more in sweep.md"] if count > ROWS else []
 
 
 def _spread(table: SweepTable, width: int) -> list[str]:
@@ -231,20 +197,3 @@ def _wrapped(text: str, placeholder: str, width: int) -> list[str]:
     return textwrap.wrap(
         text, width, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=placeholder
     )
-
-
-def _aligned(columns: dict[str, list[str]], dispensable: Sequence[str], width: int) -> list[str]:
-    """Return the lines of a table, without as many of the dispensable columns, in their order, as do not fit."""
-    columns = dict(columns)
-    widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
-    for name in dispensable:
-        if sum(widths.values()) + 2 * (len(widths) - 1) <= width:
-            break
-        del widths[name], columns[name]
-    rows = [list(columns), *zip(*columns.values(), strict=True)]
-    aligned = ("  ".join(map(str.rjust, row, widths.values())) for row in rows)
-    return [line.rstrip() for line in aligned]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= CELL else f"{text[: CELL - 3]}..."

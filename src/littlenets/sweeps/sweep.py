@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from ..config.check import wrong_settings
 from ..config.choices import Configuration
 from ..config.metrics import Expected, unmeasured_objective
 from ..config.overrides import typed
@@ -26,12 +28,44 @@ from .grid import expand
 from .manifest import FILE, Job, Manifest, is_folder_name
 from .next_commands import path_value
 from .points import Composition, Point, Points, swept
-from .settings import SweepSettings
 
 # Statuses in results.json of jobs that are never run again.
 KEPT = ("completed", "diverged")
 # Limit on the length of a name, so that `ls` shows it in one line.
 LONGEST_NAME = 60
+
+
+class SweepSettings(NamedTuple):
+    """Settings of a sweep.
+
+    Args:
+        objective: metric by which jobs are compared; None is a default metric.
+        direction: whether lower or higher values of it are better; None derives it from the metric's name.
+        on_error: after a job failed, ``continue`` with the others or ``stop``.
+        zip: settings whose values are paired by position instead of combined with all others.
+        preview: list the jobs and estimate their durations instead of running them.
+        retry_failed: run failed jobs again when the sweep is resumed.
+    """
+
+    objective: str | None = None
+    direction: Literal["minimize", "maximize"] | None = None
+    on_error: Literal["continue", "stop"] = "continue"
+    zip: tuple[str, ...] = ()
+    preview: bool = False
+    retry_failed: bool = False
+
+    @classmethod
+    def read(cls, config: DictConfig) -> "SweepSettings":
+        """Read the settings from a configuration.
+
+        Raises:
+            SettingError: values are invalid.
+        """
+        values: dict[str, Any] = OmegaConf.to_container(config.sweep, resolve=True)
+        problems = wrong_settings({"sweep": values})
+        if problems:
+            raise SettingError("\n".join(problems.values()))
+        return cls(**values | {"zip": tuple(values["zip"] or ())})
 
 
 class Sweep:
@@ -283,14 +317,15 @@ class Sweep:
         of, jobs = len(self.manifest.jobs), len(self.jobs)
         names = list(dict.fromkeys(name for job in self.manifest.jobs for name in job.swept))
         over = f" over {', '.join(names)}" if names else ""
-        lines = [f"Sweep of {_count(of, 'job')}{over}: {os.path.relpath(self.folder)}"]
+        lines = [f"Sweep of {count_text(of, 'job')}{over}: {os.path.relpath(self.folder)}"]
         if self.resumed:
             begun = f", {len(self.begun)} of them from where they were" if self.begun else ""
-            lines.append(f"{_count(of - jobs, 'job')} kept, {jobs:,} to run{begun}.")
+            lines.append(f"{count_text(of - jobs, 'job')} kept, {jobs:,} to run{begun}.")
         if jobs:
-            lines.append(f"{_count(min(workers, jobs), 'job')} at once, {_count(threads, 'thread')} each.")
+            lines.append(f"{count_text(min(workers, jobs), 'job')} at once, {count_text(threads, 'thread')} each.")
         return lines
 
 
-def _count(number: int, name: str) -> str:
+def count_text(number: int, name: str) -> str:
+    """Return a number of things as text: ``1 job``, ``1,000 jobs``."""
     return f"{number:,} {name}{'s' * (number != 1)}"

@@ -13,7 +13,7 @@ from ..config.values import shown
 from ..errors import SettingError
 from .manifest import Job, Manifest
 from .objective import Objective, choose_objective
-from .outcomes import ENDS, Outcome, read_outcome
+from .outcomes import ENDS, STAGES, Outcome, is_metric, read_outcome, stage_prefix
 
 SEED = "seed"
 # Modification time and size of a job's results.json and history.csv when they were read; None if missing.
@@ -153,17 +153,15 @@ class SweepTable:
             parts[0] += f" ({warned:,} with a warning)"
         return f"{len(found):,} job{'s' * (len(found) != 1)}: {', '.join(parts) or 'none'}"
 
-    def swept_texts(self, outcome: Outcome) -> list[str]:
-        """Return the value of each of `keys` as text, empty if a job does not set it."""
-        swept = outcome.job.swept
-        return [shown(swept[key]) if key in swept else "" for key in self.keys]
+    def reached(self, outcome: Outcome) -> str:
+        """Return the objective of a job as text, such as ``val/loss 0.12``; empty if it has no value."""
+        value = self.objective.value(outcome) if self.objective else None
+        return f"{self.objective.metric} {number_text(value)}" if value is not None else ""
 
     @property
     def best_so_far(self) -> str:
         """Best job and its value: ``number 3 (lr=0.01), val/loss 0.12``; empty if there is none."""
-        if not self.best:
-            return ""
-        return f"{self.name(self.best)}, {self.objective.metric} {number_text(self.objective.value(self.best))}"
+        return f"{self.name(self.best)}, {self.reached(self.best)}" if self.best else ""
 
     def describe(self, outcome: Outcome) -> str:
         """Return the swept settings of a job as text: ``lr=0.01, max_epochs=200``."""
@@ -183,7 +181,8 @@ class SweepTable:
     def measures(self) -> list[str]:
         """Names of the metrics among `finals`, without weights and learning rates; the objective is first."""
         first = self.objective.metric if self.objective else None
-        return sorted((name for name in self.finals if "/" in name or name == first), key=lambda name: name != first)
+        metrics = (name for name in self.finals if is_metric(name) or name == first)
+        return sorted(metrics, key=lambda name: name != first)
 
     @property
     def bests(self) -> list[str]:
@@ -200,10 +199,8 @@ def _stamp(path: str) -> tuple[int, int] | None:
 
 
 def _by_stage(names: Iterable[str]) -> list[str]:
-    stages = ("test", "val", "train")
-
     def position(name: str) -> tuple[int, str]:
-        stage = name.split("/", 1)[0]
-        return stages.index(stage) if stage in stages else len(stages), name
+        stage = stage_prefix(name)[:-1].partition("/")[0]
+        return STAGES.index(stage) if stage in STAGES else len(STAGES), name
 
     return sorted(set(names), key=position)

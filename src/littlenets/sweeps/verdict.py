@@ -37,7 +37,8 @@ def _of_settings(table: SweepTable, groups: list[Group]) -> list[str]:
     if len(equal) > 1:
         counts = ", ".join(map(str, sorted({len(group.values) for group in equal})))
         tie = any(group.mean == best.mean for group in equal[1:])
-        decides = f"; the lower mean {objective.tie_breaker} decides between equal means" * tie
+        lower = f"mean {objective.tie_breaker}" if math.isfinite(table.rank(best)[3]) else "number"
+        decides = f"; the lower {lower} decides between equal means" * tie
         names = _listed([_name(table, group) for group in equal])
         sentences.append(f"{names} are equal within the standard deviation over the seeds (n = {counts}){decides}.")
     cost, missing = objective.cost(best.mean), table.rank(best)[0]

@@ -3,11 +3,10 @@
 import shlex
 from collections.abc import Iterable, Sequence
 
-from ..config.labels import number_text
-from ..config.values import shown
 from . import next_commands
+from .columns import group_columns, markdown_text, pick, run_columns
 from .outcomes import Outcome
-from .table import SEED, SweepTable
+from .table import SweepTable
 from .verdict import verdict
 
 # Limit on the length of an error message; train.log contains it in full.
@@ -63,46 +62,16 @@ def _best(table: SweepTable) -> str:
 def _groups(table: SweepTable) -> str:
     if not table.groups:
         return ""
-    metric = table.objective.metric
-    keys = [key for key in table.keys if key != SEED]
-    header = [*(table.names[key] for key in keys), f"mean {metric}", "standard deviation", "n"]
-    rows = []
-    for group in table.groups:
-        n, jobs = len(group.values), len(group.outcomes)
-        rows.append(
-            [
-                *(shown(group.swept[key]) if key in group.swept else "" for key in keys),
-                number_text(group.mean),
-                number_text(group.deviation),
-                str(n) if n == jobs else f"{n} of {jobs}",
-            ]
-        )
     text = (
         "The standard deviation is that of a sample (divided by n - 1); n counts the runs that completed. "
         "The fewer runs of a setting are missing, the further up it stands; then the mean decides."
     )
-    return "\n\n".join(["## Over the seeds", text, _markdown(header, rows)])
+    return "\n\n".join(["## Over the seeds", text, markdown_text(pick(group_columns(table), "settings", "means"))])
 
 
 def _runs(table: SweepTable) -> str:
-    bests = table.bests
-    measures = table.measures
-    names = [table.names[key] for key in table.keys]
-    header = ["number", *names, "status", *measures, *(f"best {name}" for name in bests), "epochs", "seconds", "folder"]
-    rows = [
-        [
-            str(outcome.job.number),
-            *table.swept_texts(outcome),
-            outcome.ending,
-            *(number_text(outcome.metrics.get(name)) for name in measures),
-            *(number_text(outcome.best.get(name)) for name in bests),
-            "" if outcome.epochs is None else f"{outcome.epochs:,}",
-            "" if outcome.seconds is None else f"{outcome.seconds:.2f}",
-            outcome.job.folder,
-        ]
-        for outcome in table.ranked
-    ]
-    return "\n\n".join(["## Runs", _markdown(header, rows)])
+    kinds = ("number", "settings", "ending", "measures", "bests", "epochs", "seconds", "folder")
+    return "\n\n".join(["## Runs", markdown_text(pick(run_columns(table, table.ranked), *kinds))])
 
 
 def _failures(table: SweepTable) -> str:
@@ -132,12 +101,3 @@ def _more(table: SweepTable) -> str:
     others = [f"`{name}`" for name in table.measures if not table.objective or name != table.objective.metric]
     again = f"`sweep.csv` has the same for other programs. `{next_commands.report(table.folder)}` makes all of it anew"
     return f"{again}; with `objective=NAME` by another metric: {', '.join(others)}." if others else f"{again}."
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table whose columns are aligned to the right."""
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [header, *rows]]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["| " + " | ".join(map(str.rjust, row, widths)) + " |" for row in cells]
-    lines.insert(1, "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|")
-    return "\n".join(lines)
