@@ -49,6 +49,12 @@ class RunFolder:
         """A column of history.csv, float64; NaN where a cell is empty."""
         return np.array([float(row[name] or "nan") for row in self.rows])
 
+    @property
+    def events(self) -> Path:
+        """The folder of its event files, of which it has one."""
+        (folder,) = {file.parent for file in (self.path / "tensorboard").rglob("events.out.tfevents.*")}
+        return folder
+
     def checkpoint(self, name: str = "last") -> dict[str, Any]:
         return load_checkpoint(self.path / "checkpoints" / f"{name}.ckpt")
 

@@ -118,6 +118,7 @@ def build_trainer(
     check_folder: Callable[[], None] | None,
     beginning: Beginning,
     before: Resumed | None = None,
+    label: str = "",
 ) -> Trainer:
     """Build Lightning's Trainer with the configured callbacks and loggers, all of which write below the run folder.
 
@@ -127,6 +128,7 @@ def build_trainer(
         check_folder: raises an error if the folder no longer exists.
         beginning: the callback that runs when training starts; placed after the other callbacks.
         before: the run to resume; None for a new run.
+        label: what TensorBoard calls the run.
 
     Raises:
         SettingError: Lightning rejects a setting, or this machine does not support it.
@@ -146,7 +148,7 @@ def build_trainer(
         beginning,
     ]
     loggers = [
-        open_logger(build(node), folder, before and before.logged)
+        open_logger(build(node), folder, before and before.logged, label)
         for node in (config.logger or {}).values()
         if OmegaConf.is_dict(node)
     ]

@@ -177,7 +177,7 @@ def _build(
     """Build all parts of a run; ``names`` and ``config`` are those of the stand-in data afterwards, if it is used."""
     run.results["seed"] = config.seed
     # Built before the data, since Lightning detects settings that this machine does not support.
-    trainer = build_trainer(config, run.folder, run.check, beginning, before)
+    trainer = build_trainer(config, run.folder, run.check, beginning, before, origin.label)
     at_end.enter_context(process_group())
     processes = at_end.enter_context(start_others(config, trainer))
     others = build_other_data(config, origin.folders)

@@ -317,7 +317,7 @@ def test_tensorboard_has_the_pictures_and_a_slider_for_the_regions(launch):
     run = launch(
         *SPIRAL, "figures=all", "figures.only=[regions,moments,loss]", "figures.moments=3", logger="tensorboard"
     )
-    events = EventAccumulator(str(run.path / "tensorboard"), size_guidance={"images": 0}).Reload()
+    events = EventAccumulator(str(run.events), size_guidance={"images": 0}).Reload()
     steps = {tag: [image.step for image in events.Images(tag)] for tag in events.Tags()["images"]}
     assert steps["figures/loss"] == steps["figures/moments"] == [9]
     assert steps["figures/regions"] == moments_of(9, 3)

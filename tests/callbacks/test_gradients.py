@@ -31,7 +31,7 @@ def by_hand() -> PlainFit:
 
 
 def histograms(run: composing.RunFolder) -> EventAccumulator:
-    return EventAccumulator(str(run.path / "tensorboard"), size_guidance={"histograms": 0, "tensors": 0}).Reload()
+    return EventAccumulator(str(run.events), size_guidance={"histograms": 0, "tensors": 0}).Reload()
 
 
 def test_the_gradient_norm_is_that_of_the_plain_loop(launch):

@@ -69,7 +69,7 @@ def with_tensorboard(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
         *("checkpoint.every=1000", *request.param),
         logger="tensorboard",
     )
-    return run, EventAccumulator(str(run.path / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    return run, EventAccumulator(str(run.events), size_guidance={"scalars": 0}).Reload()
 
 
 @pytest.mark.parametrize("name", ["train/loss", "train/acc", "lr", "val/loss", "val/acc"])
@@ -178,7 +178,7 @@ def test_rows_of_a_run_that_fails_are_those_of_the_epochs_that_lightning_heard_o
 
 
 def tensorboard_points(run: composing.RunFolder, name: str) -> dict[int, float]:
-    events = EventAccumulator(str(run.path / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    events = EventAccumulator(str(run.events), size_guidance={"scalars": 0}).Reload()
     return {point.step: point.value for point in events.Scalars(name)} if name in events.Tags()["scalars"] else {}
 
 

@@ -33,7 +33,7 @@ class RunFolder:
     def files(self) -> set[str]:
         """All files, relative; event files, whose names no two runs share, as ``tensorboard/events``."""
         names = {str(file.relative_to(self.path)) for file in self.path.rglob("*") if not file.is_dir()}
-        return {"tensorboard/events" if name.startswith("tensorboard/events.out.") else name for name in names}
+        return {"tensorboard/events" if "/events.out." in name else name for name in names}
 
     @property
     def results(self) -> dict:
@@ -67,7 +67,8 @@ class RunFolder:
         """TensorBoard's own reader of the event files, loaded."""
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        events = EventAccumulator(str(self.path / "tensorboard"), size_guidance={"scalars": 0})
+        (folder,) = {file.parent for file in (self.path / "tensorboard").rglob("events.out.tfevents.*")}
+        events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
         return events.Reload()
 
 

@@ -89,14 +89,14 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard shows of each curve."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(composing.RunFolder(folder).events), size_guidance={"scalars": 0})
     events.Reload()
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def files(folder: Path) -> set[Path]:
     """The names in a run folder, but for event files, of which each start writes its own."""
-    return {path.relative_to(folder) for path in folder.rglob("*") if path.parent.name != "tensorboard"}
+    return {path.relative_to(folder) for path in folder.rglob("*") if "tfevents" not in path.name}
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -55,6 +55,19 @@ def test_folders_are_not_named_by_what_was_the_same_for_all(digits):
     assert [job.path.name for job in digits.jobs] == ["0_seed-0", "1_seed-1"]
 
 
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("grid", [f"lr={lr}, max_epochs={epochs}" for lr in (0.001, 0.01) for epochs in (3, 4)]),
+        ("partly_diverging", ["lr=0.01", "lr=10000000000.0", "lr=0.02"]),
+        ("digits", ["seed=0", "seed=1"]),
+    ],
+)
+def test_tensorboard_shows_what_was_swept(request: pytest.FixtureRequest, name: str, labels: list[str]):
+    jobs = request.getfixturevalue(name).jobs
+    assert [[folder.name for folder in (job.path / "tensorboard").iterdir()] for job in jobs] == [[x] for x in labels]
+
+
 def test_one_learning_rate_gives_one_curve(grid, default_run):
     """A job is the same as a run of its own, and does not depend on the jobs before it."""
     assert grid.jobs[2].history == default_run.run.history[:3]

@@ -9,6 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from .labels import overrides_label
+
 # The configuration files of this checkout.
 CONF = Path(__file__).parents[3] / "conf"
 
@@ -22,6 +24,7 @@ class Origin:
         overrides: the overrides as they were typed.
         folders: the folders with configuration files, in the order in which they are searched.
         sweep: whether the configuration is that of a job of a sweep.
+        label: what TensorBoard calls the run, as made by `overrides_label`.
         hydra: Hydra's own configuration, for classes of the user that read it; None without Hydra.
     """
 
@@ -29,6 +32,7 @@ class Origin:
     overrides: Sequence[str] = ()
     folders: Sequence[Path] = (CONF,)
     sweep: bool = False
+    label: str = ""
     hydra: Any = None
 
     @classmethod
@@ -41,11 +45,13 @@ class Origin:
         """
         composed: Any = HydraConfig.instance().cfg if config is None else config
         hydra = composed.hydra
+        # As typed: an OmegaConf list would resolve interpolations in the overrides.
+        overrides = cast(list[str], OmegaConf.to_container(hydra.overrides.task))
         return cls(
             choices=dict(hydra.runtime.choices),
-            # As typed: an OmegaConf list would resolve interpolations in the overrides.
-            overrides=cast(list[str], OmegaConf.to_container(hydra.overrides.task)),
+            overrides=overrides,
             folders=[Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"],
             sweep=hydra.mode is RunMode.MULTIRUN,
+            label=overrides_label(overrides, hydra.job.config.override_dirname.exclude_keys),
             hydra=composed,
         )

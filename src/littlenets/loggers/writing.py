@@ -19,7 +19,9 @@ from .rewinding import forget_after
 NAMED_BY = {WandbLogger: "name", MLFlowLogger: "run_name"}
 
 
-def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int, Mapping[str, int]] | None) -> Logger:
+def open_logger(
+    make: Callable[..., Logger], folder: Path, done: tuple[int, int, Mapping[str, int]] | None, label: str = ""
+) -> Logger:
     """Build a logger that writes below ``folder``.
 
     Args:
@@ -27,12 +29,15 @@ def open_logger(make: Callable[..., Logger], folder: Path, done: tuple[int, int,
         folder: the run folder.
         done: where a resumed run continues: number of whole epochs, batches in them, and last steps of other curves by
             name; what TensorBoard has after that is removed. None for a new run.
+        label: name of the folder of TensorBoard's event files, which is part of what TensorBoard calls a new run.
 
     Raises:
         SettingError: the package of the logger is not installed.
     """
     try:
         logger = make(save_dir=folder, **_name(make, folder))
+        if isinstance(logger, TensorBoard) and logger.sub_dir is None:
+            logger = make(save_dir=folder, sub_dir=_label_before(Path(logger.log_dir)) if done else label)
     except ModuleNotFoundError as error:
         raise SettingError(f"logger: {' '.join(str(error).split())}") from error
     if done and isinstance(logger, TensorBoardLogger):
@@ -52,6 +57,13 @@ def _name(make: Callable[..., Logger], folder: Path) -> dict[str, str]:
     if argument is None or make.keywords.get(argument) is not None:
         return {}
     return {argument: f"{folder.parent.name}/{folder.name}"}
+
+
+def _label_before(folder: Path) -> str:
+    """Return where in ``folder`` the event files of a resumed run are; older versions wrote them into it directly."""
+    files = [file for place in ("", "*/") for file in folder.glob(f"{place}events.out.tfevents.*")]
+    name = str(files[0].parent.relative_to(folder)) if files else ""
+    return "" if "$" in name else name  # Lightning would expand a variable, and this package writes none
 
 
 def close_loggers(loggers: Iterable[Logger]) -> None:

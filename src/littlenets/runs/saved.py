@@ -90,21 +90,6 @@ def read_config(folder: Path) -> DictConfig:
         raise SettingError(f"{folder} is no run folder: it has no config.yaml.") from None
 
 
-def read_overrides(file: Path) -> list[str]:
-    """Return the overrides on the command line of a run.
-
-    Args:
-        file: path of the run's config.yaml.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        SettingError: the file is damaged.
-    """
-    from .schemas import Named
-
-    return read_yaml(file, Named)["origin"]["overrides"]
-
-
 def read_results(folder: Path) -> dict[str, Any]:
     """Return the content of results.json; an empty dictionary if the file does not exist.
 

@@ -11,17 +11,8 @@ from pydantic import BaseModel
 Natural = Annotated[int, Ge(0)]
 
 
-class _Overrides(BaseModel):
+class _Origin(BaseModel):
     overrides: list[str]
-
-
-class Named(BaseModel):
-    """Schema of the part of config.yaml from which the name of a run is made."""
-
-    origin: _Overrides
-
-
-class _Origin(_Overrides):
     model: str
     data: str
     stand_in_for: str | None = None

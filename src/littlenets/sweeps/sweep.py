@@ -160,6 +160,12 @@ class Sweep:
             self.jobs.append(job)
             self._new.append(job)
         self._check_folders()
+        # Labels of runs, as made by `overrides_label`, name only what differs between the jobs.
+        told = {text.lstrip("+~").partition("=")[0] for point in self._points.values() for text in point.overrides}
+        self._left_out = sorted(told.difference(*differences))
+        for composition in self.compositions:
+            with flag_override(composition.hydra, ["readonly", "struct"], False):
+                composition.hydra.hydra.job.config.override_dirname.exclude_keys = self._left_out
 
     def _check_folders(self) -> None:
         jobs = Counter(job.folder for job in self.manifest.jobs)
@@ -284,6 +290,7 @@ class Sweep:
         for job in self.jobs:
             folder = self.folder / job.folder
             placed = [f"hydra.sweep.dir={path_value(self.folder)}", f"hydra.sweep.subdir={job.folder}"]
+            placed.append(f"hydra.job.config.override_dirname.exclude_keys={typed(self._left_out)}")
             if job.number in self.begun:
                 placed += [f"resume={path_value(folder)}", f"trust={shown(self.trusted)}"]
             elif folder.exists():

@@ -48,7 +48,7 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard shows of each curve."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(composing.RunFolder(folder).events), size_guidance={"scalars": 0})
     events.Reload()
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 

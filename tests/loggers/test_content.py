@@ -19,7 +19,7 @@ SPIRAL = ["model=spiral", "trainer.max_epochs=3", "data.n_points=50"]
 
 
 def read(run: composing.RunFolder) -> EventAccumulator:
-    return EventAccumulator(str(run.path / "tensorboard"), size_guidance={"scalars": 0, "tensors": 0}).Reload()
+    return EventAccumulator(str(run.events), size_guidance={"scalars": 0, "tensors": 0}).Reload()
 
 
 def settings(events: EventAccumulator) -> dict[str, str | float | bool]:
@@ -45,7 +45,8 @@ def validated(tmp_path_factory: pytest.TempPathFactory):
 
 def test_there_is_one_folder_with_event_files_alone(validated):
     run, _ = validated
-    files = list((run.path / "tensorboard").rglob("*"))
+    (folder,) = (run.path / "tensorboard").iterdir()
+    files = list(folder.iterdir())
     assert files
     assert all(path.name.startswith("events.out.tfevents.") for path in files)
 

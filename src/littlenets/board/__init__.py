@@ -1,1 +1,0 @@
-"""TensorBoard: content of a run's event files, and names of runs."""
