@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector, prune
 
 from littlenets.networks import CNN, LinearRegression, MultiSpiralNet, SpiralNet
 from littlenets.speed import layers
+from littlenets.speed.batch_sharing import treats_samples_alone
 from littlenets.speed.layers import accelerated
 
 
@@ -164,6 +165,22 @@ def test_a_forward_that_somebody_sets_meanwhile_stays():
     with accelerated(layer):
         layer.forward = own = lambda x: x
     assert layer.forward is own
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_layer_with_another_forward_computes_that(place: int):
+    torch.manual_seed(0)
+    linear = nn.Linear(28 if place == 2 else 14, 14)  # without pooling, there are twice as many pixels in a row
+    network = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), linear, nn.ReLU())
+    network[place].forward = lambda x: x
+    x = images()
+    expected = network(x)
+    before = x.clone()
+    with accelerated(network):
+        found = network(x)
+        assert torch.equal(x, before)
+    torch.testing.assert_close(found, expected)
+    assert not treats_samples_alone(network)
 
 
 @pytest.mark.parametrize("place", range(3))

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from ..modules import BinaryClassification, MulticlassClassification, Regression
-from .hooks import has_gradient_hooks, has_hooks
+from .hooks import has_gradient_hooks, has_hooks, is_replaced
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -67,7 +67,7 @@ def treats_samples_alone(network: nn.Module) -> bool:
 def _is_alone(node: fx.Node, network: nn.Module) -> bool:
     if node.op == "call_module":
         layer = network.get_submodule(str(node.target))
-        return type(layer) in _LAYERS and getattr(layer, "start_dim", 1) == 1
+        return type(layer) in _LAYERS and getattr(layer, "start_dim", 1) == 1 and not is_replaced(layer)
     if node.target in _FLATTEN:
         return bool(node.args[1:] == (1,) or node.kwargs.get("start_dim") == 1)
     if node.op == "call_function":

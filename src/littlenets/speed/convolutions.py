@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .hooks import has_hooks
+from .hooks import has_hooks, is_replaced
 
 # For images that need no gradient, a filter of 9 numbers takes two thirds of the layers' time in the loops, which also
 # compute the pooling; a filter of 18 numbers takes the same time, and one of 27 takes longer.
@@ -24,8 +24,9 @@ FEW_INPUTS = 9
 
 
 def is_plain_convolution(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """Return whether a layer is a 2-dimensional convolution, not of a subclass, without hooks, padded by zeros."""
-    return type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not has_hooks(layer)
+    """Return whether a layer computes what a 2-dimensional convolution with zero padding does, and has no hooks."""
+    changed = has_hooks(layer) or is_replaced(layer)
+    return type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not changed
 
 
 def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:

@@ -1,7 +1,14 @@
-"""Find out whether somebody sees the input, output or gradients of a layer."""
+"""Find out whether somebody observes a layer or has changed what it computes."""
+
+from functools import partial
+from types import NoneType
 
 from torch import nn
 from torch.nn.modules import module as torch_modules
+
+
+class FasterForward(partial):
+    """The ``forward`` of an accelerated layer: a function that computes what its class does, and the layer."""
 
 
 def has_hooks(layer: nn.Module) -> bool:
@@ -11,6 +18,11 @@ def has_hooks(layer: nn.Module) -> bool:
     """
     own = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
     return bool(own) or torch_modules._has_any_global_hook()
+
+
+def is_replaced(layer: nn.Module) -> bool:
+    """Return whether somebody has set another ``forward`` on this layer alone."""
+    return not isinstance(vars(layer).get("forward"), FasterForward | NoneType)
 
 
 def has_gradient_hooks(parameter: nn.Parameter) -> bool:
