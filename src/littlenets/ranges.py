@@ -1,4 +1,7 @@
-"""Annotated number types with allowed ranges, which the configuration check reads."""
+"""Annotated number types with allowed ranges, which the configuration check reads.
+
+The ranges of arguments of other packages' classes, such as ``lr``, are in `config.constructors.RANGES`.
+"""
 
 from math import inf
 from typing import Annotated

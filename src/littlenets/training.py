@@ -29,7 +29,7 @@ from .instantiation import build_module, check_fit
 from .loggers import close_loggers, log_end, log_start
 from .loggers.hyperparameters import telling_settings
 from .parallel.processes import Others, ProcessError, Task
-from .parallel.ranks import follows
+from .parallel.ranks import is_other_rank
 from .parallel.rendezvous import leave_group, process_group
 from .run_setup import (
     accelerates,
@@ -103,38 +103,38 @@ def train(config: DictConfig, folder: Path, origin: Origin | None = None) -> Res
         RemovedError: the folder was removed or moved during the run.
     """
     config, origin = copy.deepcopy(config), origin or Origin()
-    before: Resumed | None = None
+    resumed: Resumed | None = None
     if config.get("resume") is not None:
-        before = resume(config, origin.overrides)
-        if before.done:
-            log.info("%s", before.done)
-            return Result.of(folder, before.results)
-        config, names = before.config, OmegaConf.to_container(before.config.origin)
+        resumed = resume(config, origin.overrides)
+        if resumed.done:
+            log.info("%s", resumed.done)
+            return Result.of(folder, resumed.results)
+        config, origin_names = resumed.config, OmegaConf.to_container(resumed.config.origin)
     else:
-        names = {name: origin.choices.get(name) or _class_name(config[name]) for name in ("model", "data")}
-        names |= {"stand_in_for": None, "overrides": list(origin.overrides)}
-    if follows():
+        origin_names = {name: origin.choices.get(name) or _class_name(config[name]) for name in ("model", "data")}
+        origin_names |= {"stand_in_for": None, "overrides": list(origin.overrides)}
+    if is_other_rank():
         from .other_ranks import follow_from_outside
 
-        follow_from_outside(config, folder, origin, before)
+        follow_from_outside(config, folder, origin, resumed)
         return Result.of(folder, {})
-    said = {name: names[name] for name in ("model", "data", "overrides")}
+    said = {name: origin_names[name] for name in ("model", "data", "overrides")}
     with Run(folder, **said) as run, keep_interrupts(), ExitStack() as at_end:
-        beginning = Beginning(partial(_begin, run, config, names, before is None and not origin.sweep))
+        beginning = Beginning(partial(_begin, run, config, origin_names, resumed is None and not origin.sweep))
         with run.timed("setup"):
-            if before is None:
+            if resumed is None:
                 check(config, origin)
                 if not figures_wanted(config, origin):
                     config.figures = None
             else:
-                run.go_on(before.results, before.steps)
-            parts = _build(config, origin, names, run, beginning, before, at_end)
-        _fit(parts, run, before.checkpoint if before else None, accelerates(config))
+                run.go_on(resumed.results, resumed.steps)
+            parts = _build(config, origin, origin_names, run, beginning, resumed, at_end)
+        _fit(parts, run, resumed.checkpoint if resumed else None, accelerates(config))
         _test(parts, run, config)
         # Checked first, since the loggers would create a removed folder again.
         run.check()
-        log_end(parts.trainer, run.results, stages=("test", *parts.others))
-    _report(run.results, folder, names)
+        log_end(parts.trainer, run.results, stages=("test", *parts.also_tested))
+    _report(run.results, folder, origin_names)
     return Result.of(folder, run.results)
 
 
@@ -143,10 +143,10 @@ def _class_name(node: DictConfig) -> str:
     return str(node.get("network", node).get("_target_")).rpartition(".")[2]
 
 
-def _begin(run: Run, config: DictConfig, names: dict[str, Any], latest: bool) -> None:
-    """Make the folder that of a run: just before the first step, when nothing is left to be found wrong."""
+def _begin(run: Run, config: DictConfig, origin_names: dict[str, Any], latest: bool) -> None:
+    """Write config.yaml, and the link ``latest`` if asked for; called just before the first step, after all checks."""
     run.check()
-    values = OmegaConf.to_container(config, resolve=True) | {"origin": names}
+    values = OmegaConf.to_container(config, resolve=True) | {"origin": origin_names}
     write_atomically(run.folder / "config.yaml", OmegaConf.to_yaml(values))
     run.begin()
     if latest:
@@ -155,12 +155,12 @@ def _begin(run: Run, config: DictConfig, names: dict[str, Any], latest: bool) ->
 
 @dataclass
 class _Parts:
-    """What is built from the configuration of a run; ``others`` are the datamodules of ``also_test`` by name."""
+    """What is built from the configuration of a run; ``also_tested`` are the datamodules of ``also_test`` by name."""
 
     trainer: Trainer
     module: LightningModule
     datamodule: LightningDataModule
-    others: dict[str, LightningDataModule]
+    also_tested: dict[str, LightningDataModule]
     processes: Others
     beginning: Beginning
 
@@ -168,26 +168,26 @@ class _Parts:
 def _build(
     config: DictConfig,
     origin: Origin,
-    names: dict[str, Any],
+    origin_names: dict[str, Any],
     run: Run,
     beginning: Beginning,
-    before: Resumed | None,
+    resumed: Resumed | None,
     at_end: ExitStack,
 ) -> _Parts:
-    """Build all parts of a run; ``names`` and ``config`` are those of the stand-in data afterwards, if it is used."""
+    """Build all parts of a run. If the stand-in data is used, it is set in ``config`` and ``origin_names``."""
     run.results["seed"] = config.seed
     # Built before the data, since Lightning detects settings that this machine does not support.
-    trainer = build_trainer(config, run.folder, run.check, beginning, before, origin.label)
+    trainer = build_trainer(config, run.folder, run.check, beginning, resumed, origin.label)
     at_end.enter_context(process_group())
     processes = at_end.enter_context(start_others(config, trainer))
-    others = build_other_data(config, origin.folders)
-    datamodule, used = build_data(config, names["data"], origin.folders)
-    if used != names["data"]:
-        names |= {"data": used, "stand_in_for": names["data"]}
+    also_tested = build_other_data(config, origin.folders)
+    datamodule, used = build_data(config, origin_names["data"], origin.folders)
+    if used != origin_names["data"]:
+        origin_names |= {"data": used, "stand_in_for": origin_names["data"]}
     run.results["data"] = used
     module = build_module(config)
     check_fit(module, datamodule, used, "train")
-    for name, data in others.items():
+    for name, data in also_tested.items():
         check_fit(module, data, name, "test")
     if classes := class_names(datamodule):
         run.results["classes"] = classes
@@ -196,15 +196,15 @@ def _build(
     if config.compile:
         # In place, since a compiled copy would have other parameter names in the checkpoint.
         network.compile()
-    prepare_trainer(trainer, datamodule, config.seed, before)
+    prepare_trainer(trainer, datamodule, config.seed, resumed)
     at_end.callback(close_loggers, trainer.loggers)
     run.results["environment"] = environment(trainer.strategy.root_device, trainer.world_size)
-    announce(trainer, module, datamodule, config, run.results, names["stand_in_for"])
+    announce(trainer, module, datamodule, config, run.results, origin_names["stand_in_for"])
     log.info(describe(run.results["model"], network, used, datamodule, trainer, threads))
     if trainer.world_size > 1:
         resolved = OmegaConf.to_container(config, resolve=True)
-        processes.begin(Task(resolved, origin, str(run.folder), before, threads))
-    return _Parts(trainer, module, datamodule, others, processes, beginning)
+        processes.begin(Task(resolved, origin, str(run.folder), resumed, threads))
+    return _Parts(trainer, module, datamodule, also_tested, processes, beginning)
 
 
 def _fit(parts: _Parts, run: Run, checkpoint: Path | None, accelerate: bool) -> None:
@@ -252,7 +252,7 @@ def _test(parts: _Parts, run: Run, config: DictConfig) -> None:
         draw_figures(trainer, module, metrics, completed=True)
     # After the figures, which show the network on its own data.
     with run.timed("test"):
-        for name, other in parts.others.items():
+        for name, other in parts.also_tested.items():
             tested = test(trainer, module, other)
             # User modules may log test_loss or other names.
             own = {metric: re.sub("^test[/_]", "", metric) for metric in tested}
@@ -261,14 +261,14 @@ def _test(parts: _Parts, run: Run, config: DictConfig) -> None:
             run.results["warnings"] = diagnose(module, parts.datamodule, run.folder, run.results["steps"])
 
 
-def _report(results: dict[str, Any], folder: Path, names: dict[str, Any]) -> None:
+def _report(results: dict[str, Any], folder: Path, origin_names: dict[str, Any]) -> None:
     log.info(summarize(results["metrics"], folder, results["seconds"]["total"]))
     if results["ended"]:
         log.info("It ended before it was planned to: %s.", results["ended"])
     for kind, sentences in results["warnings"].items():
         log.warning("%s. %s", kind.capitalize(), sentences)
-    if names["stand_in_for"]:
-        log.warning(stand_in_warning(names["stand_in_for"], names["data"]))
+    if origin_names["stand_in_for"]:
+        log.warning(stand_in_warning(origin_names["stand_in_for"], origin_names["data"]))
 
 
 def figures_wanted(config: DictConfig, origin: Origin) -> bool:

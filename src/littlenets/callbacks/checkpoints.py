@@ -1,4 +1,4 @@
-"""Callback that saves checkpoints/last.ckpt and checkpoints/best.ckpt."""
+"""Callback that saves last.ckpt and best.ckpt; `runs.checkpoints` writes and reads the files."""
 
 import re
 import time

@@ -1,4 +1,7 @@
-"""Stop training gracefully at Ctrl-C or SIGTERM, and find out why a training ended early."""
+"""Stop training gracefully at Ctrl-C or SIGTERM, and find out why a training ended early.
+
+`trainers.fit` turns the signal into `StoppedError`, and `cli.command.job` that into a message and an exit code.
+"""
 
 import signal
 import threading

@@ -32,7 +32,7 @@ from ..console.streams import keep_streams
 from ..console.text import printable
 from ..errors import DivergedError, JobFailedError, RemovedError, SettingError, StoppedError
 from ..parallel.processes import ProcessError
-from ..parallel.ranks import follows, started_by
+from ..parallel.ranks import is_other_rank, started_by
 from ..runs import resolvers
 from ..runs.files import NO_ROOM, Presence, user_path
 from ..runs.folder import is_untouched, occupied, remove_run_folder
@@ -66,7 +66,7 @@ def job(function: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
     def with_folder(config: DictConfig) -> Any:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
-        if follows():
+        if is_other_rank():
             return _follow(function, config, folder)
         sweep = hydra.mode is RunMode.MULTIRUN
         new = not sweep and config.get("resume") is None
@@ -191,7 +191,7 @@ def run(main: Callable[[], Any]) -> None:
 
             sys.argv[1:] = expand_like(_script(main), sys.argv[1:])
         sys.argv += _resumed_folder(sys.argv[1:])
-        with _without_folder(sys.argv) if follows() else nullcontext():
+        with _without_folder(sys.argv) if is_other_rank() else nullcontext():
             main()
     except KeyboardInterrupt:
         sys.exit(_complain("Interrupted.", 130))

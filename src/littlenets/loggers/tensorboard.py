@@ -1,4 +1,7 @@
-"""TensorBoard content: run card, hyperparameters, network graph, chart layout."""
+"""TensorBoard content: run card, hyperparameters, network graph, chart layout.
+
+The names of the event folders, which TensorBoard shows, are made by `config.labels.overrides_label`.
+"""
 
 import contextlib
 import copy

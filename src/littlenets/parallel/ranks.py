@@ -8,7 +8,7 @@ _SLURM = "SLURM_PROCID"
 _LAUNCHERS = {"TORCHELASTIC_RUN_ID": "torchrun", "LOCAL_RANK": "somebody (LOCAL_RANK is set)"}
 
 
-def follows() -> bool:
+def is_other_rank() -> bool:
     """Return whether this process is not the first of a run; then it trains, but writes and prints nothing."""
     return rank_variable() is not None
 
