@@ -120,7 +120,7 @@ def train(config: DictConfig, folder: Path, origin: Origin | None = None) -> Res
         return Result.of(folder, {})
     said = {name: origin_names[name] for name in ("model", "data", "overrides")}
     with Run(folder, **said) as run, keep_interrupts(), ExitStack() as at_end:
-        beginning = Beginning(partial(_begin, run, config, origin_names, resumed is None and not origin.sweep))
+        beginning = Beginning(partial(_begin, run, config, origin_names, resumed is None and origin.latest))
         with run.timed("setup"):
             if resumed is None:
                 check(config, origin)

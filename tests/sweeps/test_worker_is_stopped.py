@@ -39,7 +39,7 @@ def test_a_job_that_was_handed_over_is_not_started(point, tmp_path: Path, monkey
         return configure(*arguments)
 
     monkeypatch.setattr(worker, "configure", configure_and_stop)
-    monkeypatch.setattr("littlenets.sweeps.imported.train", lambda config, folder: pytest.fail("it was trained"))
+    monkeypatch.setattr("littlenets.sweeps.imported.train", lambda *_: pytest.fail("it was trained"))
     assert worker.train(point, 0, tmp_path / "0", begun=False) == Ending("not started")
 
 
@@ -47,7 +47,7 @@ def test_a_job_that_was_handed_over_is_not_started(point, tmp_path: Path, monkey
 def test_nothing_that_a_job_does_reaches_the_sweep_itself(point, tmp_path: Path, monkeypatch, error: BaseException):
     """A KeyboardInterrupt in a worker is no Ctrl-C in the sweep's own process."""
 
-    def fail(config, folder):
+    def fail(config, folder, origin):
         raise error
 
     monkeypatch.setattr("littlenets.sweeps.imported.train", fail)

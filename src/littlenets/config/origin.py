@@ -24,6 +24,7 @@ class Origin:
         overrides: the overrides as they were typed.
         folders: the folders with configuration files, in the order in which they are searched.
         sweep: whether the configuration is that of a job of a sweep.
+        latest: whether the link ``latest`` beside the run folder is to point to it, as in a single run of the command.
         label: what TensorBoard calls the run, as made by `overrides_label`.
         hydra: Hydra's own configuration, for classes of the user that read it; None without Hydra.
     """
@@ -32,6 +33,7 @@ class Origin:
     overrides: Sequence[str] = ()
     folders: Sequence[Path] = (CONF,)
     sweep: bool = False
+    latest: bool = False
     label: str = ""
     hydra: Any = None
 
@@ -52,6 +54,7 @@ class Origin:
             overrides=overrides,
             folders=[Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"],
             sweep=hydra.mode is RunMode.MULTIRUN,
+            latest=hydra.mode is RunMode.RUN,
             label=overrides_label(overrides, hydra.job.config.override_dirname.exclude_keys),
             hydra=composed,
         )
