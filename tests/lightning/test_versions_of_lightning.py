@@ -25,7 +25,7 @@ def test_runs_are_the_same_ahead_and_seen(which: str, tmp_path: Path):
     if installed.returncode:
         pytest.skip(f"pip cannot install {wanted(which)}: {installed.stderr[-300:]}")
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/modules/test_run_ahead.py"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/speed/test_run_ahead.py"]
     done = subprocess.run(
         tests,
         cwd=ROOT,
