@@ -25,8 +25,8 @@ FEW_INPUTS = 9
 
 def is_plain_convolution(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Return whether a layer computes what a 2-dimensional convolution with zero padding does, and has no hooks."""
-    changed = has_hooks(layer) or is_replaced(layer)
-    return type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not changed
+    plain = type(layer) is nn.Conv2d and layer.padding_mode == "zeros"
+    return plain and not (has_hooks(layer) or is_replaced(layer))
 
 
 def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Find out whether somebody observes a layer or has changed what it computes."""
 
 from functools import partial
-from types import NoneType
 
 from torch import nn
 from torch.nn.modules import module as torch_modules
@@ -22,7 +21,8 @@ def has_hooks(layer: nn.Module) -> bool:
 
 def is_replaced(layer: nn.Module) -> bool:
     """Return whether somebody has set another ``forward`` on this layer alone."""
-    return not isinstance(vars(layer).get("forward"), FasterForward | NoneType)
+    forward = vars(layer).get("forward")
+    return forward is not None and not isinstance(forward, FasterForward)
 
 
 def has_gradient_hooks(parameter: nn.Parameter) -> bool:
