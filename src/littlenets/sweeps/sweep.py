@@ -160,9 +160,11 @@ class Sweep:
             self.jobs.append(job)
             self._new.append(job)
         self._check_folders()
-        # Labels of runs, as made by `overrides_label`, name only what differs between the jobs.
+        # Labels of runs, as made by `overrides_label`, name only what differs between the jobs, and not what the user
+        # has excluded.
         told = {text.lstrip("+~").partition("=")[0] for point in self._points.values() for text in point.overrides}
-        self._left_out = sorted(told.difference(*differences))
+        excluded = self._config.hydra.job.config.override_dirname.exclude_keys
+        self._left_out = sorted({*told.difference(*differences), *excluded})
         for composition in self.compositions:
             with flag_override(composition.hydra, ["readonly", "struct"], False):
                 composition.hydra.hydra.job.config.override_dirname.exclude_keys = self._left_out
